@@ -1,0 +1,1 @@
+"""The log: messages as they came, durable before anyone hears "received". `agreement` is what every log keeps."""

@@ -1,0 +1,58 @@
+"""The agreement of a log, checked by the contract suite in `tests/contracts/log.py` on every implementation.
+
+A log holds one gapless sequence of messages per partition. An append is durable when it returns; a reader sees positions in
+order, never a later one before an earlier one, whatever other appenders are doing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from synchromesh.model.message import Message, Record
+
+
+class LogError(Exception):
+    """The log can't do what was asked; nothing was appended. The text says what, where and what to do."""
+
+
+class LogFull(LogError):
+    """There is no room to append (a full disk). Nothing was appended; it may work later."""
+
+
+class LogCorrupt(LogError):
+    """The stored log is damaged. It is never repaired silently."""
+
+
+class Trimmed(LogError):
+    """Positions were asked for that are no longer in the log; the archive has them."""
+
+
+class Log(Protocol):
+    """The log of all partitions. Safe for use from many threads and processes at a time."""
+
+    def append(self, messages: Sequence[Message]) -> list[int]:
+        """Append all messages, durably and all or none, and return each one's position in its own partition.
+
+        Raises `LogFull` or `LogError`; then none of the messages is in the log.
+        """
+        ...
+
+    def read(self, after: Mapping[str, int], limit: int) -> dict[str, list[Record]]:
+        """Messages behind the given positions, in order, at most `limit` in all and fairly among the partitions.
+        Partitions without news are left out. Raises `Trimmed` when a first asked position is gone."""
+        ...
+
+    def head(self) -> dict[str, int]:
+        """The last position of every partition that has any."""
+        ...
+
+    def wait(self, after: Mapping[str, int], timeout: float) -> bool:
+        """Block until any partition may have news behind `after`, at most `timeout` seconds; whether there may be any."""
+        ...
+
+    def trim(self, partition: str, through: int) -> None:
+        """Archive and then forget all positions up to and including `through`. The sequence goes on where it was."""
+        ...
+
+    def close(self) -> None: ...

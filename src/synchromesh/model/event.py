@@ -1,0 +1,342 @@
+"""Canonical events: what happened in a plant, in the past tense and in the words of ISA-95 (part 3 and 4) and B2MML.
+
+Every struct here is the data of one CloudEvents type, its tag. A name exists only with its rule in `plant/`, its refusals
+and its tests. Quantities carry units and times carry zones, or the event is refused where it enters.
+"""
+
+from __future__ import annotations
+
+from datetime import date
+from decimal import Decimal
+from typing import Annotated, Final, Literal
+
+import msgspec
+from msgspec import Meta
+
+from synchromesh.model.posting import Aware, Line, Outcome, PostingKind
+from synchromesh.model.quantity import Quantity
+
+Name = Annotated[str, Meta(min_length=1, max_length=128)]
+"""An identifier of a thing in some system: an item, an order, a lot, a location."""
+
+
+class Event(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, tag_field="type"):
+    """What all canonical events share: they are frozen, refuse unknown fields, and carry their type as a tag."""
+
+
+# --- production (ISA-95 part 4, production performance) ----------------------------------------------------------------
+
+
+class OrderStarted(Event, frozen=True, tag="production.order.started"):
+    """Work on an order began. Recorded only."""
+
+    order: Name
+
+
+class ProductionReported(Event, frozen=True, tag="production.reported"):
+    """Output of an order or of one of its operations.
+
+    Without `operation`, or at the order's yielding operation, `good` is the order's yield; elsewhere it is the operation's output only.
+    `scrap` is lost wherever it is reported. `held` was made but may not be used before somebody decides (material review board); it goes to
+    the plant's status for held goods. `rework` goes round again and changes no stock. Quantities are of this report, not totals.
+    """
+
+    order: Name
+    operation: str = ""
+    item: str = ""
+    good: Quantity | None = None
+    scrap: Quantity | None = None
+    held: Quantity | None = None
+    rework: Quantity | None = None
+    lot: str = ""
+    location: str = ""
+    reason: str = ""
+    labour_seconds: Annotated[int, Meta(ge=0)] = 0
+    machine_seconds: Annotated[int, Meta(ge=0)] = 0
+    consumed_lots: tuple[str, ...] = ()
+    """Lots that went into this output, as `item/lot`: the genealogy's edges when consumption is not reported by lot."""
+
+
+class MaterialConsumed(Event, frozen=True, tag="production.material.consumed"):
+    """A component went into an order. `into_lot` names the output lot, when the plant knows it: a genealogy edge."""
+
+    order: Name
+    item: Name
+    quantity: Quantity
+    operation: str = ""
+    lot: str = ""
+    location: str = ""
+    into_lot: str = ""
+
+
+class ScrapRecorded(Event, frozen=True, tag="production.scrap.recorded"):
+    """Output (no `item`, or the order's) or a component (its `item`) of an order was lost."""
+
+    order: Name
+    quantity: Quantity
+    item: str = ""
+    operation: str = ""
+    lot: str = ""
+    location: str = ""
+    reason: str = ""
+
+
+class TimeRecorded(Event, frozen=True, tag="production.time.recorded"):
+    """Labour and machine time spent on an operation, in seconds."""
+
+    order: Name
+    operation: Name
+    labour_seconds: Annotated[int, Meta(ge=0)] = 0
+    machine_seconds: Annotated[int, Meta(ge=0)] = 0
+
+
+class OperationCompleted(Event, frozen=True, tag="production.operation.completed"):
+    """An operation of an order is done: gathers of this operation close."""
+
+    order: Name
+    operation: Name
+
+
+class OrderCompleted(Event, frozen=True, tag="production.order.completed"):
+    """The plant is done with an order: its gathers close and a completion follows. What comes later is supplementary."""
+
+    order: Name
+
+
+# --- inventory ---------------------------------------------------------------------------------------------------------
+
+
+class MaterialTransferred(Event, frozen=True, tag="inventory.transferred"):
+    """Stock moved within the plant, between locations, statuses, or both."""
+
+    item: Name
+    quantity: Quantity
+    location: Name
+    to_location: Name
+    lot: str = ""
+    status: str = ""
+    to_status: str = ""
+    owner: str = ""
+
+
+class StockAdjusted(Event, frozen=True, tag="inventory.adjusted"):
+    """Stock was found to be more (positive) or less (negative) by `quantity`. A reason is required."""
+
+    item: Name
+    quantity: Quantity
+    location: Name
+    reason: Name
+    lot: str = ""
+    status: str = ""
+    owner: str = ""
+
+
+class StockLine(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """The balance of one place in a snapshot."""
+
+    item: Name
+    location: Name
+    quantity: Quantity
+    lot: str = ""
+    status: str = ""
+    owner: str = ""
+
+
+class StockObserved(Event, frozen=True, tag="inventory.observed"):
+    """What the business system's books held when they were read, per place. From then on the booked ledger is known there."""
+
+    lines: tuple[StockLine, ...]
+
+
+# --- master data and orders, from their systems of record -----------------------------------------------------------------
+
+
+class AlternativeUnit(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One `unit` of the item is exactly `numerator / denominator` of its base unit: a box of 12 is 12/1, a third 1/3."""
+
+    unit: Name
+    numerator: Annotated[int, Meta(gt=0)]
+    denominator: Annotated[int, Meta(gt=0)] = 1
+
+
+class ItemChanged(Event, frozen=True, tag="master.item.changed"):
+    """An item as its owner has it now. `decimals` is how finely ERP books it, in `unit`."""
+
+    item: Name
+    unit: Name
+    description: str = ""
+    decimals: Annotated[int, Meta(ge=0, le=9)] = 0
+    alternatives: tuple[AlternativeUnit, ...] = ()
+    lot_controlled: bool = False
+
+
+class LocationChanged(Event, frozen=True, tag="master.location.changed"):
+    """A place where stock can be."""
+
+    location: Name
+    description: str = ""
+
+
+class Operation(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """One step of an order's routing. `yields` marks the step whose good output is the order's yield."""
+
+    operation: Name
+    description: str = ""
+    yields: bool = False
+
+
+class Component(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """A component of an order: `quantity` for the whole order. `backflush`: ERP's plan issues it with the output, in proportion."""
+
+    item: Name
+    quantity: Quantity
+    location: str = ""
+    backflush: bool = False
+
+
+class OrderChanged(Event, frozen=True, tag="order.changed"):
+    """A production order as ERP has it now."""
+
+    order: Name
+    item: Name
+    quantity: Quantity
+    status: Literal["planned", "released", "completed", "closed", "cancelled"] = "released"
+    operations: tuple[Operation, ...] = ()
+    components: tuple[Component, ...] = ()
+    location: str = ""
+    """Where output is received when the report does not say."""
+
+
+class PeriodChanged(Event, frozen=True, tag="master.period.changed"):
+    """A posting period of ERP was opened or closed; both days belong to it."""
+
+    first: date
+    last: date
+    open: bool
+
+
+# --- corrections ----------------------------------------------------------------------------------------------------------
+
+
+class FactCorrected(Event, frozen=True, tag="correction.corrected"):
+    """The fact that `source` sent as `id` should have been `event`. Books move by the difference, or by reversal and rebooking."""
+
+    source: Name
+    id: Name
+    event: ProductionReported | MaterialConsumed | ScrapRecorded | TimeRecorded | MaterialTransferred | StockAdjusted
+
+
+class FactCancelled(Event, frozen=True, tag="correction.cancelled"):
+    """The fact that `source` sent as `id` did not happen."""
+
+    source: Name
+    id: Name
+    reason: str = ""
+
+
+# --- from ERP: what others did there ------------------------------------------------------------------------------------------
+
+
+class DocumentBooked(Event, frozen=True, tag="erp.document.booked"):
+    """Somebody booked a document in ERP by hand: the booked ledger moves, the reported one does not."""
+
+    document: Name
+    kind: PostingKind
+    lines: tuple[Line, ...]
+    order: str = ""
+
+
+class DocumentCancelled(Event, frozen=True, tag="erp.document.cancelled"):
+    """Somebody cancelled a document in ERP by hand. If it was ours its posting is reversed outside, with an exception."""
+
+    document: Name
+
+
+# --- of our own --------------------------------------------------------------------------------------------------------------
+
+
+class OutcomesReported(Event, frozen=True, tag="synchromesh.outcomes"):
+    """What a dispatcher learned of postings."""
+
+    outcomes: tuple[Outcome, ...]
+
+
+class Tick(Event, frozen=True, tag="synchromesh.tick"):
+    """Time has reached `now`: silences and horizons are judged."""
+
+    now: Aware
+
+
+class Activated(Event, frozen=True, tag="synchromesh.activated"):
+    """From this position on `name` of `kind` means `content`, whose SHA-256 is `digest`. Kinds: policy, adapter, plants."""
+
+    kind: Literal["policy", "adapter", "plants"]
+    name: Name
+    digest: Name
+    content: str
+
+
+class Quarantined(Event, frozen=True, tag="synchromesh.quarantined"):
+    """The message at `position` crashed the worker twice: it is set aside with an exception and never folded."""
+
+    position: Annotated[int, Meta(gt=0)]
+    error: str
+
+
+class InputEnded(Event, frozen=True, tag="synchromesh.input.ended"):
+    """A source has nothing more for now (a file came to its end): gathers of its facts close."""
+
+    source: Name
+    name: str = ""
+
+
+# --- decisions of people ------------------------------------------------------------------------------------------------------
+
+
+class PostingRetried(Event, frozen=True, tag="decision.retried"):
+    """A person fixed the cause: a rejected posting is sent again, unchanged, under a new key."""
+
+    posting: Name
+    by: Name
+
+
+class DoubtSettled(Event, frozen=True, tag="decision.settled"):
+    """A person looked: a posting in doubt is booked, under `document`, or (no document) is not."""
+
+    posting: Name
+    by: Name
+    document: str = ""
+
+
+class FactDismissed(Event, frozen=True, tag="decision.dismissed"):
+    """A person decided that the fact at `position` shall not be booked. A reason is required."""
+
+    position: Annotated[int, Meta(gt=0)]
+    by: Name
+    reason: Name
+
+
+PlantEvent = (
+    OrderStarted | ProductionReported | MaterialConsumed | ScrapRecorded | TimeRecorded | OperationCompleted | OrderCompleted
+    | MaterialTransferred | StockAdjusted | FactCorrected | FactCancelled | InputEnded
+)  # fmt: skip
+"""What a source in a plant may tell."""
+
+EnterpriseEvent = ItemChanged | LocationChanged | OrderChanged | PeriodChanged | DocumentBooked | DocumentCancelled | StockObserved
+"""What a system of record may tell."""
+
+DecisionEvent = PostingRetried | DoubtSettled | FactDismissed
+"""What people decide."""
+
+OwnEvent = OutcomesReported | Tick | Activated | Quarantined
+"""What only Synchromesh itself appends."""
+
+CanonicalEvent = PlantEvent | EnterpriseEvent | DecisionEvent | OwnEvent
+
+EXTERNAL: Final = PlantEvent | EnterpriseEvent
+"""What an edge accepts from a source."""
+
+
+def amount(value: str | int | Decimal, unit: str) -> Quantity:
+    """A quantity in one word, for tests and generators."""
+    return Quantity(Decimal(value), unit)

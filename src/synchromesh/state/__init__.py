@@ -1,0 +1,1 @@
+"""The state of plants between batches. `agreement` is what every store keeps; the fold owns what the bytes mean."""
