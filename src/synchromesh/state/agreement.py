@@ -74,6 +74,8 @@ class PostingRow(msgspec.Struct, array_like=True):
     link: str = ""
     settled: int = 0
     refusal: bytes = b""
+    successor: str = ""
+    """The key of the posting that took this one's place: sent again after a refusal, or rebooked after a correction."""
 
 
 class ExceptionRow(msgspec.Struct, array_like=True):

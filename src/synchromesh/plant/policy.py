@@ -1,0 +1,55 @@
+"""What ERP wants to hear from a plant, as data. A policy is activated by a message; from that position on it decides."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+
+class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How one plant's facts become postings.
+
+    Every field has a default that needs no configuration: each report is booked at once, on its own date.
+    """
+
+    target: str = "erp"
+    """The business system that this plant's postings go to: the name of its `[erp.NAME]` table."""
+
+    zone: str = "UTC"
+    """IANA zone of the plant: it decides on which day a fact is booked."""
+
+    gather: Literal["report", "operation", "order"] = "report"
+    """What becomes one set of documents: each report, all of an operation, or all of an order. A gather closes by its event
+    (operation or order completed, end of a source's input), by quantity, by silence, or because something needs what it holds."""
+
+    gather_quantity: Annotated[int, Meta(ge=0)] = 0
+    """A gather closes when it holds this many pieces of good output, in the unit reported. 0: quantity closes no gather."""
+
+    gather_silence_seconds: Annotated[int, Meta(ge=0)] = 0
+    """A gather closes when nothing was added for so long. 0: silence closes no gather."""
+
+    yield_operation: str = ""
+    """The operation whose good output is the order's yield. Empty: the one that the order marks, else its last, else every report counts."""
+
+    confirmations: bool = False
+    """Whether operations are confirmed in ERP, with their quantities and times."""
+
+    completions: bool = True
+    """Whether ERP is told that an order is complete."""
+
+    held_status: str = "held"
+    """The stock status of output that may not be used before somebody decides."""
+
+    closed_period: Literal["first open day", "wait", "ask"] = "first open day"
+    """A fact of a closed period is booked on the first open day after it, or waits until the period opens, or is an exception."""
+
+    waiting_hours: Annotated[int, Meta(ge=0)] = 24
+    """A fact that waits longer for an unknown thing is shown as an exception. 0: never."""
+
+    horizon_days: Annotated[int, Meta(ge=1, le=3650)] = 30
+    """How long identities of canonical events are kept; an older fact cannot be told from a repeat. Adapters declare their own."""
+
+
+DEFAULT = Policy()
