@@ -1,0 +1,230 @@
+"""What a plant remembers, one struct a kind. They are changed only inside a fold, through its view, and stored as MessagePack.
+
+Amounts are exact decimals by unit, as they were told; they are converted and rounded only in a posting.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Final
+
+import msgspec
+
+Amounts = dict[str, Decimal]
+"""Exact sums by unit."""
+
+
+class Entity(msgspec.Struct, array_like=True, gc=False):
+    """What all entities share: a compact encoding whose fields may only be added at the end."""
+
+
+class Cumulative(Entity):
+    """One kind of posting line, summed since the beginning: what was reported, and what postings were decided for (law 7).
+
+    `unit` is the unit that ERP books; `decided` is in it, rounded. `last` is the newest live posting with this line.
+    """
+
+    unit: str
+    reported: Amounts
+    decided: Decimal = Decimal(0)
+    last: tuple[int, int] = (0, 0)
+
+
+class Gather(Entity):
+    """Facts that become one set of documents. Its postings are caused by the message that opened it, from ordinal `base` on."""
+
+    position: int
+    base: int
+    facts: int
+    opened: int
+    touched: int
+    good: Decimal
+    source: str
+    effective: str
+    operation: str = ""
+    feeds: list[str] = []
+    """Stock places whose booked balance this gather will raise."""
+
+
+class Group(Entity):
+    """Facts whose postings are under way: how many facts, how many postings without a good end, how many of these are stuck."""
+
+    facts: int
+    outstanding: int
+    stuck: int = 0
+
+
+class Lane(Entity):
+    """Postings that must stay in order, and the sums they are cut from. The head of the queue is the only one on its way."""
+
+    queue: list[tuple[int, int]] = []
+    groups: dict[int, Group] = {}
+    sums: dict[str, Cumulative] = {}
+    open: dict[str, None] = {}
+    """Lines with something reported and not yet decided, in the order they were touched."""
+    gather: Gather | None = None
+    seconds: dict[str, list[int]] = {}
+    """By operation: labour and machine seconds reported, labour and machine seconds decided."""
+    confirmed: dict[str, None] = {}
+    """Operations whose confirmation is due."""
+
+
+class OperationState(Entity):
+    """One operation of an order: what was reported there, by unit."""
+
+    good: Amounts = {}
+    scrap: Amounts = {}
+    held: Amounts = {}
+    rework: Amounts = {}
+    reports: int = 0
+    completed: bool = False
+
+
+class ComponentState(Entity):
+    """A component of an order. `decided` is what backflushing has posted so far, in the item's unit."""
+
+    item: str
+    amount: Decimal
+    unit: str
+    location: str
+    backflush: bool
+
+
+class Order(Entity):
+    """A production order: what ERP says of it, what the plant reported, and its lane."""
+
+    order: str
+    item: str
+    amount: Decimal
+    unit: str
+    status: str
+    location: str
+    routing: list[tuple[str, bool]]
+    components: list[ComponentState]
+    operations: dict[str, OperationState] = {}
+    good: Amounts = {}
+    lane: Lane = msgspec.field(default_factory=Lane)
+    waiting: int = 0
+    """Facts of this order that wait for something unknown: completion comes after them."""
+    completed: bool = False
+    completion: bool = False
+    last_fact: int = 0
+
+
+class Item(Entity):
+    """An item as its owner has it. `observed`: ERP's balances of it are known, so that issues can wait for stock."""
+
+    item: str
+    unit: str
+    decimals: int
+    alternatives: list[tuple[str, int, int]]
+    lot_controlled: bool
+    description: str
+    observed: bool = False
+
+
+class Balance(Entity):
+    """Stock at one place in both ledgers. `claimed`: booked out by postings on their way; `pending`: on its way in; all in ERP's unit
+    except `reported`, which is as told. `queue`: postings that wait for stock here, with what they need."""
+
+    reported: Amounts = {}
+    unit: str = ""
+    booked: Decimal = Decimal(0)
+    claimed: Decimal = Decimal(0)
+    pending: Decimal = Decimal(0)
+    queue: list[tuple[int, int, Decimal]] = []
+    feeders: dict[str, None] = {}
+    """Lanes whose open gather will raise this balance."""
+
+
+class Lot(Entity):
+    """A lot and its genealogy: the lots it was made from, and how many were made from it (their names are paged apart)."""
+
+    item: str
+    lot: str
+    parents: dict[str, None] = {}
+    children: int = 0
+    last_fact: int = 0
+
+
+class Pages(Entity):
+    """A list that is kept in pages of entities of its own: `first` is the first page with something left, `count` what is left."""
+
+    first: int = 0
+    next: int = 0
+    count: int = 0
+    since: int = 0
+    exception: tuple[int, int] = (0, 0)
+
+
+class Names(Entity):
+    """A short list of names, or one page of a long one."""
+
+    names: list[str] = []
+
+
+class Location(Entity):
+    """A known place."""
+
+    description: str
+
+
+class Periods(Entity):
+    """ERP's posting periods: (first day, last day, open), ISO dates, in order of the first day."""
+
+    periods: list[tuple[str, str, bool]] = []
+
+
+class Outside(Entity):
+    """A document that others booked in ERP, as it moved the booked ledger, so that its cancellation can move it back."""
+
+    kind: str
+    order: str
+    lines: bytes
+
+
+class Clock(Entity):
+    """A partition's time, in microseconds, which never goes back, and what is due: buckets of 10 s with something in them."""
+
+    now: int = 0
+    due: list[int] = []
+    horizon: int = 0
+    """The longest horizon of any interface so far, in seconds; -1 keeps identities for ever."""
+    resuming: list[str] = []
+    """Names that are known now and whose waiting facts are not all resumed."""
+
+
+class Totals(Entity):
+    """Facts by fate, and messages that are no facts. They sum to what was received."""
+
+    fates: dict[str, int] = {}
+    others: int = 0
+
+
+class Decision(Entity):
+    """Something activated: its kind and name are its key."""
+
+    digest: str
+    content: str
+    position: int
+
+
+KINDS: Final[dict[str, type[Entity]]] = {
+    "order": Order,
+    "lane": Lane,
+    "item": Item,
+    "stock": Balance,
+    "lot": Lot,
+    "lot.children": Names,
+    "waiting": Pages,
+    "waiting.page": Names,
+    "location": Location,
+    "periods": Periods,
+    "outside": Outside,
+    "clock": Clock,
+    "agenda": Names,
+    "totals": Totals,
+    "expected": Names,
+    "decision": Decision,
+}
+"""Every kind of entity by the name it is stored under."""

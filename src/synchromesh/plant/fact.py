@@ -1,0 +1,32 @@
+"""What the fold is given: one message, already mapped."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import msgspec
+
+from synchromesh.model.event import CanonicalEvent
+
+
+class Told(msgspec.Struct, frozen=True):
+    """A message as the mapping understood it.
+
+    Exactly one of `events`, `recorded` (the rule by which it is only kept) and `refused` (why it can't be understood) says
+    something. `told` is the canonical JSON by which a repeat is compared in full. `horizon` is in seconds, -1 for ever.
+    """
+
+    position: int
+    source: str
+    id: str
+    interface: str
+    received: datetime
+    occurred: datetime | None
+    events: tuple[CanonicalEvent, ...]
+    told: bytes
+    recorded: str = ""
+    refused: str = ""
+    subject: str = ""
+    horizon: int = -1
+    own: bool = False
+    """Of Synchromesh itself: no fact, and not checked for repeats."""
