@@ -1,0 +1,31 @@
+"""A tally: exact sums by unit.
+
+Adding needs no conversion, so what arrives before its item or its unit's conversion is known is still counted exactly, and the
+order of arrival changes nothing. A tally is a plain dictionary, so that it can be a field of any stored struct; a unit whose sum is
+zero is left out.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from fractions import Fraction
+
+from synchromesh.model.quantity import EXACT, ZERO
+from synchromesh.model.unit import ItemUnits, convert
+
+Tally = dict[str, Decimal]
+"""Sum by unit code."""
+
+
+def add(tally: Tally, amount: Decimal, unit: str) -> None:
+    """Add an amount, negative to take back. Raises `decimal.Inexact` before a digit would be lost (beyond 60 digits)."""
+    total = EXACT.add(tally.get(unit, ZERO), amount)
+    if total:
+        tally[unit] = total
+    else:
+        tally.pop(unit, None)
+
+
+def total(tally: Tally, unit: str, item: ItemUnits | None = None) -> Fraction:
+    """All of the tally in one unit, exactly. Raises `model.unit.MissingConversion` when part of it can't be told in that unit."""
+    return sum((convert(amount, own, unit, item) for own, amount in tally.items()), Fraction(0))
