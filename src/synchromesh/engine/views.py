@@ -1,0 +1,160 @@
+"""What people are shown: plain values that the page, the API and the command line all render, and nothing else computes.
+
+Times are aware and durations are in milliseconds. A time, rate or latency that is not known is `None`, never 0.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from synchromesh.model.posting import Aware
+
+
+class DocumentView(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A document in the business system: its number and, where the system gives one, the address of its page there."""
+
+    number: str
+    link: str = ""
+
+
+class FactView(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One fact as a row of a list: what was told, and where it is now.
+
+    `fate` is one word of `plant.fates`; `reference` completes it to a sentence (the rule, the thing waited for, the earlier fact).
+    `documents` are those that book it, alone or gathered with others.
+    """
+
+    plant: str
+    position: int
+    source: str
+    id: str
+    type: str
+    received: Aware
+    fate: str
+    reference: str = ""
+    order: str = ""
+    lot: str = ""
+    occurred: Aware | None = None
+    documents: tuple[DocumentView, ...] = ()
+
+
+class PostingView(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One posting: what ERP was or will be asked to book, for how many facts, and what came of it.
+
+    `lines` are sentences for a person ("9 EA CABLE-HEAD into MAIN"). `sentence` and `remedy` are set when ERP refused.
+    """
+
+    plant: str
+    position: int
+    ordinal: int
+    key: str
+    kind: str
+    state: str
+    target: str
+    decided: Aware
+    lines: tuple[str, ...] = ()
+    order: str = ""
+    facts: int = 1
+    waits_for: str = ""
+    document: DocumentView | None = None
+    settled: Aware | None = None
+    sentence: str = ""
+    remedy: str = ""
+
+
+class ExceptionView(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Something that a person must look at, or has."""
+
+    plant: str
+    position: int
+    ordinal: int
+    category: str
+    subject: str
+    sentence: str
+    state: str
+    opened: Aware
+    remedy: str = ""
+    order: str = ""
+    posting: str = ""
+    closed: Aware | None = None
+    detail: str = ""
+
+
+class MessageView(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The message as it came. `body` is its text, cut to what a page can show; `size` is the whole of it, in bytes.
+
+    Both are empty or 0 when the log has been trimmed past it: the archive has the bytes.
+    """
+
+    interface: str
+    content_type: str = ""
+    size: int = 0
+    body: str = ""
+    correlation: str = ""
+    causation: str = ""
+
+
+class Story(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One fact from message to document: the message, the canonical events it became, the postings they led to, the exceptions."""
+
+    fact: FactView
+    message: MessageView
+    events: tuple[dict[str, object], ...] = ()
+    postings: tuple[PostingView, ...] = ()
+    exceptions: tuple[ExceptionView, ...] = ()
+
+
+class Trace(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The answer to one search, newest fact first.
+
+    `matched` says as what the query was found: order, lot, message, document; several are possible. `more` is true when there
+    are older facts than those listed.
+    """
+
+    query: str
+    matched: tuple[str, ...] = ()
+    stories: tuple[Story, ...] = ()
+    more: bool = False
+
+
+class SystemView(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One business system: what its grade makes of the promise, whether it answers, and how many postings stand before it."""
+
+    name: str
+    grade: str
+    waiting: int = 0
+    reachable: bool = True
+
+
+class Latency(msgspec.Struct, frozen=True):
+    """From the arrival of a fact to its outcome, over the last facts that were settled."""
+
+    p50: float
+    p99: float
+    samples: int
+
+
+class Summary(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The whole at one moment. `fates` sums to `facts`, or the promise is broken and the page says so.
+
+    `waiting` counts postings in the outbox, `exceptions` the open ones, `documents` those that ERP confirmed. Rates are per second
+    over the last few seconds.
+    """
+
+    name: str
+    at: Aware
+    facts: int
+    fates: dict[str, int]
+    waiting: int = 0
+    exceptions: int = 0
+    documents: int = 0
+    received_rate: float | None = None
+    settled_rate: float | None = None
+    latency: Latency | None = None
+    plants: tuple[str, ...] = ()
+    systems: tuple[SystemView, ...] = ()
+
+    @property
+    def unaccounted(self) -> int:
+        """Facts without a fate or with two: 0 as long as the promise is kept."""
+        return self.facts - sum(self.fates.values())

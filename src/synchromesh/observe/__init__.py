@@ -1,0 +1,1 @@
+"""What operators see: every metric and every log line, by name. Imports only the model."""
