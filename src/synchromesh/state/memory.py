@@ -1,0 +1,366 @@
+"""A state store in memory: the agreement's plainest form, for tests and for the simulator.
+
+Rows are kept encoded, as a stored state keeps them, so that nobody changes what was committed by changing a row at hand. The store outlives
+the simulated processes that use it: what was committed or claimed is there whenever they crash.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple, TypeVar
+
+from synchromesh.model.message import Message
+from synchromesh.state import encoding
+from synchromesh.state.agreement import (
+    Changes,
+    EntityKey,
+    ExceptionRow,
+    FactRow,
+    Fenced,
+    Identity,
+    PostingId,
+    PostingRow,
+    Ready,
+    StateCorrupt,
+    StateError,
+)
+from synchromesh.state.fairness import fairly
+
+SEGMENT_POSITIONS: Final = 1 << 19
+"""How many positions one segment of identities spans: which identities leave together is decided by the log alone."""
+
+K = TypeVar("K")
+V = TypeVar("V")
+R = TypeVar("R")
+
+EntryId = tuple[str, int, int]
+"""A posting in the outbox: partition, position, ordinal."""
+
+
+@dataclass
+class _Partition:
+    position: int = 0
+    now: int = 0
+    entities: dict[EntityKey, bytes] = field(default_factory=dict)
+    facts: dict[int, bytes] = field(default_factory=dict)
+    postings: dict[PostingId, bytes] = field(default_factory=dict)
+    outbox: dict[PostingId, tuple[str, str]] = field(default_factory=dict)
+    documents: dict[str, PostingId] = field(default_factory=dict)
+    exceptions: dict[PostingId, bytes] = field(default_factory=dict)
+    forwards: list[tuple[int, bytes]] = field(default_factory=list)
+    identities: dict[Identity, int] = field(default_factory=dict)
+    newest: dict[int, int] = field(default_factory=dict)
+
+
+@dataclass
+class _Claim:
+    claimant: str
+    at: int
+
+
+class MemoryStore:
+    """One store, seen through `state()`, `outbox()` and `reading()`. Safe for threads.
+
+    `before_commit` may raise: then nothing is committed. `after_commit` may raise: then the batch is committed and the caller does not
+    know it (a crash at the worst moment).
+    """
+
+    def __init__(
+        self,
+        before_commit: Callable[[Sequence[Changes]], None] | None = None,
+        after_commit: Callable[[Sequence[Changes]], None] | None = None,
+        segment_positions: int = SEGMENT_POSITIONS,
+    ) -> None:
+        self.before_commit = before_commit
+        self.after_commit = after_commit
+        self.segment_positions = segment_positions
+        self.changed = threading.Condition(threading.RLock())
+        self.partitions: dict[str, _Partition] = {}
+        self.claims: dict[EntryId, _Claim] = {}
+        self.epoch = 0
+        self.version = 0
+        self.sequence = 0
+
+    def state(self) -> MemoryState:
+        return MemoryState(self)
+
+    def outbox(self) -> MemoryOutbox:
+        return MemoryOutbox(self)
+
+    def reading(self) -> MemoryReading:
+        return MemoryReading(self)
+
+    def of(self, partition: str) -> _Partition:
+        """The partition, or an empty one that is not kept."""
+        return self.partitions.get(partition) or _Partition()
+
+
+class MemoryState:
+    """The store as its writer sees it."""
+
+    def __init__(self, store: MemoryStore) -> None:
+        self._store = store
+
+    def lease(self, owner: str) -> int:
+        with self._store.changed:
+            self._store.epoch += 1
+            return self._store.epoch
+
+    def positions(self) -> dict[str, int]:
+        with self._store.changed:
+            return {name: partition.position for name, partition in self._store.partitions.items()}
+
+    def load(self, partition: str, keys: Iterable[EntityKey]) -> dict[EntityKey, bytes]:
+        return _found(self._store, self._store.of(partition).entities, keys, bytes)
+
+    def known(self, partition: str, identities: Sequence[Identity]) -> dict[Identity, int]:
+        return _found(self._store, self._store.of(partition).identities, identities, int)
+
+    def facts(self, partition: str, positions: Iterable[int]) -> dict[int, FactRow]:
+        return _found(self._store, self._store.of(partition).facts, positions, encoding.fact)
+
+    def postings(self, partition: str, ids: Iterable[PostingId]) -> dict[PostingId, PostingRow]:
+        return _found(self._store, self._store.of(partition).postings, ids, encoding.posting)
+
+    def exceptions(self, partition: str, ids: Iterable[PostingId]) -> dict[PostingId, ExceptionRow]:
+        return _found(self._store, self._store.of(partition).exceptions, ids, encoding.exception)
+
+    def documents(self, partition: str, numbers: Iterable[str]) -> dict[str, PostingId]:
+        return _found(self._store, self._store.of(partition).documents, numbers, _itself)
+
+    def forwards(self, limit: int) -> list[tuple[str, Message]]:
+        with self._store.changed:
+            pending = sorted(
+                (sequence, name, body) for name, partition in self._store.partitions.items() for sequence, body in partition.forwards
+            )
+        return [(name, encoding.message(body)) for _, name, body in pending[:limit]]
+
+    def commit(self, epoch: int, batch: Sequence[Changes]) -> None:
+        with self._store.changed:
+            if epoch != self._store.epoch:
+                raise Fenced(f"epoch {epoch} is over: epoch {self._store.epoch} has taken over; stop this worker")
+            for changes in batch:
+                _check(changes, len(self._store.of(changes.partition).forwards))
+            encoded = [_encoded(changes) for changes in batch]
+            if self._store.before_commit is not None:
+                self._store.before_commit(batch)
+            for changes, rows in zip(batch, encoded, strict=True):
+                _apply(self._store, changes, rows)
+            self._store.version += 1
+            self._store.changed.notify_all()
+        if self._store.after_commit is not None:
+            self._store.after_commit(batch)
+
+    def rows(self, partition: str) -> Iterator[encoding.Row]:
+        with self._store.changed:
+            return iter(_rows(self._store.of(partition)))
+
+    def close(self) -> None:
+        """Nothing to give back: the rows live as long as the store."""
+
+
+def _found(store: MemoryStore, table: Mapping[K, V], keys: Iterable[K], decode: Callable[[V], R]) -> dict[K, R]:
+    with store.changed:
+        return {key: decode(table[key]) for key in keys if key in table}
+
+
+def _itself(id: PostingId) -> PostingId:
+    return id
+
+
+def _check(changes: Changes, pending: int) -> None:
+    if changes.forwarded > pending:
+        raise StateError(f"partition {changes.partition}: {changes.forwarded} forwards can't be forgotten, only {pending} are pending")
+
+
+class _Rows(NamedTuple):
+    """The rows of a batch in their stored form, made before anything is written: one that can't be encoded leaves nothing half done."""
+
+    facts: dict[int, bytes]
+    postings: dict[PostingId, bytes]
+    exceptions: dict[PostingId, bytes]
+    forwards: list[bytes]
+
+
+def _encoded(changes: Changes) -> _Rows:
+    return _Rows(
+        {position: encoding.encode(row) for position, row in changes.facts.items()},
+        {id: encoding.encode(row) for id, row in changes.postings.items()},
+        {id: encoding.encode(row) for id, row in changes.exceptions.items()},
+        [encoding.encode(message) for message in changes.forwards],
+    )
+
+
+def _apply(store: MemoryStore, changes: Changes, rows: _Rows) -> None:
+    partition = store.partitions.setdefault(changes.partition, _Partition())
+    partition.position, partition.now = changes.position, changes.now
+    for key, value in changes.entities.items():
+        if value is None:
+            partition.entities.pop(key, None)
+        else:
+            partition.entities[key] = value
+    partition.facts |= rows.facts
+    partition.postings |= rows.postings
+    partition.exceptions |= rows.exceptions
+    partition.documents |= changes.documents
+    for id in changes.outbox_removed:
+        partition.outbox.pop(id, None)
+        store.claims.pop((changes.partition, *id), None)
+    partition.outbox |= changes.outbox_added
+    del partition.forwards[: changes.forwarded]
+    for body in rows.forwards:
+        store.sequence += 1
+        partition.forwards.append((store.sequence, body))
+    _apply_identities(changes, partition, store.segment_positions)
+
+
+def _apply_identities(changes: Changes, partition: _Partition, span: int) -> None:
+    partition.identities |= changes.identities
+    for position in changes.identities.values():
+        segment = position // span
+        partition.newest[segment] = max(changes.now, partition.newest.get(segment, 0))
+    gone = {segment for segment, newest in partition.newest.items() if newest < changes.forget_identities_before}
+    if gone:
+        partition.identities = {identity: at for identity, at in partition.identities.items() if at // span not in gone}
+        partition.newest = {segment: newest for segment, newest in partition.newest.items() if segment not in gone}
+
+
+def _rows(partition: _Partition) -> list[encoding.Row]:
+    if partition.position == 0:
+        return []
+    return [
+        encoding.position_row(partition.position, partition.now),
+        *(encoding.entity_row(key, value) for key, value in sorted(partition.entities.items())),
+        *(encoding.fact_row(position, value) for position, value in sorted(partition.facts.items())),
+        *(encoding.posting_row(id, value) for id, value in sorted(partition.postings.items())),
+        *(encoding.outbox_row(id, target, lane) for id, (target, lane) in sorted(partition.outbox.items())),
+        *(encoding.document_row(number, id) for number, id in sorted(partition.documents.items())),
+        *(encoding.exception_row(id, value) for id, value in sorted(partition.exceptions.items())),
+        *(encoding.forward_row(index, body) for index, (_, body) in enumerate(partition.forwards)),
+        *(encoding.identity_row(identity, at) for at, identity in sorted((at, identity) for identity, at in partition.identities.items())),
+    ]
+
+
+class MemoryOutbox:
+    """The store as a dispatcher sees it."""
+
+    def __init__(self, store: MemoryStore) -> None:
+        self._store = store
+        self._seen = -1
+
+    def take(self, target: str, claimant: str, limit: int, now: int) -> list[Ready]:
+        with self._store.changed:
+            self._seen = self._store.version
+            entries = fairly([self._unclaimed(name, target) for name in sorted(self._store.partitions)], limit)
+            for entry in entries:
+                self._store.claims[entry] = _Claim(claimant, now)
+            return [self._ready(entry) for entry in entries]
+
+    def _unclaimed(self, name: str, target: str) -> Iterator[EntryId]:
+        for id, (of, _) in sorted(self._store.partitions[name].outbox.items()):
+            if of == target and (name, *id) not in self._store.claims:
+                yield (name, *id)
+
+    def orphans(self, target: str, claimant: str) -> list[Ready]:
+        with self._store.changed:
+            found = [
+                entry
+                for entry, claim in sorted(self._store.claims.items())
+                if claim.claimant != claimant and self._store.of(entry[0]).outbox[entry[1:]][0] == target
+            ]
+            for entry in found:
+                self._store.claims[entry].claimant = claimant
+            return [self._ready(entry) for entry in found]
+
+    def _ready(self, entry: EntryId) -> Ready:
+        name, position, ordinal = entry
+        partition = self._store.partitions[name]
+        target, lane = partition.outbox[position, ordinal]
+        body = partition.postings.get((position, ordinal))
+        if body is None:
+            raise StateCorrupt(f"partition {name}: the outbox names posting {position}.{ordinal}, which is not there; restore the snapshot")
+        return Ready(name, position, ordinal, target, lane, encoding.posting(body).content, self._store.claims[entry].at)
+
+    def release(self, ids: Sequence[EntryId]) -> None:
+        with self._store.changed:
+            for entry in ids:
+                self._store.claims.pop(entry, None)
+            self._store.version += 1
+            self._store.changed.notify_all()
+
+    def wait(self, timeout: float) -> bool:
+        with self._store.changed:
+            return self._store.changed.wait_for(lambda: self._store.version != self._seen, timeout)
+
+    def close(self) -> None:
+        """Nothing to give back: claims live as long as the store."""
+
+
+class MemoryReading:
+    """The store as people ask it."""
+
+    def __init__(self, store: MemoryStore) -> None:
+        self._store = store
+        self._state = store.state()
+
+    def positions(self) -> Mapping[str, int]:
+        return self._state.positions()
+
+    def entities(self, partition: str, keys: Iterable[EntityKey]) -> dict[EntityKey, bytes]:
+        return self._state.load(partition, keys)
+
+    def fact(self, partition: str, position: int) -> FactRow | None:
+        return self._state.facts(partition, [position]).get(position)
+
+    def identity(self, partition: str, source: str, id: str) -> int | None:
+        return self._state.known(partition, [(source, id)]).get((source, id))
+
+    def find_identity(self, id: str) -> list[tuple[str, int]]:
+        with self._store.changed:
+            return sorted(
+                (name, position)
+                for name, partition in self._store.partitions.items()
+                for identity, position in partition.identities.items()
+                if identity[1] == id
+            )
+
+    def recent(self, limit: int) -> list[tuple[str, FactRow]]:
+        with self._store.changed:
+            newest = [
+                (name, encoding.fact(partition.facts[position]))
+                for name, partition in self._store.partitions.items()
+                for position in sorted(partition.facts, reverse=True)[:limit]
+            ]
+        return sorted(newest, key=lambda each: (each[1].received, each[1].position, each[0]), reverse=True)[:limit]
+
+    def postings_of(self, partition: str, position: int) -> list[PostingRow]:
+        with self._store.changed:
+            postings = self._store.of(partition).postings
+            return [encoding.posting(postings[id]) for id in sorted(postings) if id[0] == position]
+
+    def document(self, number: str) -> list[tuple[str, PostingRow]]:
+        with self._store.changed:
+            return [
+                (name, encoding.posting(partition.postings[partition.documents[number]]))
+                for name, partition in sorted(self._store.partitions.items())
+                if partition.documents.get(number) in partition.postings
+            ]
+
+    def exceptions(self, state: str, limit: int) -> list[tuple[str, ExceptionRow]]:
+        with self._store.changed:
+            rows = [
+                (name, encoding.exception(body))
+                for name, partition in self._store.partitions.items()
+                for body in partition.exceptions.values()
+            ]
+        found = [(name, row) for name, row in rows if row.state == state]
+        return sorted(found, key=lambda each: (each[1].opened, each[1].position, each[1].ordinal, each[0]), reverse=True)[:limit]
+
+    def waiting(self) -> int:
+        with self._store.changed:
+            return sum(len(partition.outbox) for partition in self._store.partitions.values())
+
+    def close(self) -> None:
+        """Nothing to give back."""
