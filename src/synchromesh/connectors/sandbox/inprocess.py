@@ -1,0 +1,61 @@
+"""The sandbox without a network: a connector straight onto a counter, for the simulator. No clock, no sleep, no chance but the seed's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+
+from synchromesh.connectors.agreement import Abilities, Balance, ConnectorError, Finding, Pulled
+from synchromesh.connectors.sandbox.books import Books
+from synchromesh.connectors.sandbox.counter import Counter
+from synchromesh.connectors.sandbox.faults import Fault, Faults
+from synchromesh.model.posting import Fate, Posting, Reply
+
+BATCH = 100
+RETRY_AFTER = 1.0
+
+
+class InProcess:
+    """A `Connector`. `clock` gives the time of each call; between calls `counter.advance(now)` lets late things happen."""
+
+    def __init__(self, books: Books, faults: Faults, clock: Callable[[], datetime]) -> None:
+        rules = books.rules
+        self.counter = Counter(books, faults)
+        self.abilities = Abilities(
+            grade=rules.grade,
+            kinds=rules.kinds,
+            batch=BATCH,
+            concurrency=8,
+            settle_seconds=faults.delay.total_seconds(),
+            differences=rules.differences,
+        )
+        self._clock = clock
+
+    async def post(self, postings: Sequence[Posting]) -> list[Reply]:
+        heard = self.counter.take(postings, self._clock())
+        if heard.replies is not None:
+            return heard.replies
+        if heard.fault is Fault.UNAVAILABLE:
+            return [Reply(key=posting.key, fate=Fate.RETRY, retry_after=RETRY_AFTER) for posting in postings]
+        return [Reply(key=posting.key, fate=Fate.DOUBT) for posting in postings]
+
+    async def find(self, key: str) -> Finding:
+        return self._asked().find(key)
+
+    async def pull(self, cursor: str) -> Pulled:
+        try:
+            return self._asked().pull(cursor)
+        except ValueError as error:
+            raise ConnectorError(str(error)) from error
+
+    async def balances(self, items: Sequence[str] = ()) -> list[Balance]:
+        return list(self._asked().balances(items))
+
+    async def close(self) -> None:
+        """There is nothing to let go of: the books belong to the caller."""
+
+    def _asked(self) -> Books:
+        self.counter.advance(self._clock())
+        if self.counter.faults.for_question():
+            raise ConnectorError("the sandbox is unavailable just now; ask again later")
+        return self.counter.books
