@@ -40,7 +40,7 @@ class PostingKind(enum.StrEnum):
     """Undoes one earlier posting, which it names."""
 
 
-class Line(msgspec.Struct, frozen=True, omit_defaults=True):
+class Line(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     """One line of a posting.
 
     `location` is where stock changes (a transfer takes it from there); `status` is the stock status, '' for freely usable;
