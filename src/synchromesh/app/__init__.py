@@ -1,0 +1,1 @@
+"""Where everything is known and wired: settings, plug-ins, processes."""

@@ -1,0 +1,269 @@
+"""From the TOML file to `Settings`: every wrong key, type, name and path is found before anything starts, and all are told at once."""
+
+from __future__ import annotations
+
+import codecs
+import os
+import tomllib
+from collections.abc import Callable, Iterator, Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Final, Literal, cast, get_args, get_origin
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
+
+import msgspec
+
+from synchromesh.app import plugins
+from synchromesh.app.faults import Fault, Lines, Place, SettingsError, nearest, shown, where
+from synchromesh.app.settings import DERIVED, Plant, Settings
+from synchromesh.model.message import ENTERPRISE
+
+MAX_FILE: Final = 1_000_000
+"""A configuration file is smaller than this, in bytes."""
+
+Table = dict[str, object]
+Found = Iterator[tuple[Place, str]]
+"""Faults as place and sentence."""
+
+
+def read_settings(path: Path) -> Settings:
+    """Read and check one file. Raises `SettingsError` with everything that is wrong with it.
+
+    Paths in the result are absolute, values from the environment are filled in, each plant's policy has its zone and target. Only
+    names and paths are checked: no adapter is loaded and no business system is asked (see `synchromesh check`).
+    """
+    text, raw = _parse(path)
+    lines = Lines(text)
+    base = path.resolve().parent
+    found = [*_policies(raw), *_environment(raw), *_systems(raw)]
+    found += _walk(Settings, raw, (), base)
+    found += [*_references(raw), *_paths(raw, base)]
+    if found:
+        raise SettingsError([Fault(shown(path), lines.of(place), where(place), sentence) for place, sentence in found])
+    settings = msgspec.convert(raw, Settings, dec_hook=_decoder(base))
+    general = msgspec.structs.replace(settings.synchromesh, data=base / settings.synchromesh.data)
+    return msgspec.structs.replace(settings, synchromesh=general, plants=tuple(map(_with_policy, settings.plants)))
+
+
+def _with_policy(plant: Plant) -> Plant:
+    policy = msgspec.structs.replace(plant.policy, target=plant.erp, zone=plant.zone.key)
+    return msgspec.structs.replace(plant, policy=policy)
+
+
+def _parse(path: Path) -> tuple[str, Table]:
+    try:
+        if path.stat().st_size > MAX_FILE:
+            raise _refused(path, f"a configuration file is smaller than {MAX_FILE:,} bytes; this is another file")
+        text = path.read_bytes().decode("utf-8")
+        return text, cast(Table, tomllib.loads(text))
+    except FileNotFoundError as error:
+        raise _refused(path, "there is no such file; `synchromesh init` writes one") from error
+    except OSError as error:
+        raise _refused(path, f"it can't be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise _refused(path, f"it is not UTF-8 text (byte {error.start}); save it as UTF-8") from error
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise _refused(path, f"it is not TOML: {error}") from error
+
+
+def _refused(path: Path, sentence: str) -> SettingsError:
+    return SettingsError([Fault(shown(path), 0, "", sentence)])
+
+
+# --- what TOML can say and the structs can't: done first, so that the walk sees plain structs ------------------------------
+
+
+def _policies(raw: Table) -> Found:
+    """What a policy takes from elsewhere is refused here, with the place that decides it."""
+    for place, plant in _tables(raw, "plant"):
+        policy = plant.get("policy")
+        for key in [key for key in DERIVED if isinstance(policy, dict) and key in policy]:
+            del cast(Table, policy)[key]
+            yield (*place, "policy", key), f"this is not set here: {DERIVED[key]}"
+
+
+def _environment(raw: Table) -> Found:
+    """`{ env = "NAME" }` in a business system's table is the variable's value."""
+    for name, table in _named(raw, "erp"):
+        for key, value in table.items():
+            if isinstance(value, dict) and set(value) == {"env"}:
+                variable = str(value["env"])
+                if variable not in os.environ:
+                    yield ("erp", name, key), f"the environment has no variable {variable}; set it before the start"
+                table[key] = os.environ.get(variable, "")
+
+
+def _systems(raw: Table) -> Found:
+    """All keys of `[erp.X]` but `connector` go to the connector as they are."""
+    known = plugins.names(plugins.CONNECTORS)
+    for name, table in list(_named(raw, "erp")):
+        rest = {key: value for key, value in table.items() if key != "connector"}
+        connector = table.get("connector")
+        if isinstance(connector, str) and connector not in known:
+            yield ("erp", name, "connector"), f"no connector {connector!r} is installed; {nearest(connector, known)}"
+        cast(Table, raw["erp"])[name] = {**({"connector": connector} if "connector" in table else {}), "settings": rest}
+
+
+# --- keys and types ---------------------------------------------------------------------------------------------------
+
+
+def _walk(kind: object, value: object, place: Place, base: Path) -> Found:
+    item = _item(kind)
+    if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
+        yield from _struct(kind, value, place, base)
+    elif item is not None and get_origin(kind) is tuple and isinstance(value, list):
+        for index, one in enumerate(value):
+            yield from _walk(item, one, (*place, index), base)
+    elif item is not None and get_origin(kind) is dict and isinstance(value, dict):
+        for name, one in value.items():
+            yield from _walk(item, one, (*place, name), base)
+    else:
+        yield from _leaf(kind, value, place, base)
+
+
+def _item(kind: object) -> type[msgspec.Struct] | None:
+    """The struct that a `tuple[Struct, ...]` or `dict[str, Struct]` holds."""
+    for argument in get_args(kind):
+        if isinstance(argument, type) and issubclass(argument, msgspec.Struct):
+            return argument
+    return None
+
+
+def _struct(kind: type[msgspec.Struct], value: object, place: Place, base: Path) -> Found:
+    if not isinstance(value, dict):
+        yield place, f"must be a table, not {_word(value)}"
+        return
+    fields = {field.encode_name: field for field in msgspec.structs.fields(kind)}
+    for key in value:
+        if key not in fields:
+            yield (*place, key), f"there is no such key; {nearest(key, list(fields))}"
+    for name, field in fields.items():
+        if name in value:
+            yield from _walk(field.type, value[name], (*place, name), base)
+        elif field.required:
+            yield (*place, name), "is missing"
+
+
+def _leaf(kind: object, value: object, place: Place, base: Path) -> Found:
+    try:
+        msgspec.convert(value, kind, dec_hook=_decoder(base))
+    except msgspec.ValidationError as error:
+        description = _description(kind)
+        yield place, f"must be {description}, not {_cut(value)}" if description else f"{_plain(str(error))}, not {_cut(value)}"
+
+
+def _description(kind: object) -> str:
+    if get_origin(kind) is Literal:
+        return " or ".join(map(repr, get_args(kind)))
+    return next((meta.description for meta in get_args(kind) if isinstance(meta, msgspec.Meta) and meta.description), "")
+
+
+def _decoder(base: Path) -> Callable[[type, object], object]:
+    def decode(kind: type, value: object) -> object:
+        if kind is object:
+            return value
+        if not isinstance(value, str):
+            raise ValueError("must be a text in quotes")
+        return _zone(value) if kind is ZoneInfo else (base / Path(value).expanduser()).resolve()
+
+    return decode
+
+
+def _zone(name: str) -> ZoneInfo:
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        near = get_close_matches(name, available_timezones(), n=1, cutoff=0.5) or ["Europe/Oslo"]
+        raise ValueError(f"must be an IANA time zone such as {near[0]!r}") from error
+
+
+_WORDS: Final = {
+    "str": "a text in quotes",
+    "int": "a whole number",
+    "float": "a number",
+    "bool": "true or false",
+    "array": "a list",
+    "object": "a table",
+}
+
+
+def _plain(error: str) -> str:
+    """The decoder's words in the words of the file: 'Expected `int`, got `str`' becomes 'must be a whole number'."""
+    said = error.split(" - at `", maxsplit=1)[0]
+    if said.startswith("Expected `"):
+        expected = said.split("`")[1]
+        rest = said.split("`", 2)[2].split(", got")[0]
+        return "must be " + " or ".join(_WORDS.get(word.strip(), word) for word in expected.split("|")) + rest
+    return said
+
+
+def _word(value: object) -> str:
+    names = {str: "a text", bool: "true or false", int: "a number", float: "a number", list: "a list", dict: "a table"}
+    return names.get(type(value), "a date")
+
+
+def _cut(value: object) -> str:
+    text = _word(value) if isinstance(value, dict | list) else repr(value)
+    return text if len(text) <= 60 else text[:60] + "…"
+
+
+# --- names and paths --------------------------------------------------------------------------------------------------------
+
+
+def _references(raw: Table) -> Found:
+    systems = [name for name, _ in _named(raw, "erp")]
+    seen: set[object] = set()
+    if not list(_tables(raw, "plant")):
+        yield ("plant",), "there must be at least one [[plant]]"
+    for place, plant in _tables(raw, "plant"):
+        if plant.get("id") == ENTERPRISE:
+            yield (*place, "id"), f"{ENTERPRISE!r} is the name of what belongs to no plant; choose another"
+        if isinstance(plant.get("id"), str) and plant["id"] in seen:
+            yield (*place, "id"), f"there are two plants {plant['id']!r}"
+        if isinstance(plant.get("id"), str):
+            seen.add(plant["id"])
+        if isinstance(erp := plant.get("erp"), str) and erp not in systems:
+            yield (*place, "erp"), f"there is no [erp.{erp}]; {nearest(erp, systems)}"
+    for section, group in (("log", plugins.LOGS), ("state", plugins.STATES)):
+        table = raw.get(section)
+        kind = table.get("kind") if isinstance(table, dict) else None
+        if isinstance(kind, str) and kind not in plugins.names(group):
+            yield (section, "kind"), f"no {section} {kind!r} is installed; {nearest(kind, plugins.names(group))}"
+
+
+def _paths(raw: Table, base: Path) -> Found:
+    for place, plant in _tables(raw, "plant"):
+        adapters = plant.get("adapters")
+        for adapter in adapters if isinstance(adapters, list) else ():
+            if isinstance(adapter, str) and not (base / Path(adapter).expanduser() / "adapter.toml").is_file():
+                yield (*place, "adapters"), f"{adapter!r} is no folder of an adapter: it has no file adapter.toml"
+        for below, table in _tables(plant, "files"):
+            folder, encoding = table.get("folder"), table.get("encoding")
+            if isinstance(folder, str) and not (base / Path(folder).expanduser()).is_dir():
+                yield (*place, *below, "folder"), f"there is no folder {folder!r}; make it, or correct the path"
+            if isinstance(encoding, str) and not _is_encoding(encoding):
+                yield (*place, *below, "encoding"), f"there is no encoding {encoding!r}; common are 'utf-8', 'cp1252' and 'latin-1'"
+
+
+def _is_encoding(name: str) -> bool:
+    try:
+        codecs.lookup(name)
+    except (LookupError, ValueError):
+        return False
+    return True
+
+
+def _tables(raw: Mapping[str, object], key: str) -> Iterator[tuple[Place, Table]]:
+    """The tables of an array of tables, with their places; what is not one is left to the walk."""
+    array = raw.get(key)
+    for index, table in enumerate(array if isinstance(array, list) else ()):
+        if isinstance(table, dict):
+            yield (key, index), table
+
+
+def _named(raw: Table, key: str) -> Iterator[tuple[str, Table]]:
+    """The tables below a table, such as `[erp.main]`."""
+    table = raw.get(key)
+    for name, one in table.items() if isinstance(table, dict) else ():
+        if isinstance(one, dict):
+            yield name, one
