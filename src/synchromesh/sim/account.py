@@ -1,0 +1,130 @@
+"""Is the system's account of itself true? Acknowledgements, fates and exceptions, each against what was really told and refused."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+
+from synchromesh.sim.case import Case, Nature, named
+from synchromesh.sim.evidence import Decided, Fated, Received
+from synchromesh.sim.told import FactId
+from synchromesh.sim.truth import Due
+from synchromesh.sim.verdict import Fault, Finding
+
+
+def acknowledged_is_kept(case: Case) -> Iterator[Finding]:
+    """Law 1: what a source was told is received is in the log."""
+    promised = Counter((m.partition, m.source, m.id, m.body) for m in case.evidence.acknowledged)
+    held = Counter((r.plant, r.source, r.id, r.body) for r in case.evidence.received)
+    for (plant, source, id, _), count in (promised - held).items():
+        yield Finding(Fault.LOST, f"{FactId(plant, source, id)} was acknowledged {count} more times than it is in the log")
+
+
+def each_has_a_fate(case: Case) -> Iterator[Finding]:
+    """Law 6: exactly one fate a message, and no fate without a message."""
+    counts = Counter((fated.plant, fated.position) for fated in case.evidence.fates)
+    for received in case.evidence.received:
+        count = counts.pop((received.plant, received.position), 0)
+        if count != 1:
+            yield Finding(Fault.LOST if count == 0 else Fault.FATE, f"{_at(received)} has {count} fates")
+    for plant, position in counts:
+        yield Finding(Fault.FATE, f"{plant} position {position} has a fate, but no source told it")
+
+
+def fates_are_true(case: Case) -> Iterator[Finding]:
+    """Each fate is one that this message can truly have."""
+    first = _firsts(case.evidence.received)
+    for received in case.evidence.received:
+        place = (received.plant, received.position)
+        fated = case.fates.get(place)
+        if fated is None:
+            continue
+        nature = case.natures[place]
+        if nature is Nature.FACT:
+            yield from _fact_is_true(case, received, fated, case.truth.due[received.fact])
+        elif nature is Nature.REPEAT:
+            if fated.fate != "duplicate":
+                yield Finding(Fault.DOUBLED, f"{_at(received)} repeats position {first[received.fact]}, but its fate is {fated.fate}")
+        elif fated.fate not in ("exception", "dismissed"):
+            yield Finding(Fault.FATE, f"{_at(received)} is {nature.value}, but its fate is {fated.fate} ({fated.reference})")
+
+
+def _fact_is_true(case: Case, received: Received, fated: Fated, due: Due) -> Iterator[Finding]:
+    fate, place = fated.fate, (received.plant, received.position)
+    if fate == "dismissed":
+        if place not in case.evidence.dismissed:
+            yield Finding(Fault.LOST, f"{_at(received)} is dismissed, but nobody dismissed it")
+    elif fate == "duplicate":
+        yield Finding(Fault.LOST, f"{_at(received)} is called a duplicate of {fated.reference}, but it was told for the first time")
+    elif due is Due.OPEN or (due is Due.UNKNOWN and fate in ("waiting", "exception")):
+        return
+    elif fate == "recorded":
+        if due in (Due.BOOKS, Due.UNKNOWN):
+            yield Finding(Fault.LOST, f"{_at(received)} is recorded only ({fated.reference}), but it moves ERP's books")
+    elif fate in ("booked", "booking", "gathered", "exception"):
+        yield from _group_is_true(case, received, fated, due)
+    else:
+        yield Finding(Fault.REASON, f"{_at(received)} is {fate} ({fated.reference}), but nothing it needs is missing")
+
+
+def _group_is_true(case: Case, received: Received, fated: Fated, due: Due) -> Iterator[Finding]:
+    """A fact on its way or at its end agrees with the postings of its group."""
+    open_ones = [p for p in case.outstanding if p.plant == fated.plant and p.group == fated.group and fated.group]
+    if fated.fate == "booked" and due in (Due.RECORDS, Due.UNKNOWN):
+        yield Finding(Fault.FATE, f"{_at(received)} is called booked, but by the rules it can't be")
+    if fated.fate == "booked" and any(p.state != "reversed outside" for p in open_ones):
+        yield Finding(Fault.FATE, f"{_at(received)} is called booked, but {open_ones[0].key} is {open_ones[0].state}")
+    if fated.fate == "exception" and not open_ones:
+        yield Finding(Fault.REASON, f"{_at(received)} is an exception ({fated.reference}) without a true reason")
+    if fated.fate in ("booking", "gathered") and not open_ones:
+        yield Finding(Fault.LOST, f"{_at(received)} is still {fated.fate}, and no posting of its group is on its way")
+
+
+def exceptions_have_reasons(case: Case) -> Iterator[Finding]:
+    """Each open exception has a true reason, and each fact that is an exception can be found among them."""
+    shown = {(opened.plant, opened.position) for opened in case.evidence.exceptions}
+    about = {opened.posting for opened in case.evidence.exceptions if opened.posting}
+    stuck = {(p.plant, p.group) for p in case.outstanding if p.key in about}
+    for fated in case.evidence.fates:
+        place = (fated.plant, fated.position)
+        if fated.fate == "exception" and place not in shown and (fated.plant, fated.group) not in stuck:
+            yield Finding(Fault.REASON, f"{fated.plant} position {fated.position} is an exception that nobody is shown")
+    for opened in case.evidence.exceptions:
+        posting = case.postings.get(opened.posting)
+        true = _excused(case, opened.plant, opened.position) if posting is None else posting in case.outstanding
+        if not true:
+            at = f"{opened.plant} position {opened.position}"
+            yield Finding(Fault.REASON, f"the exception at {at} has no true reason: {opened.sentence}")
+
+
+def _excused(case: Case, plant: str, position: int) -> bool:
+    if case.natures.get((plant, position)) in (Nature.DAMAGED, Nature.REUSED):
+        return True
+    fated = case.fates.get((plant, position))
+    return fated is not None and fated.fate in ("exception", "waiting")
+
+
+def outstanding_has_reasons(case: Case) -> Iterator[Finding]:
+    """What is not booked was refused by ERP, or waits for what was refused; nothing simply stays behind."""
+    blocked = {posting.plant for posting in case.outstanding if _refused(case, posting)}
+    for posting in case.outstanding:
+        waits = posting.state in ("waiting", "ready") and posting.plant in blocked
+        if not waits and not _refused(case, posting):
+            yield Finding(Fault.LOST, f"{named(posting)} is {posting.state} for no true reason")
+
+
+def _refused(case: Case, posting: Decided) -> bool:
+    if posting.state == "reversed outside":
+        return any(d.cancelled for d in case.evidence.documents if posting.key == d.key or posting.document == d.number)
+    return posting.state in ("rejected", "parked") and posting.key in case.evidence.refused
+
+
+def _at(received: Received) -> str:
+    return f"{received.fact} (position {received.position})"
+
+
+def _firsts(received: Iterable[Received]) -> dict[FactId, int]:
+    firsts: dict[FactId, int] = {}
+    for one in received:
+        firsts[one.fact] = min(one.position, firsts.get(one.fact, one.position))
+    return firsts

@@ -1,0 +1,51 @@
+"""The auditor: compares ERP's books with the truth, by its own arithmetic, and the system's account of itself with both.
+
+Its questions are the functions listed here. It imports nothing of what it judges, and looks at nothing but its arguments.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from synchromesh.sim.account import acknowledged_is_kept, each_has_a_fate, exceptions_have_reasons, fates_are_true, outstanding_has_reasons
+from synchromesh.sim.books import (
+    books_agree,
+    completions_agree,
+    days_are_true,
+    documents_were_decided,
+    lanes_were_kept,
+    postings_are_booked,
+    stock_agrees,
+)
+from synchromesh.sim.case import Case, Nature
+from synchromesh.sim.evidence import Evidence
+from synchromesh.sim.told import Scene, Told
+from synchromesh.sim.verdict import Verdict
+
+_QUESTIONS = (
+    acknowledged_is_kept,
+    each_has_a_fate,
+    fates_are_true,
+    exceptions_have_reasons,
+    outstanding_has_reasons,
+    documents_were_decided,
+    postings_are_booked,
+    lanes_were_kept,
+    books_agree,
+    completions_agree,
+    days_are_true,
+    stock_agrees,
+)
+
+
+def audit(scene: Scene, told: Sequence[Told], evidence: Evidence) -> Verdict:
+    """Judge one run that has come to rest, over the readable facts that the plants told."""
+    case = Case(scene, told, evidence)
+    return Verdict(
+        len(evidence.received),
+        sum(nature is Nature.FACT for nature in case.natures.values()),
+        len(case.ours),
+        Counter(fated.fate for fated in evidence.fates),
+        tuple(sorted(finding for question in _QUESTIONS for finding in question(case))),
+    )

@@ -1,0 +1,183 @@
+"""Are ERP's books true? Documents against decisions, lanes, totals, days and stock, by arithmetic that shares nothing with the system's."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from datetime import date, timedelta
+from decimal import Decimal
+from fractions import Fraction
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from synchromesh.model.event import FactCancelled, FactCorrected, PlantEvent
+from synchromesh.model.posting import Line, PostingKind
+from synchromesh.sim.case import Case, named
+from synchromesh.sim.evidence import Decided, Document
+from synchromesh.sim.told import FactId
+from synchromesh.sim.truth import Book, Place, factor, moves, rounded, stock_after
+from synchromesh.sim.verdict import Fault, Finding
+
+_WITHOUT_AMOUNTS: Final = frozenset({PostingKind.CONFIRMATION, PostingKind.COMPLETION, PostingKind.REVERSAL})
+_BOOKED: Final = frozenset({"posted", "reversed"})
+
+
+def documents_were_decided(case: Case) -> Iterator[Finding]:
+    """Each document of ours has a decision behind it, and no decision has two."""
+    keys: dict[str, str] = {}
+    claimed = {posting.document for posting in case.evidence.postings if posting.document}
+    for document in case.ours:
+        if document.key in keys:
+            yield Finding(Fault.DOUBLED, f"documents {keys[document.key]} and {document.number} are both of {document.key}")
+        if document.key:
+            keys[document.key] = document.number
+        if document.key not in case.postings and document.number not in claimed:
+            yield Finding(Fault.UNEXPLAINED, f"document {document.number} ({document.key or 'no key'}) was never decided")
+
+
+def postings_are_booked(case: Case) -> Iterator[Finding]:
+    """What is called posted is in ERP's books with the same content, and what is called unbooked is not."""
+    by_key = {document.key: document for document in case.evidence.documents if document.key}
+    for posting in case.evidence.postings:
+        document = case.numbers.get(posting.document) or by_key.get(posting.key)
+        if posting.state in _BOOKED and document is None:
+            yield Finding(Fault.LOST, f"{named(posting)} is called {posting.state}, but document {posting.document!r} is not in the books")
+        elif posting.state in _BOOKED and document is not None and (document.kind, document.lines) != (posting.kind, posting.lines):
+            yield Finding(Fault.UNEXPLAINED, f"document {document.number} does not say what {posting.key} says")
+        elif posting.state not in (*_BOOKED, "reversed outside") and document is not None:
+            yield Finding(Fault.FATE, f"{named(posting)} is called {posting.state}, but it is in the books as {document.number}")
+
+
+def lanes_were_kept(case: Case) -> Iterator[Finding]:
+    """Within a lane ERP booked in the order of decision; only what it refused on the way may come later."""
+    newest: dict[tuple[str, str], Decided] = {}
+    numbered = {posting.document: posting for posting in case.evidence.postings if posting.document}
+    for document in case.evidence.documents:
+        posting = case.postings.get(document.key) or numbered.get(document.number)
+        if posting is None or document.by_hand:
+            continue
+        before = newest.get((posting.plant, posting.lane))
+        if before is None or posting.place > before.place:
+            newest[posting.plant, posting.lane] = posting
+        elif posting.place < before.place and posting.key not in case.evidence.refused:
+            yield Finding(Fault.DISORDER, f"{named(posting)} was booked after {named(before)}, which was decided later")
+
+
+def books_agree(case: Case) -> Iterator[Finding]:
+    """Documents, and postings that openly are outstanding, add up to the truth, book by book."""
+    held = _held(case)
+    for book in sorted(held.keys() | case.truth.totals.keys()):
+        true, have = case.truth.totals.get(book, Decimal(0)), held.get(book, Decimal(0))
+        if true == have:
+            continue
+        sentence = f"{book}: ERP has {have} where {true} is true, in {case.scene.items[book.item].unit}"
+        yield Finding(_fault(true, have), sentence)
+
+
+def _fault(true: Decimal, have: Decimal) -> Fault:
+    if not true:
+        return Fault.UNEXPLAINED
+    return Fault.LOST if have * true < true * true else Fault.DOUBLED
+
+
+def _held(case: Case) -> dict[Book, Decimal]:
+    """Amounts by book, in base units: of documents of ours that stand, and of postings that are outstanding."""
+    held: dict[Book, Decimal] = defaultdict(Decimal)
+    standing = [document for document in case.ours if not document.cancelled]
+    signed: list[tuple[int, Document | Decided]] = []
+    for document in standing:
+        original = case.numbers.get(document.reverses)
+        signed.append((-1, original) if original else (1, document))
+    for posting in case.outstanding:
+        taken_back = case.postings.get(posting.reverses)
+        signed.append((-1, taken_back) if taken_back else (1, posting))
+    for sign, one in signed:
+        for book, amount in _amounts(case, one):
+            held[book] += sign * amount
+    return {book: amount for book, amount in held.items() if amount}
+
+
+def _amounts(case: Case, one: Document | Decided) -> Iterator[tuple[Book, Decimal]]:
+    """What a document or posting says by book, but for what ERP will never know."""
+    if one.kind in _WITHOUT_AMOUNTS or one.order in case.scene.never:
+        return
+    for line in one.lines:
+        if line.item not in case.scene.never:
+            yield _book(case, one.kind, one.order, line), _base(case, line)
+
+
+def _book(case: Case, kind: PostingKind, order: str, line: Line) -> Book:
+    made = case.scene.orders[order].item if order in case.scene.orders else ""
+    if kind is PostingKind.SCRAP and line.item == made:
+        return Book(kind, order, line.item, line.lot)
+    return Book(kind, order, line.item, line.lot, line.location, line.status, line.to_location, line.to_status)
+
+
+def _base(case: Case, line: Line) -> Decimal:
+    item = case.scene.items[line.item]
+    return rounded(Fraction(line.quantity.amount) * factor(item, line.quantity.unit), 9)
+
+
+def completions_agree(case: Case) -> Iterator[Finding]:
+    """Each order that the plant completed has one completion, or it is outstanding; no other order has any."""
+    held = Counter(document.order for document in case.ours if document.kind is PostingKind.COMPLETION and not document.cancelled)
+    held.update(posting.order for posting in case.outstanding if posting.kind is PostingKind.COMPLETION)
+    for order in sorted(held.keys() | case.truth.completed):
+        wanted = int(order in case.truth.completed)
+        if held[order] != wanted and order not in case.scene.never:
+            fault = Fault.LOST if held[order] < wanted else Fault.DOUBLED
+            yield Finding(fault, f"order {order} has {held[order]} completions where {wanted} is true")
+
+
+def days_are_true(case: Case) -> Iterator[Finding]:
+    """Each document stands on a day of a fact about its order or item, or on the first open day after it; a reversal at the earliest on
+    the day of what it takes back."""
+    days = _days(case)
+    for document in case.ours:
+        subjects = [document.order] if document.order else [line.item for line in document.lines]
+        original = case.numbers.get(document.reverses)
+        true = document.effective >= original.effective if original else any(document.effective in days[s] for s in subjects)
+        if not true:
+            yield Finding(Fault.DAY, f"document {document.number} of {' '.join(subjects)} is booked on {document.effective}")
+
+
+def _days(case: Case) -> dict[str, set[date]]:
+    days: dict[str, set[date]] = defaultdict(set)
+    for one in case.told.values():
+        day = one.at.astimezone(ZoneInfo(case.scene.zones[one.plant])).date()
+        for subject in _subjects(case, one.plant, one.event):
+            days[subject] |= {day, _first_open(case, day)}
+    return days
+
+
+def _subjects(case: Case, plant: str, event: PlantEvent) -> set[str]:
+    if isinstance(event, FactCorrected):
+        return _subjects(case, plant, event.event)
+    if isinstance(event, FactCancelled):
+        original = case.told.get(FactId(plant, event.source, event.id))
+        return _subjects(case, plant, original.event) if original else set()
+    return {name for field in ("order", "item") if (name := getattr(event, field, ""))}
+
+
+def _first_open(case: Case, day: date) -> date:
+    for first, last in sorted(case.scene.closed):
+        if first <= day <= last:
+            day = last + timedelta(days=1)
+    return day
+
+
+def stock_agrees(case: Case) -> Iterator[Finding]:
+    """ERP's stock is opening balances plus its documents, by hand or not: its books are sound, and nothing moved without a document."""
+    stock: dict[Place, Decimal] = defaultdict(Decimal, stock_after(case.scene, {}))
+    for document in case.evidence.documents:
+        if document.cancelled:
+            continue
+        original = case.numbers.get(document.reverses)
+        source, sign = (original, -1) if original else (document, 1)
+        for line in source.lines:
+            for place, amount in moves(_book(case, source.kind, source.order, line), _base(case, line)):
+                stock[place] += sign * amount
+    for place in sorted(stock.keys() | case.evidence.balances.keys()):
+        have, should = case.evidence.balances.get(place, Decimal(0)), stock.get(place, Decimal(0))
+        if have != should:
+            yield Finding(Fault.STOCK, f"{'/'.join(word for word in place if word)}: ERP has {have} where its documents make {should}")

@@ -1,0 +1,84 @@
+"""What the auditor works on: the evidence, indexed, and what each message truly is."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+import msgspec
+
+from synchromesh.model.event import PlantEvent
+from synchromesh.sim.evidence import Decided, Evidence, Received
+from synchromesh.sim.told import FactId, Scene, Told
+from synchromesh.sim.truth import Ledger, Truth
+
+_OUTSTANDING: Final = frozenset({"waiting", "ready", "rejected", "in doubt", "parked", "reversed outside"})
+
+_DECODER: Final[msgspec.json.Decoder[PlantEvent]] = msgspec.json.Decoder(PlantEvent)
+
+
+class Nature(enum.StrEnum):
+    """What a message in the log truly is."""
+
+    FACT = "fact"
+    REPEAT = "a repeat"
+    DAMAGED = "damaged"
+    REUSED = "an identity used again for something else"
+
+
+class Case:
+    """One run under judgement. `outstanding` are postings that ought to be booked and are not; `truth` is of what arrived readable and was
+    not dismissed by a person."""
+
+    def __init__(self, scene: Scene, told: Sequence[Told], evidence: Evidence) -> None:
+        self.scene = scene
+        self.evidence = evidence
+        self.told = {one.fact: one for one in told}
+        self.natures = _natures(self.told, evidence.received)
+        self.fates = {(fated.plant, fated.position): fated for fated in evidence.fates}
+        self.postings = {posting.key: posting for posting in evidence.postings}
+        self.numbers = {document.number: document for document in evidence.documents}
+        self.ours = [document for document in evidence.documents if not document.by_hand]
+        self.outstanding = [posting for posting in evidence.postings if posting.state in _OUTSTANDING and not posting.replaced]
+        self.truth = self._truth()
+
+    def _truth(self) -> Truth:
+        arrived = {
+            received.fact: (received.plant, received.position)
+            for received in self.evidence.received
+            if self.natures[received.plant, received.position] is Nature.FACT
+        }
+        ledger = Ledger(self.scene)
+        for fact, one in self.told.items():
+            if fact in arrived:
+                ledger.tell(one)
+        return ledger.truth({fact for fact, place in arrived.items() if place in self.evidence.dismissed})
+
+
+def named(posting: Decided) -> str:
+    """A posting in words."""
+    return f"{posting.plant}'s {posting.kind.value} {posting.key}"
+
+
+def _natures(told: dict[FactId, Told], received: Iterable[Received]) -> dict[tuple[str, int], Nature]:
+    first: dict[FactId, bytes] = {}
+    natures: dict[tuple[str, int], Nature] = {}
+    for one in sorted(received, key=lambda r: (r.plant, r.position)):
+        place = (one.plant, one.position)
+        if one.fact not in first:
+            first[one.fact] = one.body
+            natures[place] = Nature.FACT if one.fact in told and _says(one.body, told[one.fact]) else Nature.DAMAGED
+        else:
+            natures[place] = Nature.REPEAT if one.body == first[one.fact] else Nature.REUSED
+    return natures
+
+
+def _says(body: bytes, told: Told) -> bool:
+    """Whether the message says what the plant told, in whatever spelling of JSON."""
+    if body == told.body():
+        return True
+    try:
+        return _DECODER.decode(body) == told.event
+    except msgspec.DecodeError:
+        return False

@@ -1,0 +1,88 @@
+"""What the simulated plants make and use: items with awkward units, and where they keep them."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from fractions import Fraction
+from typing import Final
+
+import msgspec
+
+from synchromesh.model.event import AlternativeUnit, ItemChanged, LocationChanged, StockLine, amount
+from synchromesh.model.quantity import Quantity
+from synchromesh.sim.chance import Chance
+from synchromesh.sim.truth import factor
+
+PRODUCTS: Final = (
+    ItemChanged("PUMP", "EA", "pump, complete", 0, (AlternativeUnit("BOX", 12),), lot_controlled=True),
+    ItemChanged("VALVE", "EA", "valve body", 0, (AlternativeUnit("TRAY", 5),)),
+    ItemChanged("PAINT", "LTR", "paint, mixed", 2, (AlternativeUnit("CAN", 1, 3),), lot_controlled=True),
+)
+"""What orders make. A can is a third of a litre: its decimal expansion never ends."""
+
+COMPONENTS: Final = (
+    ItemChanged("STEEL", "KGM", "steel bar", 3),
+    ItemChanged("RESIN", "KGM", "resin", 2, (AlternativeUnit("SACK", 25), AlternativeUnit("SCOOP", 1, 3)), lot_controlled=True),
+    ItemChanged("CABLE", "MTR", "cable", 1, (AlternativeUnit("REEL", 100, 3),)),
+    ItemChanged("SCREW", "EA", "screw", 0, (AlternativeUnit("CARTON", 200),), lot_controlled=True),
+)
+"""What workers report as consumed."""
+
+BACKFLUSHED: Final = (
+    ItemChanged("LABEL", "EA", "label", 0),
+    ItemChanged("VARNISH", "LTR", "varnish", 1),
+)
+"""What ERP takes out in proportion to the output."""
+
+STRANGE: Final = ItemChanged("GLUE", "KGM", "glue that nobody created in ERP", 1)
+
+ITEMS: Final = {item.item: item for item in (*PRODUCTS, *COMPONENTS, *BACKFLUSHED, STRANGE)}
+
+_SMALLER: Final = {"KGM": "GRM", "LTR": "MLT", "MTR": "CMT"}
+
+
+class Site(msgspec.Struct, frozen=True):
+    """A plant's places and the component lots on stock there."""
+
+    raw: str
+    line: str
+    finished: str
+    shipping: str
+
+    @property
+    def locations(self) -> tuple[LocationChanged, ...]:
+        return tuple(LocationChanged(name) for name in (self.raw, self.line, self.finished, self.shipping))
+
+
+def site(plant: str) -> Site:
+    """The places of a plant, named after it so that no two plants share one."""
+    short = plant.upper()
+    return Site(f"{short}-RAW", f"{short}-LINE", f"{short}-FG", f"{short}-SHIP")
+
+
+def lots(plant: str, item: ItemChanged) -> tuple[str, ...]:
+    """The lots of a component that a plant has on stock; one nameless lot when the item has none."""
+    return tuple(f"{plant}-{item.item}-{n}" for n in (1, 2)) if item.lot_controlled else ("",)
+
+
+def opening(plant: str, ample: str = "1000000") -> tuple[StockLine, ...]:
+    """Components enough for everything that will be reported."""
+    places = site(plant)
+    return tuple(
+        StockLine(item.item, location, amount(ample, item.unit), lot)
+        for item in (*COMPONENTS, *BACKFLUSHED)
+        for lot in lots(plant, item)
+        for location in (places.raw, places.line)
+    )
+
+
+def told_as(chance: Chance, item: ItemChanged, base: Fraction) -> Quantity:
+    """About `base` units of the item in one of the units that workers use: whole numbers of things, two digits more than ERP books
+    of what is weighed or measured. Never nothing."""
+    units = [item.unit, *(alternative.unit for alternative in item.alternatives)]
+    if item.unit in _SMALLER:
+        units.append(_SMALLER[item.unit])
+    unit = chance.one(units)
+    decimals = 0 if unit not in (item.unit, *_SMALLER) or item.decimals == 0 else item.decimals + 2
+    count = max(1, int(base / factor(item, unit) * 10**decimals)) + (chance.whole(0, 10**decimals - 1) if decimals else 0)
+    return Quantity(Decimal(count).scaleb(-decimals), unit)

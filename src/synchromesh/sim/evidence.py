@@ -1,0 +1,105 @@
+"""What the auditor is shown after a run, as plain records: the plants' receipts, the log, ERP's books, and what the system says of itself.
+
+Nothing here is computed by the code under judgement: the documents and refusals come from the ERP's side, the acknowledgements from the
+plants' side, and the rest are rows as they are stored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence, Set
+from datetime import date
+from decimal import Decimal
+
+import msgspec
+
+from synchromesh.model.message import Message
+from synchromesh.model.posting import Line, PostingKind
+from synchromesh.sim.told import FactId
+from synchromesh.sim.truth import Place
+
+
+class Document(msgspec.Struct, frozen=True):
+    """A document in ERP's books. `reverses` is the number of the document that this one takes back; `cancelled`: others cancelled it by
+    hand; `by_hand`: others booked it."""
+
+    number: str
+    key: str
+    kind: PostingKind
+    lane: str
+    order: str
+    effective: date
+    lines: tuple[Line, ...]
+    reverses: str = ""
+    cancelled: bool = False
+    by_hand: bool = False
+
+
+class Received(msgspec.Struct, frozen=True):
+    """A message of a source, as it stands in a plant's log."""
+
+    plant: str
+    position: int
+    source: str
+    id: str
+    body: bytes
+
+    @property
+    def fact(self) -> FactId:
+        return FactId(self.plant, self.source, self.id)
+
+
+class Fated(msgspec.Struct, frozen=True):
+    """What the system says became of the message at a position. `group` is the position whose postings book it, 0 for none."""
+
+    plant: str
+    position: int
+    fate: str
+    reference: str = ""
+    group: int = 0
+
+
+class Decided(msgspec.Struct, frozen=True):
+    """A posting that the system decided. `place` is (position, ordinal): the order of decision. `reverses` is the key of the posting
+    that it takes back; `replaced`: another posting took its place."""
+
+    plant: str
+    place: tuple[int, int]
+    key: str
+    kind: PostingKind
+    state: str
+    lane: str
+    order: str
+    lines: tuple[Line, ...]
+    group: int
+    document: str = ""
+    reverses: str = ""
+    replaced: bool = False
+
+
+class Opened(msgspec.Struct, frozen=True):
+    """An exception that is still open, opened by the message at `position`, about the posting with key `posting` or none."""
+
+    plant: str
+    position: int
+    category: str
+    sentence: str
+    posting: str = ""
+
+
+class Evidence(msgspec.Struct, frozen=True):
+    """Everything that the auditor may look at.
+
+    `acknowledged` are the messages that sources were told are received. `documents` are in the order of booking. `refused` are keys that
+    ERP refused at least once, by ERP's own record. `dismissed` are (plant, position) of facts that people dismissed. `balances` is ERP's
+    stock by place, without empty places.
+    """
+
+    acknowledged: Sequence[Message]
+    received: Sequence[Received]
+    documents: Sequence[Document]
+    postings: Sequence[Decided]
+    fates: Sequence[Fated]
+    exceptions: Sequence[Opened]
+    balances: Mapping[Place, Decimal]
+    refused: Set[str] = frozenset()
+    dismissed: Set[tuple[str, int]] = frozenset()
