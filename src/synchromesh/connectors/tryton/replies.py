@@ -24,11 +24,11 @@ def undone(key: str, error: ConnectorError) -> Reply:
 def failed(key: str, error: Failed) -> Reply:
     """Tryton's own refusal. It is told apart by type only: its words are translated."""
     if error.kind == "ServerError":
-        sentence = "Tryton failed while it booked the posting, and rolled back"
-        refusal = Refusal(Category.OTHER, key, sentence, "ask who runs Tryton; its log has the cause", error.detail)
+        sentence = "Tryton failed while it booked the posting, and rolled back."
+        refusal = Refusal(Category.OTHER, key, sentence, "Ask who runs Tryton; its log has the cause.", error.detail)
     else:
-        sentence = "Tryton refuses the posting for a reason of its own"
-        refusal = Refusal(Category.INVALID, key, sentence, "do what Tryton's own words ask for, then post again", error.detail)
+        sentence = "Tryton refuses the posting for a reason of its own."
+        refusal = Refusal(Category.INVALID, key, sentence, "Do what Tryton's own words ask for, then post again.", error.detail)
     return Reply(key, Fate.REJECTED, refusal=refusal)
 
 

@@ -148,9 +148,7 @@ class Tryton:
             headers["Authorization"] = self._authorization
         try:
             async with self._session().post(self._url, data=body, headers=headers) as response:
-                payload = await response.content.read(MAX_ANSWER)
-                if not response.content.at_eof():
-                    raise Unclear(f"the answer to {method} is longer than {MAX_ANSWER} bytes")
+                payload = await _read(method, response)
                 _judge_status(method, response.status, response.headers.get("Retry-After", ""))
         except aiohttp.ClientConnectorError as error:
             raise NotSent(f"{self._settings.url} can't be reached: {error.strerror or error}") from error
@@ -172,6 +170,15 @@ class Tryton:
         if self._http is not None:
             await self._http.close()
             self._http = None
+
+
+async def _read(method: str, response: aiohttp.ClientResponse) -> bytes:
+    payload = bytearray()
+    async for chunk in response.content.iter_any():
+        payload += chunk
+        if len(payload) > MAX_ANSWER:
+            raise Unclear(f"the answer to {method} is longer than {MAX_ANSWER} bytes")
+    return bytes(payload)
 
 
 class _Unauthorized(Exception):

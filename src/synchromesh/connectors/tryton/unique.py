@@ -8,6 +8,7 @@ import msgspec
 
 from synchromesh.connectors.agreement import Abilities, Balance, ConnectorError, Finding, FindingState, Grade, Pulled
 from synchromesh.connectors.tryton import replies
+from synchromesh.connectors.tryton.documents import ModuleOwnership
 from synchromesh.connectors.tryton.reading import Reader
 from synchromesh.connectors.tryton.rpc import Failed, Tryton, read_as
 from synchromesh.connectors.tryton.settings import Settings
@@ -24,7 +25,7 @@ class UniqueConnector:
         )
         self._settings = settings
         self._tryton = Tryton(settings)
-        self._reader = Reader(self._tryton, settings)
+        self._reader = Reader(self._tryton, settings, ModuleOwnership())
 
     async def post(self, postings: Sequence[Posting]) -> list[Reply]:
         """See `Connector.post`. One transaction for the list; when Tryton itself fails in it, nothing of the list is booked and each

@@ -6,7 +6,10 @@ does not know (a site's "box") keeps its symbol as its code.
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Final
+
+from synchromesh.model.quantity import MAX_DECIMALS, Quantity, plain
 
 CODES: Final = {
     "u": "EA",
@@ -58,3 +61,8 @@ def code(symbol: str) -> str:
 def symbol(code: str) -> str:
     """The Tryton symbol of a code; a code without one is its own."""
     return SYMBOLS.get(code, code)
+
+
+def quantity(amount: Decimal, symbol: str) -> Quantity:
+    """An amount that Tryton told, without the traces of the binary float that it keeps amounts in."""
+    return Quantity(Decimal(plain(round(amount, MAX_DECIMALS))), code(symbol))

@@ -33,7 +33,11 @@ class Refused(Exception):
 
     def __init__(self, category: Category, subject: str, sentence: str, remedy: str = "") -> None:
         super().__init__(sentence)
-        self.refusal = Refusal(category, subject, sentence, remedy)
+        self.refusal = Refusal(category, subject, _sentence(sentence), _sentence(remedy))
+
+
+def _sentence(words: str) -> str:
+    return f"{words[0].upper()}{words[1:]}." if words else ""
 
 
 class Books:
