@@ -10,8 +10,8 @@ from typing import Final
 
 import msgspec
 
-Amounts = dict[str, Decimal]
-"""Exact sums by unit."""
+from synchromesh.model.event import AlternativeUnit
+from synchromesh.model.tally import Tally
 
 
 class Entity(msgspec.Struct, array_like=True, gc=False):
@@ -25,7 +25,7 @@ class Cumulative(Entity):
     """
 
     unit: str
-    reported: Amounts
+    reported: Tally
     decided: Decimal = Decimal(0)
     last: tuple[int, int] = (0, 0)
 
@@ -38,7 +38,6 @@ class Gather(Entity):
     facts: int
     opened: int
     touched: int
-    good: Decimal
     source: str
     effective: str
     operation: str = ""
@@ -72,10 +71,10 @@ class Lane(Entity):
 class OperationState(Entity):
     """One operation of an order: what was reported there, by unit."""
 
-    good: Amounts = {}
-    scrap: Amounts = {}
-    held: Amounts = {}
-    rework: Amounts = {}
+    good: Tally = {}
+    scrap: Tally = {}
+    held: Tally = {}
+    rework: Tally = {}
     reports: int = 0
     completed: bool = False
 
@@ -102,7 +101,7 @@ class Order(Entity):
     routing: list[tuple[str, bool]]
     components: list[ComponentState]
     operations: dict[str, OperationState] = {}
-    good: Amounts = {}
+    good: Tally = {}
     lane: Lane = msgspec.field(default_factory=Lane)
     waiting: int = 0
     """Facts of this order that wait for something unknown: completion comes after them."""
@@ -117,7 +116,7 @@ class Item(Entity):
     item: str
     unit: str
     decimals: int
-    alternatives: list[tuple[str, int, int]]
+    alternatives: tuple[AlternativeUnit, ...]
     lot_controlled: bool
     description: str
     observed: bool = False
@@ -127,7 +126,7 @@ class Balance(Entity):
     """Stock at one place in both ledgers. `claimed`: booked out by postings on their way; `pending`: on its way in; all in ERP's unit
     except `reported`, which is as told. `queue`: postings that wait for stock here, with what they need."""
 
-    reported: Amounts = {}
+    reported: Tally = {}
     unit: str = ""
     booked: Decimal = Decimal(0)
     claimed: Decimal = Decimal(0)
@@ -138,29 +137,37 @@ class Balance(Entity):
 
 
 class Lot(Entity):
-    """A lot and its genealogy: the lots it was made from, and how many were made from it (their names are paged apart)."""
+    """A lot and the lots it was made from. Those made from it are the list `children:` + its name, since they may be many."""
 
     item: str
     lot: str
     parents: dict[str, None] = {}
-    children: int = 0
     last_fact: int = 0
 
 
 class Pages(Entity):
-    """A list that is kept in pages of entities of its own: `first` is the first page with something left, `count` what is left."""
+    """A list of names kept in pages of their own: `first` is the oldest page, `last` the newest, `count` how many names are left.
+
+    `since` is when it became longer than nothing; `late` is the position whose exception says that it is too old, 0 for none.
+    """
 
     first: int = 0
-    next: int = 0
+    last: int = 0
     count: int = 0
     since: int = 0
-    exception: tuple[int, int] = (0, 0)
+    late: int = 0
 
 
 class Names(Entity):
     """A short list of names, or one page of a long one."""
 
     names: list[str] = []
+
+
+class Expected(Entity):
+    """Facts that a correction has named before they were told, as `source/id`."""
+
+    names: dict[str, None] = {}
 
 
 class Location(Entity):
@@ -170,9 +177,11 @@ class Location(Entity):
 
 
 class Periods(Entity):
-    """ERP's posting periods: (first day, last day, open), ISO dates, in order of the first day."""
+    """ERP's posting periods: (first day, last day, open), ISO dates, in order of the first day; and the postings that wait for one to
+    open: (effective date, position, ordinal)."""
 
     periods: list[tuple[str, str, bool]] = []
+    waiting: list[tuple[str, int, int]] = []
 
 
 class Outside(Entity):
@@ -191,7 +200,7 @@ class Clock(Entity):
     horizon: int = 0
     """The longest horizon of any interface so far, in seconds; -1 keeps identities for ever."""
     resuming: list[str] = []
-    """Names that are known now and whose waiting facts are not all resumed."""
+    """Lists whose names are worked off a step at a time, one step a tick."""
 
 
 class Totals(Entity):
@@ -215,16 +224,15 @@ KINDS: Final[dict[str, type[Entity]]] = {
     "item": Item,
     "stock": Balance,
     "lot": Lot,
-    "lot.children": Names,
-    "waiting": Pages,
-    "waiting.page": Names,
+    "list": Pages,
+    "list.page": Names,
     "location": Location,
     "periods": Periods,
     "outside": Outside,
     "clock": Clock,
     "agenda": Names,
     "totals": Totals,
-    "expected": Names,
+    "expected": Expected,
     "decision": Decision,
 }
 """Every kind of entity by the name it is stored under."""

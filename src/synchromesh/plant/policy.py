@@ -31,13 +31,18 @@ class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A gather closes when nothing was added for so long. 0: silence closes no gather."""
 
     yield_operation: str = ""
-    """The operation whose good output is the order's yield. Empty: the one that the order marks, else its last, else every report counts."""
+    """The operation whose good output is the order's yield. Empty: the one that the order
+    marks, else its last, else every report counts."""
 
     confirmations: bool = False
     """Whether operations are confirmed in ERP, with their quantities and times."""
 
     completions: bool = True
     """Whether ERP is told that an order is complete."""
+
+    differences: bool = False
+    """Whether ERP books a negative line, so that a correction is a difference; else it is a reversal and a rebooking. Told by the
+    connector's abilities when the policy is activated."""
 
     held_status: str = "held"
     """The stock status of output that may not be used before somebody decides."""

@@ -1,19 +1,289 @@
 """The fold's view of a plant: committed state plus the batch's own changes, loaded on demand, cached with a bound.
 
-The view is also where changes collect. `flush` turns them into one `Changes` for the store; `committed` or `forget` then says
-whether the cache may keep them.
+The view is also where changes collect. `flush` turns them into one `Changes` for the store; then `committed` says that the cache
+may keep them, or `forget` that nothing of the batch is true.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from decimal import Decimal
 from typing import Final, Protocol, TypeVar, cast
 
 import msgspec
 
 from synchromesh.model.message import Message
 from synchromesh.model.posting import Posting
-from synchromesh.plant.entities import KINDS, Clock, Entity, Totals
+from synchromesh.plant.entities import KINDS, Balance, Clock, Decision, Entity, Item, Lane, Lot, Order, Totals
+from synchromesh.plant.fates import Fate
 from synchromesh.plant.policy import DEFAULT, Policy
 from synchromesh.plant.rows import Changes, EntityKey, ExceptionRow, FactRow, Identity, PostingId, PostingRow
+
+E = TypeVar("E", bound=Entity)
+
+_encode: Final = msgspec.msgpack.Encoder(decimal_format="string").encode
+_decoders: Final = {kind: msgspec.msgpack.Decoder(type_) for kind, type_ in KINDS.items()}
+_posting_decode: Final = msgspec.json.Decoder(Posting).decode
+_policy_decode: Final = msgspec.json.Decoder(Policy).decode
+
+
+class Loads(Protocol):
+    """What the view needs of a store: committed rows by key; missing keys are left out."""
+
+    def load(self, partition: str, keys: Iterable[EntityKey]) -> dict[EntityKey, bytes]: ...
+
+    def known(self, partition: str, identities: list[Identity]) -> dict[Identity, int]: ...
+
+    def facts(self, partition: str, positions: Iterable[int]) -> dict[int, FactRow]: ...
+
+    def postings(self, partition: str, ids: Iterable[PostingId]) -> dict[PostingId, PostingRow]: ...
+
+    def exceptions(self, partition: str, ids: Iterable[PostingId]) -> dict[PostingId, ExceptionRow]: ...
+
+    def documents(self, partition: str, numbers: Iterable[str]) -> dict[str, PostingId]: ...
+
+
+class View:
+    """One partition as the fold sees it. `bound` is how many entities the cache keeps between batches."""
+
+    def __init__(self, partition: str, store: Loads, bound: int = 30_000) -> None:
+        self.partition = partition
+        self.store = store
+        self.bound = bound
+        self.position = 0
+        self._policy: tuple[str, Policy] = ("", DEFAULT)
+        self.forget()
+
+    def forget(self) -> None:
+        """Drop every change and everything cached: the next look loads what is committed."""
+        self.entities: dict[EntityKey, Entity | None] = {}
+        self._postings: dict[PostingId, PostingRow] = {}
+        self._contents: dict[PostingId, Posting] = {}
+        self._start_batch()
+
+    def _start_batch(self) -> None:
+        self.changed: dict[EntityKey, None] = {}
+        self._facts: dict[int, FactRow] = {}
+        self._known: dict[Identity, int] = {}
+        self._exceptions: dict[PostingId, ExceptionRow] = {}
+        self._documents: dict[str, PostingId] = {}
+        self.changes = Changes(partition=self.partition, position=self.position)
+
+    # --- one message --------------------------------------------------------------------------------------------------
+
+    def begin(self, position: int) -> None:
+        """From here on changes are caused by the message at `position`."""
+        self.position = position
+
+    # --- entities -----------------------------------------------------------------------------------------------------
+
+    def prefetch(self, keys: Iterable[EntityKey], identities: list[Identity], postings: Iterable[PostingId]) -> None:
+        """Load in few statements what the batch is about to need."""
+        missing = [key for key in dict.fromkeys(keys) if key not in self.entities]
+        if missing:
+            found = self.store.load(self.partition, missing)
+            for key in missing:
+                value = found.get(key)
+                self.entities[key] = None if value is None else _decoders[key[0]].decode(value)
+        if identities:
+            self._known.update(self.store.known(self.partition, identities))
+        wanted = [id_ for id_ in dict.fromkeys(postings) if id_ not in self._postings]
+        if wanted:
+            self._postings.update(self.store.postings(self.partition, wanted))
+
+    def get(self, kind: str, name: str) -> Entity | None:
+        """The entity, or None. The caller marks it with `touch` before it changes it."""
+        key = (kind, name)
+        try:
+            return self.entities[key]
+        except KeyError:
+            self.prefetch((key,), [], ())
+            return self.entities[key]
+
+    def of(self, type_: type[E], kind: str, name: str) -> E | None:
+        """`get` for callers who know the kind's struct."""
+        return cast("E | None", self.get(kind, name))
+
+    def made(self, type_: type[E], kind: str, name: str) -> E:
+        """The entity, made new if there was none, and marked as changed. Only for structs whose fields all have defaults."""
+        entity = cast("E | None", self.get(kind, name))
+        if entity is None:
+            entity = type_()
+            self.entities[(kind, name)] = entity
+        self.changed[(kind, name)] = None
+        return entity
+
+    def touch(self, kind: str, name: str) -> None:
+        self.changed[(kind, name)] = None
+
+    def put(self, kind: str, name: str, entity: Entity) -> None:
+        self.entities[(kind, name)] = entity
+        self.changed[(kind, name)] = None
+
+    def drop(self, kind: str, name: str) -> None:
+        self.entities[(kind, name)] = None
+        self.changed[(kind, name)] = None
+
+    def order(self, name: str) -> Order | None:
+        return cast("Order | None", self.get("order", name))
+
+    def item(self, name: str) -> Item | None:
+        return cast("Item | None", self.get("item", name))
+
+    def balance(self, place: str) -> Balance:
+        """The balance at a place (see `stock.place`), to be changed."""
+        return self.made(Balance, "stock", place)
+
+    def lot(self, name: str) -> Lot | None:
+        return cast("Lot | None", self.get("lot", name))
+
+    def clock(self) -> Clock:
+        return self.made(Clock, "clock", "")
+
+    def totals(self) -> Totals:
+        return self.made(Totals, "totals", "")
+
+    def lane(self, name: str) -> Lane:
+        """The lane of this name, to be changed: an order's own lane, or one that stands alone."""
+        if name.startswith("order:"):
+            order = self.order(name[6:])
+            if order is not None:
+                self.changed[("order", name[6:])] = None
+                return order.lane
+        return self.made(Lane, "lane", name)
+
+    def count(self, fate: Fate, by: int) -> None:
+        """So many facts more (or fewer) have this fate."""
+        if by:
+            fates = self.totals().fates
+            fates[fate] = fates.get(fate, 0) + by
+
+    def move(self, from_: Fate, to: Fate, facts: int) -> None:
+        """So many facts go from one fate to another."""
+        if facts and from_ is not to:
+            self.count(from_, -facts)
+            self.count(to, facts)
+
+    @property
+    def policy(self) -> Policy:
+        """The policy in force at this position."""
+        decision = self.of(Decision, "decision", "policy/" + self.partition)
+        if decision is None:
+            return DEFAULT
+        if self._policy[0] != decision.digest:
+            self._policy = (decision.digest, _policy_decode(decision.content))
+        return self._policy[1]
+
+    # --- rows ---------------------------------------------------------------------------------------------------------
+
+    def known(self, identity: Identity) -> int | None:
+        """Where this identity was told first; `prefetch` must have been given it, so that a batch asks once."""
+        return self._known.get(identity)
+
+    def look(self, identity: Identity) -> int | None:
+        """As `known`, for an identity that a fact names: loaded when it was not."""
+        known = self._known.get(identity)
+        if known is None:
+            self._known.update(self.store.known(self.partition, [identity]))
+            known = self._known.get(identity)
+        return known
+
+    def remember(self, identity: Identity, position: int) -> None:
+        self._known[identity] = position
+        self.changes.identities[identity] = position
+
+    def fact(self, position: int) -> FactRow | None:
+        row = self._facts.get(position)
+        if row is None:
+            row = self.store.facts(self.partition, (position,)).get(position)
+            if row is not None:
+                self._facts[position] = row
+        return row
+
+    def put_fact(self, row: FactRow) -> None:
+        self._facts[row.position] = row
+        self.changes.facts[row.position] = row
+
+    def posting(self, id_: PostingId) -> PostingRow | None:
+        row = self._postings.get(id_)
+        if row is None:
+            row = self.store.postings(self.partition, (id_,)).get(id_)
+            if row is not None:
+                self._postings[id_] = row
+        return row
+
+    def content(self, id_: PostingId) -> Posting:
+        """The frozen content of a posting that exists."""
+        content = self._contents.get(id_)
+        if content is None:
+            row = self.posting(id_)
+            assert row is not None, f"posting {id_} is referred to and does not exist"
+            content = _posting_decode(row.content)
+            self._contents[id_] = content
+        return content
+
+    def put_posting(self, row: PostingRow, content: Posting | None = None) -> None:
+        id_ = (row.position, row.ordinal)
+        self._postings[id_] = row
+        self.changes.postings[id_] = row
+        if content is not None:
+            self._contents[id_] = content
+
+    def send(self, row: PostingRow) -> None:
+        """The posting is ready: a dispatcher may take it as soon as this batch is committed."""
+        id_ = (row.position, row.ordinal)
+        self.changes.outbox_removed.discard(id_)
+        self.changes.outbox_added[id_] = (row.target, row.lane)
+
+    def unsend(self, id_: PostingId) -> None:
+        """The posting has its outcome and leaves the outbox."""
+        if self.changes.outbox_added.pop(id_, None) is None:
+            self.changes.outbox_removed.add(id_)
+
+    def exception(self, id_: PostingId) -> ExceptionRow | None:
+        row = self._exceptions.get(id_)
+        return row if row is not None else self.store.exceptions(self.partition, (id_,)).get(id_)
+
+    def put_exception(self, row: ExceptionRow) -> None:
+        self._exceptions[(row.position, row.ordinal)] = row
+        self.changes.exceptions[(row.position, row.ordinal)] = row
+
+    def document(self, number: str) -> PostingId | None:
+        id_ = self._documents.get(number)
+        return id_ if id_ is not None else self.store.documents(self.partition, (number,)).get(number)
+
+    def put_document(self, number: str, id_: PostingId) -> None:
+        self._documents[number] = id_
+        self.changes.documents[number] = id_
+
+    def forward(self, message: Message) -> None:
+        self.changes.forwards.append(message)
+
+    # --- the batch ----------------------------------------------------------------------------------------------------
+
+    def flush(self) -> Changes:
+        """All changes since the last `committed`, through the position of the last message."""
+        changes = self.changes
+        changes.position = self.position
+        entities = self.entities
+        for key in self.changed:
+            entity = entities[key]
+            changes.entities[key] = None if entity is None else _encode(entity)
+        clock = cast("Clock | None", entities.get(("clock", "")))
+        if clock is not None:
+            changes.now = clock.now
+            if clock.horizon > 0:
+                changes.forget_identities_before = clock.now - clock.horizon * 1_000_000
+        return changes
+
+    def committed(self) -> None:
+        """The last flush is in the store: keep what may be needed again, within the bound."""
+        if len(self.entities) > self.bound:
+            keep = self.bound * 3 // 4
+            for key in list(self.entities)[: len(self.entities) - keep]:
+                if key not in self.changed:
+                    del self.entities[key]
+        for cache in (self._postings, self._contents):
+            if len(cache) > self.bound:
+                for id_ in list(cache)[: len(cache) - self.bound // 2]:
+                    del cache[id_]
+        self._start_batch()

@@ -1,0 +1,91 @@
+"""Corrections: a fact that should have been another, or should not have been. The same rules run backwards and forwards again;
+what was booked meanwhile is taken back by `postings`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+import msgspec
+
+from synchromesh.model.event import (
+    CanonicalEvent,
+    FactCancelled,
+    FactCorrected,
+    MaterialConsumed,
+    MaterialTransferred,
+    ProductionReported,
+    ScrapRecorded,
+    StockAdjusted,
+    TimeRecorded,
+)
+from synchromesh.model.posting import Category
+from synchromesh.plant.act import Act, Missing, Refused
+from synchromesh.plant.fates import Fate
+from synchromesh.plant.rows import FactRow
+from synchromesh.plant.view import View
+
+decode_told: Final = msgspec.json.Decoder(tuple[CanonicalEvent, ...]).decode
+CORRECTED: Final = "corrected by "
+CANCELLED: Final = "cancelled by "
+CORRECTABLE: Final = (ProductionReported, MaterialConsumed, ScrapRecorded, TimeRecorded, MaterialTransferred, StockAdjusted)
+
+Apply = Callable[[View, Act, CanonicalEvent, int], None]
+Require = Callable[[View, CanonicalEvent], None]
+
+
+def original_of(view: View, event: FactCorrected | FactCancelled) -> FactRow:
+    """The fact that is named, at its first telling. Raises `Missing` until it is told, and while it waits itself."""
+    position = view.look((event.source, event.id))
+    row = view.fact(position) if position is not None else None
+    if row is None:
+        raise Missing(f"fact {event.source}/{event.id}")
+    if row.fate == Fate.WAITING:
+        raise Missing(row.reference, row.order)
+    return row
+
+
+def require(view: View, event: FactCorrected | FactCancelled, rules: Require) -> None:
+    row = original_of(view, event)
+    for each in current(view, row):
+        if not isinstance(each, CORRECTABLE):
+            raise Refused(
+                Category.INVALID,
+                f"fact {event.source}/{event.id}",
+                f"A fact of type {row.type} can't be corrected or cancelled by a message.",
+                "Correct it where it was booked, or dismiss this message.",
+                row.order,
+            )
+        rules(view, each)
+    if isinstance(event, FactCorrected):
+        rules(view, event.event)
+
+
+def current(view: View, row: FactRow) -> tuple[CanonicalEvent, ...]:
+    """What the fact says now: as told, or as last corrected; nothing once it was cancelled, refused or dismissed."""
+    if row.fate not in (Fate.BOOKED, Fate.RECORDED) or row.reference.startswith(CANCELLED):
+        return ()
+    if row.reference.startswith(CORRECTED):
+        correction = view.fact(int(row.reference.removeprefix(CORRECTED)))
+        assert correction is not None, "a correction is a fact"
+        told = decode_told(correction.told)
+        return tuple(each.event for each in told if isinstance(each, FactCorrected))
+    return decode_told(row.told)
+
+
+def apply(view: View, act: Act, event: FactCorrected | FactCancelled, rules: Apply) -> None:
+    """Take back what the fact says now and, for a correction, tell the corrected event in its place."""
+    row = original_of(view, event)
+    act.original = row.group
+    for each in current(view, row):
+        rules(view, act, each, -1)
+    if isinstance(event, FactCorrected):
+        rules(view, act, event.event, 1)
+        row.reference = f"{CORRECTED}{act.position}"
+    else:
+        row.reference = f"{CANCELLED}{act.position}"
+    if row.fate in (Fate.EXCEPTION, Fate.RECORDED):
+        view.move(Fate(row.fate), Fate.RECORDED, 1)
+        row.fate = Fate.RECORDED
+    view.put_fact(row)
+    act.rule = f"what it corrects ({event.source}/{event.id}) was not booked"

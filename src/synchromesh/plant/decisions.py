@@ -1,0 +1,98 @@
+"""What people decide: send again, settle doubt, dismiss. A decision that no longer fits changes nothing."""
+
+from __future__ import annotations
+
+import msgspec
+
+from synchromesh.model.event import DecisionEvent, DoubtSettled, FactDismissed, PostingRetried
+from synchromesh.model.posting import Posting
+from synchromesh.plant import exceptions, lanes, outcomes, stock
+from synchromesh.plant.fates import Fate
+from synchromesh.plant.keys import id_of, key_of
+from synchromesh.plant.postings import Cut, enter
+from synchromesh.plant.rows import FactRow, PostingRow
+from synchromesh.plant.view import View
+
+
+def decide(view: View, event: DecisionEvent) -> None:
+    match event:
+        case PostingRetried():
+            row = _posting(view, event.posting)
+            if row is not None and row.state in ("rejected", "reversed outside"):
+                again(view, row)
+        case DoubtSettled():
+            row = _posting(view, event.posting)
+            if row is not None and row.state == "in doubt":
+                if event.document:
+                    outcomes.book(view, row, event.document)
+                else:
+                    again(view, row)
+        case FactDismissed():
+            fact = view.fact(event.position)
+            if fact is not None:
+                _dismiss(view, fact, f"{event.by}: {event.reason}")
+
+
+def _posting(view: View, key: str) -> PostingRow | None:
+    try:
+        return view.posting(id_of(key))
+    except ValueError:
+        return None
+
+
+def again(view: View, row: PostingRow) -> None:
+    """The same content under a new key, in the place of one that is known to be unbooked (law 3)."""
+    lane = view.lane(row.lane)
+    old = view.content((row.position, row.ordinal))
+    new = msgspec.structs.replace(old, key=key_of(view.partition, view.position, "again", 1))
+    cut = Cut(view.position, 1, row.group, row.facts, old.original or old.effective, view.clock().now)
+    if row.state == "reversed outside":
+        enter(view, row.lane, lane, cut, new)
+    else:
+        queued = lane.queue.index((row.position, row.ordinal))
+        assert queued == 0, "only the head of a lane can be stuck"
+        _stand_in(view, row, new, cut)
+    row.successor = new.key
+    view.put_posting(row)
+    exceptions.resolve_for(view, row)
+
+
+def _stand_in(view: View, row: PostingRow, new: Posting, cut: Cut) -> None:
+    lane = view.lane(row.lane)
+    stock.expect(view, stock.effects(view, view.content((row.position, row.ordinal))), -1)
+    enter(view, row.lane, lane, cut, new, first=True)
+    lanes.finish(view, lane, row)
+    row.state, row.settled = "withdrawn", view.clock().now
+
+
+def _dismiss(view: View, fact: FactRow, why: str) -> None:
+    if fact.fate in (Fate.WAITING, Fate.EXCEPTION):
+        if fact.fate == Fate.WAITING and fact.order and (order := view.order(fact.order)) is not None and order.waiting:
+            order.waiting -= 1
+            view.touch("order", fact.order)
+        view.move(Fate(fact.fate), Fate.DISMISSED, 1)
+        fact.fate, fact.reference = Fate.DISMISSED, why
+        view.put_fact(fact)
+        exceptions.close(view, (fact.position, 0), "dismissed")
+    elif fact.fate == Fate.BOOKED:
+        _dismiss_group(view, fact, why)
+
+
+def _dismiss_group(view: View, fact: FactRow, why: str) -> None:
+    """The refused postings of the fact's group are given up; the facts that they would have booked are dismissed with them."""
+    ordinal, found = 1, False
+    while (row := view.posting((fact.group, ordinal))) is not None:
+        ordinal += 1
+        while row is not None and row.successor:
+            row = view.posting(id_of(row.successor))
+        if row is None or row.state not in ("rejected", "reversed outside"):
+            continue
+        found = True
+        lane = view.lane(row.lane)
+        if row.state == "rejected":
+            lanes.withdraw(view, lane, row, Fate.DISMISSED)
+        exceptions.resolve_for(view, row, "dismissed")
+        lanes.promote(view, lane)
+    if found:
+        fact.reference = why
+        view.put_fact(fact)

@@ -1,0 +1,31 @@
+"""Exceptions: what a person must look at, in words of the business. One per fact, one per posting, one per name waited for too long."""
+
+from __future__ import annotations
+
+from synchromesh.model.posting import Category
+from synchromesh.plant.rows import ExceptionRow, PostingId, PostingRow
+from synchromesh.plant.view import View
+
+
+def open_for(view: View, row: PostingRow, category: Category, subject: str, sentence: str, remedy: str, detail: str = "") -> None:
+    """About a posting. Its id is the posting's, so that there is one at a time and the end of the posting finds it."""
+    view.put_exception(
+        ExceptionRow(row.position, row.ordinal, category, subject, sentence, remedy, "open", row.order, row.key, view.clock().now, detail)
+    )
+
+
+def resolve_for(view: View, row: PostingRow, state: str = "resolved") -> None:
+    """The posting got on, or was given up: its exception, if there is one, is closed."""
+    close(view, (row.position, row.ordinal), state)
+
+
+def close(view: View, id_: PostingId, state: str = "resolved") -> None:
+    known = view.exception(id_)
+    if known is not None and known.state == "open":
+        known.state, known.closed = state, view.clock().now
+        view.put_exception(known)
+
+
+def open_fact(view: View, position: int, category: Category, subject: str, sentence: str, remedy: str, order: str = "") -> None:
+    """About the fact at `position` itself: it can't be understood, told from a repeat, or booked."""
+    view.put_exception(ExceptionRow(position, 0, category, subject, sentence, remedy, "open", order, "", view.clock().now))

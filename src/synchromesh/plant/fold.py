@@ -1,0 +1,314 @@
+"""The fold: one message changes a plant. The same messages in the same order give the same state, whatever the batches were."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+from functools import lru_cache
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from synchromesh.model import event as ev
+from synchromesh.model.message import ENTERPRISE
+from synchromesh.model.posting import Category
+from synchromesh.plant import (
+    agenda,
+    corrections,
+    decisions,
+    exceptions,
+    forwarding,
+    gathers,
+    masterdata,
+    outcomes,
+    paged,
+    postings,
+    rules,
+    waiting,
+)
+from synchromesh.plant.act import Act, Missing, Refused
+from synchromesh.plant.entities import Decision, Lane
+from synchromesh.plant.fact import Told
+from synchromesh.plant.fates import Fate
+from synchromesh.plant.postings import Cut
+from synchromesh.plant.rows import FactRow
+from synchromesh.plant.view import View
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_zone = lru_cache(maxsize=64)(ZoneInfo)
+_TYPES: Final[dict[type[ev.Event], str]] = {type_: str(type_.__struct_config__.tag) for type_ in rules.RULES} | {
+    ev.FactCorrected: "correction.corrected",
+    ev.FactCancelled: "correction.cancelled",
+}
+
+
+def micros(moment: datetime) -> int:
+    """Microseconds since 1970 in UTC."""
+    delta = moment - _EPOCH
+    return (delta.days * 86_400 + delta.seconds) * 1_000_000 + delta.microseconds
+
+
+def fold(view: View, told: Told) -> None:
+    """Fold one message into the view. Whatever the message says, this returns; only a defect of ours raises."""
+    view.begin(told.position)
+    clock = view.clock()
+    received = micros(told.received)
+    clock.now = max(clock.now, received)
+    if told.own:
+        view.totals().others += 1
+        for event in told.events:
+            _own(view, event, told)
+        return
+    if told.horizon != clock.horizon and clock.horizon >= 0:
+        clock.horizon = -1 if told.horizon < 0 else max(clock.horizon, told.horizon)
+    first = view.known((told.source, told.id))
+    if first is not None:
+        _repeated(view, told, first)
+        return
+    view.remember((told.source, told.id), told.position)
+    if told.events and isinstance(told.events[0], ev.EnterpriseEvent):
+        view.totals().others += 1
+        for ordinal, event in enumerate(told.events):
+            _enterprise(view, event, told, ordinal)
+        return
+    row = _row(told)
+    if not (told.events and isinstance(told.events[0], ev.InputEnded)):
+        _fact(view, told, row)
+        waiting.told(view, told.source, told.id)
+    else:
+        view.totals().others += 1
+        rules.apply(view, _act(view, row), told.events[0])
+
+
+def _row(told: Told) -> FactRow:
+    occurred = micros(told.occurred) if told.occurred is not None else 0
+    type_ = _TYPES.get(type(told.events[0]), "") if told.events else ""
+    return FactRow(
+        told.position, told.source, told.id, type_, micros(told.received), occurred, "", "", Fate.RECORDED, "", 0, 0, 0, told.told
+    )
+
+
+# --- Synchromesh's own messages -----------------------------------------------------------------------------------------------
+
+
+def _own(view: View, event: ev.CanonicalEvent, told: Told) -> None:
+    match event:
+        case ev.OutcomesReported():
+            for outcome in event.outcomes:
+                outcomes.learn(view, outcome)
+        case ev.Tick():
+            _tick(view, event)
+        case ev.Activated():
+            view.put("decision", f"{event.kind}/{event.name}", Decision(event.digest, event.content, told.position))
+        case ev.Quarantined():
+            pass  # the worker has set the message aside: its own fold says so
+        case ev.InputEnded():
+            rules.apply(view, _act(view, _row(told)), event)
+        case ev.PostingRetried() | ev.DoubtSettled() | ev.FactDismissed():
+            decisions.decide(view, event)
+        case _:
+            raise TypeError(f"{type(event).__name__} is not a message of our own")
+
+
+def _tick(view: View, event: ev.Tick) -> None:
+    clock = view.clock()
+    clock.now = max(clock.now, micros(event.now))
+    if clock.resuming:
+        _work_off(view, clock.resuming[0])
+    for what in agenda.due(view):
+        kind, _, name = what.partition(":")
+        if kind == "silence":
+            gathers.quiet(view, name)
+        elif kind == "late":
+            waiting.late(view, name)
+
+
+def _work_off(view: View, name: str) -> None:
+    """One page of the oldest list that is being worked off."""
+    if name.startswith(waiting.WAITING):
+        waiting.resume(view, name.removeprefix(waiting.WAITING), _retell)
+    else:
+        for lane_name in paged.take(view, name):
+            lane = view.lane(lane_name)
+            if lane.gather is not None and "source:" + lane.gather.source == name:
+                gathers.close(view, lane_name, lane)
+    if view.get("list", name) is None:
+        view.clock().resuming.remove(name)
+
+
+def _enterprise(view: View, event: ev.CanonicalEvent, told: Told, ordinal: int) -> None:
+    assert isinstance(event, ev.EnterpriseEvent), "one message speaks of one family"
+    if view.partition == ENTERPRISE:
+        forwarding.hand_on(view, event, told.received, ordinal)
+    else:
+        masterdata.record(view, event)
+
+
+# --- facts ---------------------------------------------------------------------------------------------------------------
+
+
+def _repeated(view: View, told: Told, first: int) -> None:
+    """Told before under this identity: a duplicate when it says the same, else an exception, and never booked again."""
+    original = view.fact(first)
+    if original is None:
+        view.totals().others += 1
+        return
+    row = _row(told)
+    row.order, row.lot = original.order, original.lot
+    row.fate, row.reference = Fate.DUPLICATE, str(first)
+    if original.told != told.told:
+        row.fate = Fate.EXCEPTION
+        row.reference = f"differs from the fact at position {first}, which has the same identity"
+        exceptions.open_fact(
+            view,
+            told.position,
+            Category.DUPLICATE,
+            f"message {told.source}/{told.id}",
+            f"Message {told.id} of {told.source} came again with other content than at position {first}; the first one counts.",
+            "If both happened, report the second under an identity of its own; else dismiss this.",
+            original.order,
+        )
+    view.count(Fate(row.fate), 1)
+    _chain(view, row)
+
+
+def _fact(view: View, told: Told, row: FactRow) -> None:
+    clock = view.clock()
+    problem = _unusable(view, told, clock.now)
+    if problem is not None:
+        row.fate, row.reference = Fate.EXCEPTION, problem[2]
+        view.count(Fate.EXCEPTION, 1)
+        exceptions.open_fact(view, told.position, *problem)
+        _chain(view, row)
+    elif told.recorded:
+        row.reference = told.recorded
+        view.count(Fate.RECORDED, 1)
+        _chain(view, row)
+    else:
+        _tell(view, row, told.events)
+
+
+def _unusable(view: View, told: Told, now: int) -> tuple[Category, str, str, str] | None:
+    """Why a message can be no fact at all: category, subject, sentence, remedy."""
+    if told.refused:
+        subject = told.subject or f"interface {told.interface}"
+        return Category.INVALID, subject, told.refused, "Correct the message at its source, or the adapter, and send it again."
+    if view.partition == ENTERPRISE:
+        return (
+            Category.INVALID,
+            "partition enterprise",
+            "A fact of a plant was sent to the enterprise partition.",
+            "Send it to the plant that it belongs to.",
+        )
+    if told.horizon >= 0 and (told.occurred is None or now - micros(told.occurred) > told.horizon * 1_000_000):
+        age = "has no time of its own" if told.occurred is None else "is older than its interface's horizon"
+        return (
+            Category.INVALID,
+            f"interface {told.interface}",
+            f"Message {told.id} of {told.source} {age}, so it cannot be told from a repeat.",
+            "Check in ERP whether it is booked; then dismiss it, or send it with a time and an identity of its own.",
+        )
+    return None
+
+
+def _retell(view: View, row: FactRow) -> None:
+    """Fold a fact that has waited, as if it were told now."""
+    row.fate, row.reference = Fate.RECORDED, ""
+    _tell(view, row, corrections.decode_told(row.told), again=True)
+
+
+def _tell(view: View, row: FactRow, events: tuple[ev.CanonicalEvent, ...], again: bool = False) -> None:
+    """Fold a fact whole, or let it wait whole, or open an exception about it."""
+    try:
+        for event in events:
+            rules.require(view, event)
+    except Missing as missing:
+        row.order = row.order or missing.order or _order_of(events[0])
+        waiting.wait(view, row, missing.name, row.order)
+    except Refused as refused:
+        row.order = row.order or refused.order
+        row.fate, row.reference = Fate.EXCEPTION, refused.sentence
+        view.count(Fate.EXCEPTION, 1)
+        exceptions.open_fact(view, row.position, refused.category, refused.subject, refused.sentence, refused.remedy, row.order)
+    else:
+        act = _act(view, row)
+        for event in events:
+            rules.apply(view, act, event)
+        row.order, row.lot = act.order or row.order, act.lot
+        _settle(view, act, row)
+    _chain(view, row, again)
+
+
+def _order_of(event: ev.CanonicalEvent) -> str:
+    return str(getattr(event, "order", ""))
+
+
+def _act(view: View, row: FactRow) -> Act:
+    return Act(row.position, row.source, local_day(view.policy.zone, row.occurred or row.received))
+
+
+def local_day(zone: str, moment: int) -> date:
+    """The plant's calendar day at a moment."""
+    return datetime.fromtimestamp(moment // 1_000_000, _zone(zone)).date()
+
+
+def _settle(view: View, act: Act, row: FactRow) -> None:
+    """Decide what the fact has opened: at once, or into the gather of its order. The first lane it touched counts the fact."""
+    row.fate, row.reference = Fate.RECORDED, act.rule
+    facts = 1
+    for lane_name in act.lanes:
+        group = _book(view, act, lane_name, view.lane(lane_name), facts)
+        if group and facts:
+            row.fate, row.reference, row.group, facts = Fate.BOOKED, "", group, 0
+        elif facts:
+            row.reference = NEVER_BOOKED if act.original else CARRIED
+    for lane_name in act.closes:
+        gathers.close(view, lane_name, view.lane(lane_name))
+    if _complete(view, act, facts) and facts:
+        row.fate, row.reference, row.group, facts = Fate.BOOKED, "", act.position, 0
+    view.count(Fate.RECORDED, facts)
+
+
+CARRIED: Final = "too little to book: the rest is carried to the next posting"
+NEVER_BOOKED: Final = "what it takes back was not booked yet and will not be"
+
+
+def _book(view: View, act: Act, lane_name: str, lane: Lane, facts: int) -> int:
+    """The group that books the fact in this lane: the gather it joined, its own position, or 0 when there is nothing to book."""
+    policy = view.policy
+    late_correction = act.original and lane.gather is None
+    if policy.gather == "report" or late_correction or not lane_name.startswith("order:"):
+        cut = Cut(act.position, act.ordinal, act.position, facts, act.effective, view.clock().now, act.original)
+        made = gathers.decide(view, lane_name, lane, cut)
+        act.ordinal = cut.ordinal
+        view.count(Fate.BOOKING, facts if made else 0)
+        return act.position if made else 0
+    if policy.gather == "operation" and lane.gather is not None and lane.gather.operation != act.operation:
+        gathers.close(view, lane_name, lane)
+    gather = gathers.join(view, lane_name, lane, act, facts)
+    view.count(Fate.GATHERED, facts)
+    if gathers.full(view, lane):
+        gathers.close(view, lane_name, lane)
+    return gather.position
+
+
+def _complete(view: View, act: Act, facts: int) -> bool:
+    """Complete the order that the fact is about, when the plant is done with it and nothing of it waits any more."""
+    order = view.order(act.order) if act.order else None
+    if order is None or not order.completed or order.completion or order.waiting:
+        return False
+    view.touch("order", act.order)
+    cut = Cut(act.position, act.ordinal, act.position, facts, act.effective, view.clock().now)
+    if not postings.complete(view, order, cut):
+        return False
+    view.count(Fate.BOOKING, facts)
+    return True
+
+
+def _chain(view: View, row: FactRow, again: bool = False) -> None:
+    """Link the fact to the one before it of its order and of its lot: what a trace walks."""
+    if row.order and not (again and row.previous) and (order := view.order(row.order)) is not None and order.last_fact != row.position:
+        row.previous, order.last_fact = order.last_fact, row.position
+        view.touch("order", row.order)
+    if row.lot and (lot := view.lot(row.lot)) is not None and lot.last_fact != row.position:
+        row.previous_of_lot, lot.last_fact = lot.last_fact, row.position
+        view.touch("lot", row.lot)
+    view.put_fact(row)

@@ -1,0 +1,129 @@
+"""Lanes: postings of one order (or of one item's stock) in order, one on its way at a time, and the groups of facts they book.
+
+A posting leaves its lane with a good end only. One that is refused or in doubt sticks at the head: what comes after it in this
+lane waits, and nothing else does (law 5).
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from synchromesh.model.posting import PostingKind
+from synchromesh.plant import stock
+from synchromesh.plant.entities import Group, Lane
+from synchromesh.plant.fates import Fate
+from synchromesh.plant.keys import id_of
+from synchromesh.plant.rows import PostingId, PostingRow
+from synchromesh.plant.view import View
+
+_encode: Final = msgspec.json.Encoder(decimal_format="string").encode
+HOLDS: Final = "; "
+"""Between the things that one posting waits for."""
+
+STUCK: Final = frozenset({"rejected", "in doubt"})
+
+
+def enqueue(lane: Lane, id_: PostingId, group: int, facts: int, first: bool = False) -> None:
+    """The posting stands last in its lane (or first, when it takes the place of one that stuck), on behalf of its group's facts."""
+    if first:
+        lane.queue.insert(0, id_)
+    else:
+        lane.queue.append(id_)
+    known = lane.groups.get(group)
+    if known is None:
+        lane.groups[group] = Group(facts, 1)
+    else:
+        known.outstanding += 1
+
+
+def promote(view: View, lane: Lane) -> None:
+    """Send the head of the lane, if it waits for nothing else. The caller has marked the lane as changed."""
+    while lane.queue:
+        id_ = lane.queue[0]
+        row = view.posting(id_)
+        assert row is not None, "a queued posting exists"
+        if row.state != "waiting" or row.waits_for:
+            return
+        if row.kind == PostingKind.REVERSAL and not _aim(view, row):
+            withdraw(view, lane, row)
+            continue
+        row.state = "ready"
+        view.put_posting(row)
+        view.send(row)
+        return
+
+
+def _aim(view: View, row: PostingRow) -> bool:
+    """Put the original's document into a reversal, whose content is frozen from here on; False when nothing is left to reverse."""
+    content = view.content((row.position, row.ordinal))
+    original = view.posting(id_of(content.reverses))
+    assert original is not None, "a reversal names a posting that exists"
+    if original.state != "posted":
+        return False
+    aimed = msgspec.structs.replace(content, reverses_document=original.document)
+    row.content = _encode(aimed)
+    view.put_posting(row, aimed)
+    return True
+
+
+def finish(view: View, lane: Lane, row: PostingRow, fate: Fate = Fate.BOOKED) -> None:
+    """The posting has its end: it leaves the lane; when it was the last of its group, the group's facts have `fate`."""
+    id_ = (row.position, row.ordinal)
+    if id_ in lane.queue:
+        lane.queue.remove(id_)
+    group = lane.groups.get(row.group)
+    if group is None:
+        return
+    group.outstanding -= 1
+    if row.state in STUCK:
+        _unstick(view, group)
+    if group.outstanding <= 0:
+        view.move(Fate.EXCEPTION if group.stuck else Fate.BOOKING, fate, group.facts)
+        del lane.groups[row.group]
+
+
+def stick(view: View, lane: Lane, row: PostingRow) -> None:
+    """The posting is refused or in doubt: its group's facts are an exception until somebody helps."""
+    group = lane.groups.get(row.group)
+    if group is None:
+        group = lane.groups[row.group] = Group(row.facts, 1)
+        view.move(Fate.BOOKED, Fate.BOOKING, row.facts)
+    group.stuck += 1
+    if group.stuck == 1:
+        view.move(Fate.BOOKING, Fate.EXCEPTION, group.facts)
+
+
+def _unstick(view: View, group: Group) -> None:
+    group.stuck -= 1
+    if group.stuck == 0:
+        view.move(Fate.EXCEPTION, Fate.BOOKING, group.facts)
+
+
+def withdraw(view: View, lane: Lane, row: PostingRow, fate: Fate = Fate.BOOKED) -> None:
+    """A posting that certainly was not booked is given up: it leaves its lane and the ledgers expect nothing of it any more."""
+    id_ = (row.position, row.ordinal)
+    changes = stock.effects(view, view.content(id_))
+    stock.expect(view, changes, -1)
+    stock.leave(view, id_, changes)
+    finish(view, lane, row, fate)
+    row.state, row.waits_for, row.settled = "withdrawn", "", view.clock().now
+    view.put_posting(row)
+    serve(view, changes)
+
+
+def serve(view: View, changes: list[stock.Effect]) -> None:
+    """Balances have moved: postings that waited for stock there go on."""
+    for key, _, _ in changes:
+        for id_ in stock.released(view, key):
+            let_go(view, id_, stock.hold(key))
+
+
+def let_go(view: View, id_: PostingId, hold: str) -> None:
+    """The posting waits for this no longer; when for nothing else and it is its turn, it is sent."""
+    row = view.posting(id_)
+    assert row is not None, "what waits exists"
+    row.waits_for = HOLDS.join(each for each in row.waits_for.split(HOLDS) if each and each != hold)
+    view.put_posting(row)
+    promote(view, view.lane(row.lane))

@@ -1,0 +1,130 @@
+"""What the systems of record say: items, locations, orders, periods, stock, and documents that others booked or cancelled."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from synchromesh.model.event import (
+    DocumentBooked,
+    DocumentCancelled,
+    EnterpriseEvent,
+    ItemChanged,
+    LocationChanged,
+    OrderChanged,
+    PeriodChanged,
+    StockObserved,
+)
+from synchromesh.model.posting import Category, Line, PostingKind
+from synchromesh.plant import exceptions, lanes, periods, stock, waiting
+from synchromesh.plant.entities import ComponentState, Item, Location, Order, Outside
+from synchromesh.plant.view import View
+
+_lines_encode: Final = msgspec.json.Encoder(decimal_format="string").encode
+_lines_decode: Final = msgspec.json.Decoder(tuple[Line, ...]).decode
+
+
+def record(view: View, event: EnterpriseEvent) -> None:
+    """Take over what a system of record says. Raises `TypeError` for an event that has no rule here: a gap in this table."""
+    match event:
+        case ItemChanged():
+            _item(view, event)
+        case LocationChanged():
+            view.put("location", event.location, Location(event.description))
+            waiting.arrived(view, f"location {event.location}")
+        case OrderChanged():
+            _order(view, event)
+        case PeriodChanged():
+            for id_, hold in periods.changed(view, event.first, event.last, event.open):
+                lanes.let_go(view, id_, hold)
+        case StockObserved():
+            _observed(view, event)
+        case DocumentBooked():
+            _booked(view, event)
+        case DocumentCancelled():
+            _cancelled(view, event)
+        case _:
+            raise TypeError(f"no rule for {type(event).__name__}")
+
+
+def _item(view: View, event: ItemChanged) -> None:
+    known = view.item(event.item)
+    item = Item(event.item, event.unit, event.decimals, event.alternatives, event.lot_controlled, event.description)
+    item.observed = known.observed if known is not None else False
+    view.put("item", event.item, item)
+    waiting.arrived(view, f"item {event.item}")
+    for unit in (event.unit, *(alternative.unit for alternative in event.alternatives)):
+        waiting.arrived(view, f"unit {unit} of item {event.item}")
+
+
+def _order(view: View, event: OrderChanged) -> None:
+    components = [
+        ComponentState(each.item, each.quantity.amount, each.quantity.unit, each.location, each.backflush) for each in event.components
+    ]
+    routing = [(each.operation, each.yields) for each in event.operations]
+    known = view.order(event.order)
+    if known is None:
+        order = Order(
+            event.order, event.item, event.quantity.amount, event.quantity.unit, event.status, event.location, routing, components
+        )
+        view.put("order", event.order, order)
+    else:
+        known.amount, known.unit, known.status = event.quantity.amount, event.quantity.unit, event.status
+        known.location, known.routing, known.components = event.location, routing, components
+        view.touch("order", event.order)
+    waiting.arrived(view, f"order {event.order}")
+    if event.status != "planned":
+        waiting.arrived(view, f"release of order {event.order}")
+
+
+def _observed(view: View, event: StockObserved) -> None:
+    """The first reading of an item's stock starts its booked ledger; later ones are for reconciliation and move nothing."""
+    fresh = {line.item for line in event.lines if (item := view.item(line.item)) is not None and not item.observed}
+    for line in event.lines:
+        if line.item in fresh:
+            balance = view.balance(stock.place(line.item, line.location, line.lot, line.status, line.owner))
+            balance.unit, balance.booked = line.quantity.unit, line.quantity.amount
+    for name in sorted(fresh):
+        item = view.item(name)
+        assert item is not None, "fresh items are known"
+        item.observed = True
+        view.touch("item", name)
+
+
+def _booked(view: View, event: DocumentBooked) -> None:
+    if view.document(event.document) is not None or view.get("outside", event.document) is not None:
+        return
+    view.put("outside", event.document, Outside(event.kind, event.order, _lines_encode(event.lines)))
+    _move(view, event.kind, event.lines, 1)
+
+
+def _move(view: View, kind: str, lines: tuple[Line, ...], sign: int) -> None:
+    changes = [(key, amount, line.quantity.unit) for line in lines for key, amount in stock.moves(PostingKind(kind), line)]
+    stock.move_booked(view, changes, sign)
+    lanes.serve(view, changes)
+
+
+def _cancelled(view: View, event: DocumentCancelled) -> None:
+    """A document is cancelled in ERP. One of ours becomes reversed outside, and a person decides what that means."""
+    outside = view.of(Outside, "outside", event.document)
+    if outside is not None:
+        _move(view, outside.kind, _lines_decode(outside.lines), -1)
+        view.drop("outside", event.document)
+        return
+    id_ = view.document(event.document)
+    row = view.posting(id_) if id_ is not None else None
+    if id_ is None or row is None or row.state != "posted":
+        return
+    row.state, row.settled = "reversed outside", view.clock().now
+    view.put_posting(row)
+    changes = stock.effects(view, view.content(id_))
+    stock.move_booked(view, changes, -1)
+    exceptions.open_for(
+        view,
+        row,
+        Category.OTHER,
+        f"document {event.document}",
+        f"Document {event.document} ({row.kind} for {row.order or row.lane}) was cancelled in ERP by hand.",
+        "Retry to book it again, or dismiss it when the cancellation is right.",
+    )

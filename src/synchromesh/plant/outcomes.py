@@ -1,0 +1,127 @@
+"""What came of postings: the booked ledger moves, the lane goes on, or an exception says why not.
+
+Outcomes may be told twice and late; each changes a posting only from a state in which it can be true.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from synchromesh.model.posting import Category, Fate, Outcome, PostingKind, Refusal
+from synchromesh.plant import exceptions, lanes, stock
+from synchromesh.plant.entities import Lane
+from synchromesh.plant.keys import id_of
+from synchromesh.plant.rows import PostingRow
+from synchromesh.plant.view import View
+
+_encode: Final = msgspec.json.Encoder().encode
+OPEN: Final = frozenset({"ready", "parked", "in doubt"})
+
+
+def learn(view: View, outcome: Outcome) -> None:
+    """Fold one outcome. One for a posting that this partition never made is ignored: it belongs to nobody here."""
+    row = view.posting(id_of(outcome.key))
+    if row is None:
+        return
+    if outcome.fate is Fate.POSTED:
+        _posted(view, row, outcome)
+    elif row.state in OPEN or (row.state == "posted" and outcome.fate is Fate.REJECTED):
+        _not_posted(view, row, outcome)
+
+
+def _posted(view: View, row: PostingRow, outcome: Outcome) -> None:
+    if row.state in OPEN:
+        book(view, row, outcome.document, outcome.link)
+    elif row.document != outcome.document:
+        _unexpected(view, row, outcome)
+
+
+def book(view: View, row: PostingRow, document: str, link: str = "") -> None:
+    """The posting is in the books under `document`."""
+    id_ = (row.position, row.ordinal)
+    lane = view.lane(row.lane)
+    was_stuck = row.state in lanes.STUCK
+    lanes.finish(view, lane, row)
+    row.state, row.document, row.link, row.waits_for, row.settled = "posted", document, link, "", view.clock().now
+    view.put_posting(row)
+    view.put_document(document, id_)
+    view.unsend(id_)
+    if was_stuck:
+        exceptions.resolve_for(view, row)
+    content = view.content(id_)
+    changes = stock.effects(view, content)
+    stock.expect(view, changes, -1)
+    stock.move_booked(view, changes, 1)
+    if content.kind is PostingKind.REVERSAL:
+        _reversed(view, content.reverses)
+    lanes.promote(view, lane)
+    lanes.serve(view, changes)
+
+
+def _reversed(view: View, key: str) -> None:
+    original = view.posting(id_of(key))
+    assert original is not None, "a reversal names a posting that exists"
+    original.state = "reversed"
+    view.put_posting(original)
+
+
+def _not_posted(view: View, row: PostingRow, outcome: Outcome) -> None:
+    id_ = (row.position, row.ordinal)
+    lane = view.lane(row.lane)
+    row.settled = view.clock().now
+    if outcome.fate is Fate.PARKED:
+        row.state = "parked"
+        view.put_posting(row)
+        return
+    refusal = outcome.refusal or Refusal(
+        Category.OTHER, row.key, "ERP did not say whether it booked this posting.", "Look in ERP and settle it."
+    )
+    row.refusal = _encode(refusal)
+    if row.state == "posted":
+        _unbook(view, lane, row)
+    stuck_before = row.state in lanes.STUCK
+    row.state = "rejected" if outcome.fate is Fate.REJECTED else "in doubt"
+    view.put_posting(row)
+    view.unsend(id_)
+    if not stuck_before:
+        lanes.stick(view, lane, row)
+    exceptions.open_for(view, row, refusal.category, refusal.subject, refusal.sentence, refusal.remedy, refusal.detail)
+    if row.state == "rejected" and _is_to_be_reversed(view, lane, row):
+        lanes.withdraw(view, lane, row)
+        exceptions.resolve_for(view, row)
+        lanes.promote(view, lane)
+
+
+def _unbook(view: View, lane: Lane, row: PostingRow) -> None:
+    """ERP took back what it had said: the books move back, and the posting is first in its lane again."""
+    changes = stock.effects(view, view.content((row.position, row.ordinal)))
+    stock.move_booked(view, changes, -1)
+    stock.expect(view, changes, 1)
+    lane.queue.insert(0, (row.position, row.ordinal))
+    group = lane.groups.get(row.group)
+    if group is not None:
+        group.outstanding += 1
+
+
+def _is_to_be_reversed(view: View, lane: Lane, row: PostingRow) -> bool:
+    """Whether a reversal of this posting stands behind it: then nothing was booked and nothing is to be undone."""
+    for id_ in lane.queue:
+        waiting = view.posting(id_)
+        if waiting is not None and waiting.kind == PostingKind.REVERSAL and view.content(id_).reverses == row.key:
+            return True
+    return False
+
+
+def _unexpected(view: View, row: PostingRow, outcome: Outcome) -> None:
+    """A document for a posting that already has another, or that was given up: the books hold more than they should."""
+    held = f"is booked as {row.document}" if row.document else f"was {row.state}"
+    exceptions.open_for(
+        view,
+        row,
+        Category.DUPLICATE,
+        f"document {outcome.document}",
+        f"ERP booked document {outcome.document} for a posting that {held}.",
+        f"Cancel document {outcome.document} in ERP.",
+    )

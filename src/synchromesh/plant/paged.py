@@ -1,0 +1,49 @@
+"""Long lists, a page of 256 names an entity, so that appending to a list of 10,000 writes a page and not the list."""
+
+from __future__ import annotations
+
+from synchromesh.plant.entities import Names, Pages
+from synchromesh.plant.view import View
+
+PAGE = 256
+
+
+def append(view: View, name: str, value: str) -> Pages:
+    """Add one name at the end; the list's header."""
+    pages = view.made(Pages, "list", name)
+    page = view.made(Names, "list.page", f"{name}/{pages.last}")
+    if len(page.names) >= PAGE:
+        pages.last += 1
+        page = view.made(Names, "list.page", f"{name}/{pages.last}")
+    if not pages.count:
+        pages.since = view.clock().now
+    page.names.append(value)
+    pages.count += 1
+    return pages
+
+
+def take(view: View, name: str) -> list[str]:
+    """Remove and return the oldest names, a page of them at the most; an empty list leaves nothing behind."""
+    pages = view.of(Pages, "list", name)
+    if pages is None:
+        return []
+    key = f"{name}/{pages.first}"
+    page = view.of(Names, "list.page", key)
+    names = page.names if page is not None else []
+    view.drop("list.page", key)
+    view.touch("list", name)
+    pages.count -= len(names)
+    pages.first += 1
+    if pages.count <= 0 or pages.first > pages.last:
+        view.drop("list", name)
+    return names
+
+
+def read(view: View, name: str) -> list[str]:
+    """All names, oldest first."""
+    pages = view.of(Pages, "list", name)
+    found: list[str] = []
+    for number in range(pages.first, pages.last + 1) if pages is not None else ():
+        page = view.of(Names, "list.page", f"{name}/{number}")
+        found += page.names if page is not None else []
+    return found

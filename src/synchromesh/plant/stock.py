@@ -1,0 +1,127 @@
+"""Stock in two ledgers: what was reported, and what is on the business system's books; and who waits for what.
+
+A place is item, location, lot, status and owner. An outflow waits only for inflows that were decided before it, so no circle of
+waiting can arise; when none of these would cover it, it is sent and the business system judges.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import Final
+
+from synchromesh.model.posting import Line, Posting, PostingKind
+from synchromesh.model.quantity import EXACT
+from synchromesh.plant.keys import id_of
+from synchromesh.plant.rows import PostingId
+from synchromesh.plant.view import View
+
+SEPARATOR: Final = "\x1f"
+"""Between the parts of a key: no name of a plant contains this control character."""
+
+Effect = tuple[str, Decimal, str]
+"""A place, a signed amount, and its unit."""
+
+_OUT: Final = frozenset({PostingKind.ISSUE, PostingKind.SCRAP})
+
+
+def place(item: str, location: str, lot: str = "", status: str = "", owner: str = "") -> str:
+    """The key of a balance."""
+    return f"{item}{SEPARATOR}{location}{SEPARATOR}{lot}{SEPARATOR}{status}{SEPARATOR}{owner}"
+
+
+def named(key: str) -> str:
+    """A place in words."""
+    item, location, lot, status, owner = key.split(SEPARATOR)
+    words = [f"item {item} at {location or 'no location'}"]
+    words += [f"{word} {value}" for word, value in (("lot", lot), ("status", status), ("owner", owner)) if value]
+    return ", ".join(words)
+
+
+def moves(kind: PostingKind, line: Line) -> Iterator[tuple[str, Decimal]]:
+    """What a booked line does to balances: (place, signed amount). Scrap of output never was in stock and moves nothing."""
+    amount = line.quantity.amount
+    if kind is PostingKind.RECEIPT or kind is PostingKind.ADJUSTMENT:
+        yield place(line.item, line.location, line.lot, line.status, line.owner), amount
+    elif kind in _OUT:
+        if line.location:
+            yield place(line.item, line.location, line.lot, line.status, line.owner), -amount
+    elif kind is PostingKind.TRANSFER:
+        yield place(line.item, line.location, line.lot, line.status, line.owner), -amount
+        yield place(line.item, line.to_location, line.lot, line.to_status, line.owner), amount
+
+
+def effects(view: View, content: Posting) -> list[Effect]:
+    """What a posting does to balances; a reversal undoes what its original did."""
+    sign, source = 1, content
+    if content.kind is PostingKind.REVERSAL:
+        sign, source = -1, view.content(id_of(content.reverses))
+    return [(key, amount * sign, line.quantity.unit) for line in source.lines for key, amount in moves(source.kind, line)]
+
+
+def move_booked(view: View, changes: list[Effect], sign: int) -> None:
+    """The books moved; with `sign` -1 they moved back."""
+    for key, amount, unit in changes:
+        balance = view.balance(key)
+        balance.unit = balance.unit or unit
+        balance.booked = EXACT.add(balance.booked, amount if sign > 0 else -amount)
+
+
+def expect(view: View, changes: list[Effect], sign: int) -> None:
+    """A posting was decided (`sign` 1), or is no longer on its way (-1): its inflows are pending and its outflows claimed."""
+    for key, amount, unit in changes:
+        balance = view.balance(key)
+        balance.unit = balance.unit or unit
+        if amount > 0:
+            balance.pending = EXACT.add(balance.pending, amount if sign > 0 else -amount)
+        else:
+            balance.claimed = EXACT.add(balance.claimed, -amount if sign > 0 else amount)
+
+
+def must_wait(view: View, id_: PostingId, changes: list[Effect]) -> list[str]:
+    """The places whose stock this posting, already expected, must wait for; it stands in their queues from now on."""
+    waits = []
+    for key, amount, _ in changes:
+        if amount >= 0:
+            continue
+        item = view.item(key.partition(SEPARATOR)[0])
+        if item is None or not item.observed:
+            continue
+        balance = view.balance(key)
+        queued = sum((need for _, _, need in balance.queue), Decimal(0))
+        free = EXACT.subtract(EXACT.add(balance.booked, queued), balance.claimed)
+        covered = free >= 0 and not balance.queue
+        hopeless = EXACT.subtract(EXACT.add(balance.booked, balance.pending), balance.claimed) < 0
+        if not covered and not hopeless:
+            balance.queue.append((id_[0], id_[1], -amount))
+            waits.append(key)
+    return waits
+
+
+def released(view: View, key: str) -> list[PostingId]:
+    """Postings whose stock at this place is there now, or can no longer come: they leave its queue, oldest first."""
+    balance = view.balance(key)
+    free: list[PostingId] = []
+    while balance.queue:
+        position, ordinal, need = balance.queue[0]
+        queued = sum((each for _, _, each in balance.queue), Decimal(0))
+        enough = EXACT.subtract(EXACT.add(balance.booked, queued), balance.claimed) >= need
+        hopeless = EXACT.subtract(EXACT.add(balance.booked, balance.pending), balance.claimed) < 0
+        if not enough and not hopeless:
+            break
+        balance.queue.pop(0)
+        free.append((position, ordinal))
+    return free
+
+
+def leave(view: View, id_: PostingId, changes: list[Effect]) -> None:
+    """The posting waits no longer anywhere: it was given up."""
+    for key, amount, _ in changes:
+        if amount < 0:
+            balance = view.balance(key)
+            balance.queue = [entry for entry in balance.queue if entry[:2] != id_]
+
+
+def hold(key: str) -> str:
+    """What a posting that waits at this place waits for, in words."""
+    return f"stock of {named(key)}"
