@@ -51,7 +51,7 @@ class Move(msgspec.Struct, rename=_RENAMES):
 
     WANTED: ClassVar = (
         "state", "quantity", "from_location", "to_location", "production", "production_input", "production_output", "effective_date",
-        "cost_price", "write_uid", "create_uid", "shipment",
+        "internal_quantity", "cost_price", "write_uid", "create_uid", "shipment",
         "product.code", "unit.symbol", "lot.number", "production.reference", "production.number",
     )  # fmt: skip
 
@@ -66,6 +66,7 @@ class Move(msgspec.Struct, rename=_RENAMES):
     production_input: int | None = None
     production_output: int | None = None
     effective_date: str | None = None
+    internal_quantity: Decimal = Decimal(0)
     cost_price: Decimal | None = None
     write_uid: int | None = None
     create_uid: int | None = None
@@ -98,7 +99,7 @@ class Ownership(Protocol):
 class ModuleOwnership:
     """With the module a move knows its posting, and whether it was cancelled after it was done."""
 
-    fields = ("synchromesh_posting.number", "synchromesh_withdrawn")
+    fields: tuple[str, ...] = ("synchromesh_posting.number", "synchromesh_withdrawn")
 
     async def mark(self, moves: list[Move]) -> list[Move]:
         """See `Ownership.mark`."""

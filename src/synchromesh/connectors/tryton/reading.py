@@ -91,12 +91,21 @@ class Reader:
         self._tryton = tryton
         self._plants = {code: plant for plant, code in settings.plants.items()}
         self._ownership = ownership
+        self._more = False
 
     # --- changes ----------------------------------------------------------------------------------------------------------
 
     async def pull(self, cursor: str) -> Pulled:
-        """See `Connector.pull`: first the items, places and periods, then orders, then what others booked and cancelled."""
+        """See `Connector.pull`. No changes means the end, so pages that hold only what is ours are passed over."""
         state = _read_cursor(cursor)
+        while True:
+            self._more = False
+            changes = await self._step(state)
+            if changes or not self._more:
+                return Pulled(changes, msgspec.json.encode(state).decode())
+
+    async def _step(self, state: _Cursor) -> list[Change]:
+        """First the items, places and periods, then orders, then what others booked and cancelled."""
         places = await read_places(self._tryton)
         changes = self._places_changed(state, places)
         changes += await self._items_changed(state)
@@ -110,24 +119,24 @@ class Reader:
                 orders.setdefault(move.production, moves[move.id])
         changes += await tell_orders(self._tryton, orders, places, self._plants, self._ownership)
         changes += tell_moves(read, moves, places, self._plants)
-        return Pulled(changes, msgspec.json.encode(state).decode())
+        return changes
 
     async def _news(self, state: _Cursor, model: str) -> dict[int, str]:
         """Rows written since the cursor that were not told, with the time of their writing; moves the cursor on."""
         seen = state.seen.setdefault(model, _Seen())
-        begin = (datetime.fromisoformat(seen.until) - OVERLAP).isoformat(timespec="microseconds")  # noqa: DTZ - Tryton's own clock
+        begin = (datetime.fromisoformat(seen.until) - OVERLAP).isoformat(timespec="microseconds")
         domain = [["last_modified_at", ">=", typed_time(begin)]]
         order = [["last_modified_at", "ASC"], ["id", "ASC"]]
         context: dict[str, Json] = {"active_test": False}
         method = f"model.{model}.search_read"
         limit = PAGE + len(seen.rows)
-        rows = read_as(
-            await self._tryton.call_in(context, method, domain, 0, limit, order, ["last_modified_at"]), list[_Touched], f"changes of {model}"
-        )
+        found = await self._tryton.call_in(context, method, domain, 0, limit, order, ["last_modified_at"])
+        rows = read_as(found, list[_Touched], f"changes of {model}")
+        self._more |= len(rows) == limit
         fresh = {row.id: row.last_modified_at for row in rows if seen.rows.get(row.id) != row.last_modified_at}
         seen.rows |= fresh
         seen.until = max([seen.until, *fresh.values()])
-        keep = (datetime.fromisoformat(seen.until) - OVERLAP).isoformat(timespec="microseconds")  # noqa: DTZ
+        keep = (datetime.fromisoformat(seen.until) - OVERLAP).isoformat(timespec="microseconds")
         seen.rows = {row: time for row, time in seen.rows.items() if time >= keep}
         return fresh
 
@@ -151,7 +160,8 @@ class Reader:
         fresh = await self._news(state, "product.product")
         templates = await self._news(state, "product.template")
         if templates:
-            owners = await self._tryton.call("model.product.product.search_read", [["template", "in", [*templates]]], 0, None, None, ["template"])
+            domain: list[Json] = [["template", "in", [*templates]]]
+            owners = await self._tryton.call("model.product.product.search_read", domain, 0, None, None, ["template"])
             for row in read_as(owners, list[dict[str, int]], "the products of templates"):
                 fresh[row["id"]] = max(fresh.get(row["id"], ""), templates[row["template"]])
         if not fresh:
@@ -165,7 +175,8 @@ class Reader:
 
     async def _units(self) -> list[_Named]:
         fields = ["symbol", "digits", "category", "factor"]
-        return read_as(await self._tryton.call("model.product.uom.search_read", [], 0, None, [["id", "ASC"]], fields), list[_Named], "the units")
+        rows = await self._tryton.call("model.product.uom.search_read", [], 0, None, [["id", "ASC"]], fields)
+        return read_as(rows, list[_Named], "the units")
 
     async def _periods(self, fresh: dict[int, str]) -> list[Change]:
         """A stock period is a day through which the books close, so the period before it says where it begins."""
@@ -182,7 +193,7 @@ class Reader:
             event = msgspec.convert(data, PeriodChanged)
             if period.id in fresh:
                 changes.append(change(event, period.date, fresh[period.id]))
-            first = (datetime.fromisoformat(period.date) + timedelta(days=1)).date().isoformat()  # noqa: DTZ - a day
+            first = (datetime.fromisoformat(period.date) + timedelta(days=1)).date().isoformat()
         return changes
 
     async def _moves(self, fresh: dict[int, str]) -> list[Move]:

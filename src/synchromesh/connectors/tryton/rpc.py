@@ -79,6 +79,7 @@ class Tryton:
         self._authorization = ""
         self._context: dict[str, Json] = {}
         self._ids = 0
+        self._user = 0
 
     async def call(self, method: str, *parameters: Json) -> Json:
         """The result of a method, called with the user's context. Raises an `RpcError` that says what may have happened."""
@@ -107,6 +108,12 @@ class Tryton:
         company = (await self.context())["company"]
         assert isinstance(company, int)
         return company
+
+    async def user(self) -> int:
+        """The id of the user that is logged in."""
+        if not self._user:
+            await self._login()
+        return self._user
 
     async def _company(self, name: str) -> object:
         found = await self._authorized("model.company.company.search", [[["party.name", "=", name]], 0, 2, None, {}])
@@ -138,6 +145,7 @@ class Tryton:
             raise NotSent(f"no login: {error}") from error
         if not isinstance(result, list) or len(result) < 2:
             raise Denied("Tryton answered the login with something else than a session")
+        self._user = read_as(result[0], int, "the login")
         self._authorization = "Session " + base64.b64encode(f"{user}:{result[0]}:{result[1]}".encode()).decode()
 
     async def _exchange(self, method: str, parameters: list[Json]) -> Json:

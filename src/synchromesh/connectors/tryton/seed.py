@@ -41,4 +41,4 @@ def seed(settings: str, database: str, company: str, login: str, password: str) 
 
 
 if __name__ == "__main__":
-    seed(*sys.argv[1:5], password=sys.stdin.readline().rstrip("\n"))
+    seed(*sys.argv[1:5], sys.stdin.readline().rstrip("\n"))

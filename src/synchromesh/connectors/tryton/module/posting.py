@@ -234,7 +234,9 @@ class _Request:
             "synchromesh_posting": record.id,
         }
         if leg.lot:
-            values["lot"] = self.books.lot(leg.item, leg.lot, create=False).id
+            lot = self.books.lot(leg.item, leg.lot, create=False)
+            assert lot is not None
+            values["lot"] = lot.id
         if leg.side:
             assert accepted.order is not None
             values[leg.side] = accepted.order.id
