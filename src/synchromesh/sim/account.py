@@ -25,7 +25,7 @@ def each_has_a_fate(case: Case) -> Iterator[Finding]:
     counts = Counter((fated.plant, fated.position) for fated in case.evidence.fates)
     for received in case.evidence.received:
         count = counts.pop((received.plant, received.position), 0)
-        if count != 1:
+        if count != int(not case.only_ends_input(received)):
             yield Finding(Fault.LOST if count == 0 else Fault.FATE, f"{_at(received)} has {count} fates")
     for plant, position in counts:
         yield Finding(Fault.FATE, f"{plant} position {position} has a fate, but no source told it")

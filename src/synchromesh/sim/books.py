@@ -15,7 +15,7 @@ from synchromesh.model.posting import Line, PostingKind
 from synchromesh.sim.case import Case, named
 from synchromesh.sim.evidence import Decided, Document
 from synchromesh.sim.told import FactId
-from synchromesh.sim.truth import Book, Place, factor, moves, rounded, stock_after
+from synchromesh.sim.truth import Book, Place, factor, moves, rounded, stock_after, transfer
 from synchromesh.sim.verdict import Fault, Finding
 
 _WITHOUT_AMOUNTS: Final = frozenset({PostingKind.CONFIRMATION, PostingKind.COMPLETION, PostingKind.REVERSAL})
@@ -103,14 +103,18 @@ def _amounts(case: Case, one: Document | Decided) -> Iterator[tuple[Book, Decima
         return
     for line in one.lines:
         if line.item not in case.scene.never:
-            yield _book(case, one.kind, one.order, line), _base(case, line)
+            book, sign = _book(case, one.kind, one.order, line)
+            yield book, sign * _base(case, line)
 
 
-def _book(case: Case, kind: PostingKind, order: str, line: Line) -> Book:
+def _book(case: Case, kind: PostingKind, order: str, line: Line) -> tuple[Book, int]:
+    """The book that a line moves, and the sign of its amount there."""
+    if kind is PostingKind.TRANSFER:
+        return transfer(line.item, line.lot, (line.location, line.status), (line.to_location, line.to_status))
     made = case.scene.orders[order].item if order in case.scene.orders else ""
-    if kind is PostingKind.SCRAP and line.item == made:
-        return Book(kind, order, line.item, line.lot)
-    return Book(kind, order, line.item, line.lot, line.location, line.status, line.to_location, line.to_status)
+    reason = line.reason if kind in (PostingKind.SCRAP, PostingKind.ADJUSTMENT) else ""
+    location = "" if kind is PostingKind.SCRAP and line.item == made else line.location
+    return Book(kind, order, line.item, line.lot, location, line.status, reason=reason), 1
 
 
 def _base(case: Case, line: Line) -> Decimal:
@@ -175,8 +179,9 @@ def stock_agrees(case: Case) -> Iterator[Finding]:
         original = case.numbers.get(document.reverses)
         source, sign = (original, -1) if original else (document, 1)
         for line in source.lines:
-            for place, amount in moves(_book(case, source.kind, source.order, line), _base(case, line)):
-                stock[place] += sign * amount
+            book, direction = _book(case, source.kind, source.order, line)
+            for place, amount in moves(book, _base(case, line)):
+                stock[place] += sign * direction * amount
     for place in sorted(stock.keys() | case.evidence.balances.keys()):
         have, should = case.evidence.balances.get(place, Decimal(0)), stock.get(place, Decimal(0))
         if have != should:

@@ -8,7 +8,7 @@ from typing import Final
 
 import msgspec
 
-from synchromesh.model.event import PlantEvent
+from synchromesh.model.event import InputEnded, PlantEvent
 from synchromesh.sim.evidence import Decided, Evidence, Received
 from synchromesh.sim.told import FactId, Scene, Told
 from synchromesh.sim.truth import Ledger, Truth
@@ -42,6 +42,12 @@ class Case:
         self.ours = [document for document in evidence.documents if not document.by_hand]
         self.outstanding = [posting for posting in evidence.postings if posting.state in _OUTSTANDING and not posting.replaced]
         self.truth = self._truth()
+
+    def only_ends_input(self, received: Received) -> bool:
+        """Whether the message says only that a source has come to its end, which is no fact and has no fate."""
+        told = self.told.get(received.fact)
+        readable = self.natures[received.plant, received.position] in (Nature.FACT, Nature.REPEAT)
+        return readable and told is not None and isinstance(told.event, InputEnded)
 
     def _truth(self) -> Truth:
         arrived = {

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import enum
 from collections import OrderedDict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Set
 from decimal import Decimal
 from fractions import Fraction
 from typing import Final, NamedTuple
@@ -48,7 +48,8 @@ _STANDARD: Final[Mapping[tuple[str, str], Fraction]] = {
 
 
 class Book(NamedTuple):
-    """One total that ERP keeps. Empty words do not apply to the kind: a scrap of output has no place in stock."""
+    """One total that ERP keeps. Empty words do not apply to the kind: a scrap of output has no place in stock, and only scrap and
+    adjustments are told apart by reason."""
 
     kind: PostingKind
     order: str
@@ -58,6 +59,7 @@ class Book(NamedTuple):
     status: str = ""
     to_location: str = ""
     to_status: str = ""
+    reason: str = ""
 
     def __str__(self) -> str:
         place = "/".join(word for word in (self.location, self.status, self.lot) if word)
@@ -82,6 +84,8 @@ class Due(enum.Enum):
     """It moves a book, so it must end in a document."""
     RECORDS = "records"
     """It moves no book by the rules of the simulated plants."""
+    CARRIED = "carried"
+    """It moves a book by less than ERP can book, or a book that was taken back from: its amount may be in others' documents."""
     REVISED = "revised"
     """It was corrected or cancelled: whether it was ever booked depends on what arrived first."""
     UNKNOWN = "unknown"
@@ -137,12 +141,10 @@ class Effects:
             case ScrapRecorded():
                 return self._scrap(event, self._scene.orders[event.order])
             case MaterialTransferred():
-                book = Book(
-                    PostingKind.TRANSFER, "", event.item, event.lot, event.location, event.status, event.to_location, event.to_status
-                )
-                return [(book, self._amount(event.item, event.quantity))]
+                book, sign = transfer(event.item, event.lot, (event.location, event.status), (event.to_location, event.to_status))
+                return [(book, sign * self._amount(event.item, event.quantity))]
             case StockAdjusted():
-                book = Book(PostingKind.ADJUSTMENT, "", event.item, event.lot, event.location, event.status)
+                book = Book(PostingKind.ADJUSTMENT, "", event.item, event.lot, event.location, event.status, reason=event.reason)
                 return [(book, self._amount(event.item, event.quantity))]
         return []
 
@@ -157,7 +159,7 @@ class Effects:
         effects = [
             (Book(PostingKind.RECEIPT, order.order, order.item, event.lot, location), good),
             (Book(PostingKind.RECEIPT, order.order, order.item, event.lot, location, HELD), held),
-            (Book(PostingKind.SCRAP, order.order, order.item, event.lot), self._amount(order.item, event.scrap)),
+            (Book(PostingKind.SCRAP, order.order, order.item, event.lot, reason=event.reason), self._amount(order.item, event.scrap)),
         ]
         for component in order.components:
             if component.backflush:
@@ -176,10 +178,8 @@ class Effects:
     def _scrap(self, event: ScrapRecorded, order: OrderChanged) -> list[Effect]:
         item = event.item or order.item
         amount = self._amount(item, event.quantity)
-        if item == order.item:
-            return [(Book(PostingKind.SCRAP, order.order, item, event.lot), amount)]
-        location = event.location or component_location(item, order)
-        return [(Book(PostingKind.SCRAP, order.order, item, event.lot, location), amount)]
+        location = "" if item == order.item else event.location or component_location(item, order)
+        return [(Book(PostingKind.SCRAP, order.order, item, event.lot, location, reason=event.reason), amount)]
 
     def _amount(self, item: str, quantity: Quantity | None) -> Fraction:
         if quantity is None:
@@ -198,6 +198,13 @@ def yields(event: ProductionReported, order: OrderChanged) -> bool:
 def component_location(item: str, order: OrderChanged) -> str:
     """Where a component is taken from when the report does not say."""
     return next((component.location for component in order.components if component.item == item), "")
+
+
+def transfer(item: str, lot: str, here: tuple[str, str], there: tuple[str, str]) -> tuple[Book, int]:
+    """The book of the moves between two places (location, status), and the sign of this direction: back and forth are one book."""
+    sign = 1 if here <= there else -1
+    (location, status), (to_location, to_status) = (here, there) if sign > 0 else (there, here)
+    return Book(PostingKind.TRANSFER, "", item, lot, location, status, to_location, to_status), sign
 
 
 class Ledger:
@@ -236,9 +243,10 @@ class Ledger:
         completed = set(self._completed)
         due: dict[FactId, Due] = {}
         revised = self._revisions(excluded)
+        touched = self._taken_back(revised)
         for fact, event in self._facts.items():
             version = revised.get(fact, event)
-            due[fact] = self._due(event, fact in revised)
+            due[fact] = self._due(event, fact in revised, touched)
             if fact in excluded or version is None or self._strange(version):
                 continue
             if isinstance(version, OrderCompleted):
@@ -254,12 +262,25 @@ class Ledger:
         cancelled = [FactId(fact.plant, event.source, event.id) for fact, event in told if isinstance(event, FactCancelled)]
         return corrected | dict.fromkeys(cancelled)
 
-    def _due(self, event: PlantEvent, revised: bool) -> Due:
+    def _taken_back(self, revised: Mapping[FactId, PlantEvent | None]) -> set[Book]:
+        """The books that corrections and cancellations move."""
+        events = [event for fact in revised for event in (self._facts.get(fact), revised[fact]) if event is not None]
+        return {book for event in events for book, _ in self._effects.of(event)}
+
+    def _due(self, event: PlantEvent, revised: bool, touched: Set[Book]) -> Due:
         if self._strange(event):
             return Due.OPEN if revised or not self._moves(event) else Due.UNKNOWN
         if revised or isinstance(event, FactCorrected | FactCancelled):
             return Due.REVISED
-        return Due.BOOKS if self._moves(event) else Due.RECORDS
+        if not self._moves(event):
+            return Due.RECORDS
+        effects = self._effects.of(event)
+        books = not effects or any(book not in touched and abs(amount) >= self._step(book) for book, amount in effects)
+        return Due.BOOKS if books else Due.CARRIED
+
+    def _step(self, book: Book) -> Fraction:
+        """The least amount that ERP books."""
+        return Fraction(1, 10 ** self._scene.items[book.item].decimals)
 
     def _moves(self, event: PlantEvent) -> bool:
         version = event.event if isinstance(event, FactCorrected) else event
