@@ -1,0 +1,77 @@
+"""The command line: `main` and the list of verbs. A verb is one file here, loaded only when it is used."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Any, Final
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+from synchromesh.cli.frame import Code, Failure
+
+VERBS: Final = {
+    "init": "Write a commented configuration file to start from.",
+    "check": "Say everything that is wrong with a configuration.",
+    "adapter": "Make and test adapters: what a plant's payloads mean.",
+    "schema": "Print the JSON Schema of the canonical events.",
+}
+"""Every verb with its line of help; `synchromesh.cli.NAME` has its `app`."""
+
+
+class _Verbs(TyperGroup):
+    """Knows each verb by its line of help and imports it when it is called, so that asking for help costs nothing."""
+
+    def __init__(self, **attributes: Any) -> None:
+        super().__init__(**attributes)
+        self.commands = {name: TyperCommand(name, help=text) for name, text in VERBS.items()}
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
+        name, _, rest = super().resolve_command(ctx, args)
+        command = typer.main.get_command(import_module(f"synchromesh.cli.{name}").app)
+        command.name = name
+        return name, command, rest
+
+
+app = typer.Typer(cls=_Verbs, no_args_is_help=True, add_completion=False)
+
+
+@app.callback()
+def root() -> None:
+    """Keeps the shop floor and ERP in step: every fact ends as a document, or as an exception a person can resolve.
+
+    Every verb takes --json. Exit codes: 0 all is well, 1 problems were found, 2 the command was used wrongly, 3 something can't be reached.
+    """
+
+
+def main() -> None:
+    """The entry point of the program."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command and return its exit code. What a user can put right is one line on stderr, never a traceback."""
+    try:
+        code = typer.main.get_command(app).main(list(arguments), prog_name="synchromesh", standalone_mode=False)
+    except Failure as failure:
+        return _say(str(failure), failure.code)
+    except typer.TyperException as error:
+        return _say(f"{_message(error)} (synchromesh --help lists what there is)", Code.USAGE)
+    except typer.Abort:
+        return _say("stopped", Code.PROBLEMS)
+    except BrokenPipeError:
+        sys.stderr.close()  # the reader of our output went away, and the interpreter's own flush would complain
+        return Code.OK
+    return code if isinstance(code, int) else Code.OK
+
+
+def _message(error: typer.TyperException) -> str:
+    formatted = getattr(error, "format_message", None)
+    return str(formatted() if callable(formatted) else error)
+
+
+def _say(sentence: str, code: int) -> int:
+    print(f"synchromesh: {sentence}", file=sys.stderr)
+    return code

@@ -1,0 +1,66 @@
+"""What all verbs share: exit codes, the options that mean the same everywhere, and one way to answer."""
+
+from __future__ import annotations
+
+import enum
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import msgspec
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from synchromesh.app.settings import Settings
+
+
+class Code(enum.IntEnum):
+    """How a command ended."""
+
+    OK = 0
+    """Done, and all is well."""
+    PROBLEMS = 1
+    """Done, and there is something to put right."""
+    USAGE = 2
+    """The command or its configuration can't be used."""
+    UNREACHED = 3
+    """Something that must answer does not."""
+
+
+class Failure(Exception):
+    """Ends a verb with one line on stderr and an exit code."""
+
+    def __init__(self, sentence: str, code: Code) -> None:
+        super().__init__(sentence)
+        self.code = code
+
+
+Config = Annotated[Path, typer.Option("--config", "-c", envvar="SYNCHROMESH_CONFIG", help="The configuration file.")]
+Json = Annotated[bool, typer.Option("--json", help="Answer in JSON, for programs.")]
+DEFAULT_CONFIG = Path("synchromesh.toml")
+
+
+def answer(value: object, as_json: bool, words: Callable[[Console], None]) -> None:
+    """Print a value as JSON, or let `words` say it on a terminal."""
+    if as_json:
+        sys.stdout.write(msgspec.json.format(msgspec.json.encode(value).decode(), indent=2) + "\n")
+        return
+    from rich.console import Console  # noqa: PLC0415 (a program that asked for JSON need not wait for it)
+
+    words(Console(highlight=False, soft_wrap=True))
+
+
+def settings(config: Path) -> Settings:
+    """The settings of a verb that needs them to be right; every fault is told, each on its line."""
+    from synchromesh.app.faults import SettingsError  # noqa: PLC0415 (help must not wait for the model)
+    from synchromesh.app.reading import read_settings  # noqa: PLC0415 (help must not wait for the model)
+
+    try:
+        return read_settings(config)
+    except SettingsError as error:
+        count = len(error.faults)
+        head = f"{count} things are wrong with the configuration:\n" if count > 1 else ""
+        raise Failure(f"{head}{error}", Code.USAGE) from error
