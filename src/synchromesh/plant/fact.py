@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Final
 
 import msgspec
 
 from synchromesh.model.event import CanonicalEvent
+
+FOR_EVER: Final = -1
+"""A horizon: identities of this interface are never forgotten."""
+
+BY_POLICY: Final = -2
+"""A horizon: as the plant's policy says at this position."""
 
 
 class Told(msgspec.Struct, frozen=True):
     """A message as the mapping understood it.
 
     Exactly one of `events`, `recorded` (the rule by which it is only kept) and `refused` (why it can't be understood) says
-    something. `told` is the canonical JSON by which a repeat is compared in full. `horizon` is in seconds, -1 for ever.
+    something. `told` is the canonical JSON by which a repeat is compared in full. `horizon` is in seconds, FOR_EVER, or BY_POLICY.
     """
 
     position: int
@@ -27,6 +34,6 @@ class Told(msgspec.Struct, frozen=True):
     recorded: str = ""
     refused: str = ""
     subject: str = ""
-    horizon: int = -1
+    horizon: int = FOR_EVER
     own: bool = False
     """Of Synchromesh itself: no fact, and not checked for repeats."""

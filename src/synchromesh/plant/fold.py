@@ -26,7 +26,7 @@ from synchromesh.plant import (
 )
 from synchromesh.plant.act import Act, Missing, Refused
 from synchromesh.plant.entities import Decision, Lane
-from synchromesh.plant.fact import Told
+from synchromesh.plant.fact import BY_POLICY, FOR_EVER, Told
 from synchromesh.plant.fates import Fate
 from synchromesh.plant.postings import Cut
 from synchromesh.plant.rows import FactRow
@@ -57,8 +57,9 @@ def fold(view: View, told: Told) -> None:
         for event in told.events:
             _own(view, event, told)
         return
-    if told.horizon != clock.horizon and clock.horizon >= 0:
-        clock.horizon = -1 if told.horizon < 0 else max(clock.horizon, told.horizon)
+    horizon = view.policy.horizon_days * 86_400 if told.horizon == BY_POLICY else told.horizon
+    if horizon != clock.horizon and clock.horizon >= 0:
+        clock.horizon = FOR_EVER if horizon < 0 else max(clock.horizon, horizon)
     first = view.known((told.source, told.id))
     if first is not None:
         _repeated(view, told, first)
@@ -71,7 +72,7 @@ def fold(view: View, told: Told) -> None:
         return
     row = _row(told)
     if not (told.events and isinstance(told.events[0], ev.InputEnded)):
-        _fact(view, told, row)
+        _fact(view, told, row, horizon)
         waiting.told(view, told.source, told.id)
     else:
         view.totals().others += 1
@@ -170,9 +171,9 @@ def _repeated(view: View, told: Told, first: int) -> None:
     _chain(view, row)
 
 
-def _fact(view: View, told: Told, row: FactRow) -> None:
+def _fact(view: View, told: Told, row: FactRow, horizon: int) -> None:
     clock = view.clock()
-    problem = _unusable(view, told, clock.now)
+    problem = _unusable(view, told, horizon, clock.now)
     if problem is not None:
         row.fate, row.reference = Fate.EXCEPTION, problem[2]
         view.count(Fate.EXCEPTION, 1)
@@ -186,7 +187,7 @@ def _fact(view: View, told: Told, row: FactRow) -> None:
         _tell(view, row, told.events)
 
 
-def _unusable(view: View, told: Told, now: int) -> tuple[Category, str, str, str] | None:
+def _unusable(view: View, told: Told, horizon: int, now: int) -> tuple[Category, str, str, str] | None:
     """Why a message can be no fact at all: category, subject, sentence, remedy."""
     if told.refused:
         subject = told.subject or f"interface {told.interface}"
@@ -198,7 +199,7 @@ def _unusable(view: View, told: Told, now: int) -> tuple[Category, str, str, str
             "A fact of a plant was sent to the enterprise partition.",
             "Send it to the plant that it belongs to.",
         )
-    if told.horizon >= 0 and (told.occurred is None or now - micros(told.occurred) > told.horizon * 1_000_000):
+    if horizon >= 0 and (told.occurred is None or now - micros(told.occurred) > horizon * 1_000_000):
         age = "has no time of its own" if told.occurred is None else "is older than its interface's horizon"
         return (
             Category.INVALID,

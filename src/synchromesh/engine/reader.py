@@ -1,0 +1,124 @@
+"""Reading messages: from what an edge stored to what the fold is told, with the adapters in force at each position."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from synchromesh.mapping.adapter import Adapter
+from synchromesh.mapping.refusal import MappingRefused
+from synchromesh.model.event import EXTERNAL, Activated, CanonicalEvent, DecisionEvent, OwnEvent, PlantEvent
+from synchromesh.model.message import NATIVE, OWN, Message, Record
+from synchromesh.model.validity import check
+from synchromesh.plant.entities import Decision
+from synchromesh.plant.fact import BY_POLICY, Told
+from synchromesh.plant.view import View
+
+SOURCE: Final = "synchromesh"
+"""What the sources of our own messages begin with; no edge accepts such a source from outside."""
+
+_native: Final = msgspec.json.Decoder(EXTERNAL).decode
+_own: Final = msgspec.json.Decoder(OwnEvent | DecisionEvent | PlantEvent).decode
+_encode: Final = msgspec.json.Encoder(decimal_format="string").encode
+
+
+class Reader:
+    """Maps the messages of one partition. Adapters come from the view's decisions, compiled once per content."""
+
+    def __init__(self, view: View) -> None:
+        self._view = view
+        self._adapters: dict[str, tuple[str, Adapter]] = {}
+        self._fresh: dict[str, Activated] = {}
+
+    def batch(self) -> None:
+        """A new batch begins: activations of an earlier one are in the view, or never happened."""
+        self._fresh.clear()
+
+    def read(self, record: Record) -> Told:
+        """What the fold is told of this message. Whatever the bytes are, this returns."""
+        message = record.message
+        if message.interface == NATIVE:
+            return self._canonical(record, message)
+        if message.interface == OWN and message.source.startswith(SOURCE):
+            return self._ours(record, message)
+        return self._adapted(record, message)
+
+    def _canonical(self, record: Record, message: Message) -> Told:
+        try:
+            event = _native(message.body)
+            check(event)
+        except ValueError as error:
+            return _told(record, (), BY_POLICY, told=message.body, refused=f"The message is no canonical event: {error}.")
+        return _told(record, (event,), BY_POLICY)
+
+    def _ours(self, record: Record, message: Message) -> Told:
+        event: CanonicalEvent = _own(message.body)
+        if isinstance(event, Activated) and event.kind == "adapter":
+            self._fresh[event.name] = event
+        return Told(
+            record.position, message.source, message.id, message.interface, message.received, message.occurred, (event,), b"", own=True
+        )
+
+    def _adapted(self, record: Record, message: Message) -> Told:
+        adapter = self._adapter(message.interface)
+        if adapter is None:
+            return _told(
+                record,
+                (),
+                -1,
+                told=message.body,
+                refused=f"No adapter is active for the interface {message.interface} at this plant.",
+                subject=f"interface {message.interface}",
+            )
+        horizon = -1 if adapter.horizon is None else int(adapter.horizon.total_seconds())
+        try:
+            mapped = adapter.map(message)
+        except MappingRefused as refused:
+            subject = f"{message.interface}: {refused.field}" if refused.field else message.interface
+            return _told(record, (), horizon, told=message.body, refused=refused.sentence, subject=subject)
+        return msgspec.structs.replace(
+            _told(record, mapped.events, horizon, told=message.body if mapped.recorded else b"", recorded=mapped.recorded),
+            occurred=mapped.occurred,
+        )
+
+    def _adapter(self, interface: str) -> Adapter | None:
+        fresh = self._fresh.get(interface)
+        if fresh is not None:
+            digest, content = fresh.digest, fresh.content
+        else:
+            decision = self._view.of(Decision, "decision", "adapter/" + interface)
+            if decision is None:
+                return None
+            digest, content = decision.digest, decision.content
+        known = self._adapters.get(interface)
+        if known is None or known[0] != digest:
+            known = self._adapters[interface] = (digest, Adapter.from_content(content))
+        return known[1]
+
+
+def _told(
+    record: Record,
+    events: tuple[CanonicalEvent, ...],
+    horizon: int,
+    *,
+    told: bytes = b"",
+    recorded: str = "",
+    refused: str = "",
+    subject: str = "",
+) -> Told:
+    message = record.message
+    return Told(
+        record.position,
+        message.source,
+        message.id,
+        message.interface,
+        message.received,
+        message.occurred,
+        events,
+        told or _encode(events),
+        recorded,
+        refused,
+        subject,
+        horizon,
+    )
