@@ -39,13 +39,15 @@ def configure(*, as_json: bool, stream: TextIO | None = None) -> None:
 class _Json(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         head = {"time": _time(record), "level": record.levelname.lower(), "line": record.getMessage()}
-        return json.dumps({**head, **_fields(record)}, ensure_ascii=False)
+        fault = {"traceback": self.formatException(record.exc_info)} if record.exc_info else {}
+        return json.dumps({**head, **_fields(record), **fault}, ensure_ascii=False)
 
 
 class _Words(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         fields = " ".join(f"{name}={json.dumps(value, ensure_ascii=False)}" for name, value in _fields(record).items())
-        return f"{_time(record)} {record.levelname.lower():8} {record.getMessage()} {fields}".rstrip()
+        fault = "\n" + self.formatException(record.exc_info) if record.exc_info else ""
+        return f"{_time(record)} {record.levelname.lower():8} {record.getMessage()} {fields}".rstrip() + fault
 
 
 def _time(record: logging.LogRecord) -> str:
