@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import Final
 
@@ -34,19 +34,22 @@ def own_message(partition: str, id_: str, event: OwnEvent, now: datetime) -> Mes
 
 
 class Worker:
-    """The one writer of a store. Taking the lease fences every worker before it.
+    """The one writer of a store, and the owner of `partitions`. Taking the lease fences every worker before it.
 
     `now` gives the time for ticks only: no fact is judged by it. After an error of log or state nothing of the batch is true and the same
     batch is read again at the next step; `Fenced` ends the worker.
     """
 
-    def __init__(self, log: Log, state: State, owner: str, now: Callable[[], datetime], batch: int = 1000) -> None:
+    def __init__(
+        self, log: Log, state: State, partitions: Iterable[str], owner: str, *, now: Callable[[], datetime], batch: int = 1000
+    ) -> None:
         self._log = log
         self._state = state
         self._now = now
         self._batch = batch
         self._epoch = state.lease(owner)
-        self.positions = dict(state.positions())
+        committed = state.positions()
+        self.positions = {partition: committed.get(partition, 0) for partition in partitions}
         self._views: dict[str, tuple[View, Reader]] = {}
         self._crashes: dict[tuple[str, int], str] = {}
         self._counts: dict[tuple[str, int], int] = {}
@@ -83,7 +86,7 @@ class Worker:
         due = []
         for partition, (view, _) in self._views.items():
             when = agenda.next_tick(view.of(Clock, "clock", ""))
-            if when is None or self.positions.get(partition, 0) < self._ticked.get(partition, 0):
+            if when is None or self.positions[partition] < self._ticked.get(partition, 0):
                 continue
             wait = (when - micros(now)) / 1_000_000
             if wait <= 0:
