@@ -204,10 +204,13 @@ class Clock(Entity):
 
 
 class Totals(Entity):
-    """Facts by fate, and messages that are no facts. They sum to what was received."""
+    """Facts by fate, which sum to `facts`, and messages that are no facts; documents booked and exceptions open."""
 
     fates: dict[str, int] = {}
     others: int = 0
+    facts: int = 0
+    documents: int = 0
+    exceptions: int = 0
 
 
 class Decision(Entity):
@@ -224,6 +227,7 @@ KINDS: Final[dict[str, type[Entity]]] = {
     "item": Item,
     "stock": Balance,
     "lot": Lot,
+    "lot.items": Names,
     "list": Pages,
     "list.page": Names,
     "location": Location,

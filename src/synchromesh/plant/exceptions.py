@@ -9,9 +9,17 @@ from synchromesh.plant.view import View
 
 def open_for(view: View, row: PostingRow, category: Category, subject: str, sentence: str, remedy: str, detail: str = "") -> None:
     """About a posting. Its id is the posting's, so that there is one at a time and the end of the posting finds it."""
-    view.put_exception(
-        ExceptionRow(row.position, row.ordinal, category, subject, sentence, remedy, "open", row.order, row.key, view.clock().now, detail)
+    _open(
+        view,
+        ExceptionRow(row.position, row.ordinal, category, subject, sentence, remedy, "open", row.order, row.key, view.clock().now, detail),
     )
+
+
+def _open(view: View, row: ExceptionRow) -> None:
+    known = view.exception((row.position, row.ordinal))
+    if known is None or known.state != "open":
+        view.totals().exceptions += 1
+    view.put_exception(row)
 
 
 def resolve_for(view: View, row: PostingRow, state: str = "resolved") -> None:
@@ -23,9 +31,10 @@ def close(view: View, id_: PostingId, state: str = "resolved") -> None:
     known = view.exception(id_)
     if known is not None and known.state == "open":
         known.state, known.closed = state, view.clock().now
+        view.totals().exceptions -= 1
         view.put_exception(known)
 
 
 def open_fact(view: View, position: int, category: Category, subject: str, sentence: str, remedy: str, order: str = "") -> None:
     """About the fact at `position` itself: it can't be understood, told from a repeat, or booked."""
-    view.put_exception(ExceptionRow(position, 0, category, subject, sentence, remedy, "open", order, "", view.clock().now))
+    _open(view, ExceptionRow(position, 0, category, subject, sentence, remedy, "open", order, "", view.clock().now))

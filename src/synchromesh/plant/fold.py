@@ -72,6 +72,7 @@ def fold(view: View, told: Told) -> None:
         return
     row = _row(told)
     if not (told.events and isinstance(told.events[0], ev.InputEnded)):
+        view.totals().facts += 1
         _fact(view, told, row, horizon)
         waiting.told(view, told.source, told.id)
     else:
@@ -152,6 +153,7 @@ def _repeated(view: View, told: Told, first: int) -> None:
     if original is None:
         view.totals().others += 1
         return
+    view.totals().facts += 1
     row = _row(told)
     row.order, row.lot = original.order, original.lot
     row.fate, row.reference = Fate.DUPLICATE, str(first)

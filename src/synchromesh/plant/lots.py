@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from synchromesh.plant import paged
 from synchromesh.plant.act import Act
-from synchromesh.plant.entities import Lot
+from synchromesh.plant.entities import Lot, Names
 from synchromesh.plant.view import View
 
 
@@ -22,6 +22,7 @@ def used(view: View, act: Act, item: str, lot: str) -> Lot:
     if known is None:
         known = Lot(item, lot)
         view.put("lot", key, known)
+        view.made(Names, "lot.items", lot).names.append(item)
     act.lot = key
     return known
 

@@ -47,6 +47,7 @@ def book(view: View, row: PostingRow, document: str, link: str = "") -> None:
     row.state, row.document, row.link, row.waits_for, row.settled = "posted", document, link, "", view.clock().now
     view.put_posting(row)
     view.put_document(document, id_)
+    view.totals().documents += 1
     view.unsend(id_)
     if was_stuck:
         exceptions.resolve_for(view, row)
