@@ -18,6 +18,7 @@ _CHUNKING: Final = 8
 """Chunks of one byte each cost six times their content on the wire; a request that needs more than this sends air."""
 
 _NEVER: Final = float("inf")
+_HEAD_TOO_LARGE: Final = Refused(431, f"the request's head is larger than {MAX_HEAD:,} bytes", last=True)
 
 
 class Bounded(HttpToolsProtocol):
@@ -28,6 +29,7 @@ class Bounded(HttpToolsProtocol):
         self._most = MAX_HEAD + _CHUNKING * max_body
         self._gone = gone
         self._received = 0
+        self._head = 0
         self._in_head = True
         self.deadline = _NEVER
         """When `expire` is due, by the loop's clock."""
@@ -42,15 +44,22 @@ class Bounded(HttpToolsProtocol):
         if self.transport.is_closing() or self.deadline == _NEVER:
             return
         if self._in_head and self._received > MAX_HEAD:
-            self._refuse(Refused(431, f"the request's head is larger than {MAX_HEAD:,} bytes", last=True))
+            self._refuse(_HEAD_TOO_LARGE)
         elif self._received > self._most:
             self.transport.abort()
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self._received = 0
+        self._head = 0
         self._in_head = True
         self.deadline = self.loop.time() + REQUEST_SECONDS
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._head += len(name) + len(value)
+        if self._head > MAX_HEAD:
+            raise ValueError("the headers are too large")  # the parser stops, and `send_400_response` says why
+        super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
         self._in_head = False
@@ -61,7 +70,7 @@ class Bounded(HttpToolsProtocol):
         super().on_message_complete()
 
     def send_400_response(self, msg: str) -> None:
-        self._refuse(Refused(400, "this is not HTTP", last=True))
+        self._refuse(_HEAD_TOO_LARGE if self._head > MAX_HEAD else Refused(400, "this is not HTTP", last=True))
 
     def expire(self) -> None:
         """The deadline has passed."""
