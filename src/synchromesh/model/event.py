@@ -268,9 +268,10 @@ class Tick(Event, frozen=True, tag="synchromesh.tick"):
 
 
 class Activated(Event, frozen=True, tag="synchromesh.activated"):
-    """From this position on `name` of `kind` means `content`, whose SHA-256 is `digest`. Kinds: policy, adapter, plants."""
+    """From this position on `name` of `kind` means `content`, whose SHA-256 is `digest`. Kinds: policy, adapter, plants, and
+    cursor (how far a business system's changes have been pulled)."""
 
-    kind: Literal["policy", "adapter", "plants"]
+    kind: Literal["policy", "adapter", "plants", "cursor"]
     name: Name
     digest: Name
     content: str
