@@ -118,7 +118,9 @@ class Desk:
                 raise Refused(Category.INVALID, name, f"Several productions have the {field} {name}.", "Make them unique in Tryton.")
             if found:
                 return found[0]
-        raise Refused(Category.UNKNOWN_ORDER, name, f"No production has the reference or number {name}.", "Create the production in Tryton.")
+        raise Refused(
+            Category.UNKNOWN_ORDER, name, f"No production has the reference or number {name}.", "Create the production in Tryton."
+        )
 
     @staticmethod
     def check_released(production: Production, name: str) -> None:
@@ -144,7 +146,7 @@ class Desk:
         rows = await self.tryton.call("model.stock.location.search_read", wanted, 0, 2, None, fields)
         found = read_as(rows, list[Warehouse], "the warehouse")
         if len(found) != 1:
-            remedy = 'Name the plant\'s warehouse in the connector\'s settings, for example plants = { P1 = "WH" }.'
+            remedy = "Name the plant's warehouse in the connector's settings, for example plants = { P1 = \"WH\" }."
             raise Refused(Category.UNKNOWN_LOCATION, name, "Tryton has no single warehouse for the posting's plant.", remedy)
         return found[0]
 
@@ -166,7 +168,9 @@ class Desk:
         own = units.code(item.unit.symbol)
         if len(found) != 1:
             remedy = "Send the quantity in a unit of the same category, or add the unit to that category in Tryton."
-            raise Refused(Category.MISSING_UNIT, item.code, f"{quantity.unit} can't be converted to {own}, the unit of {item.code}.", remedy)
+            raise Refused(
+                Category.MISSING_UNIT, item.code, f"{quantity.unit} can't be converted to {own}, the unit of {item.code}.", remedy
+            )
         unit = found[0]
         amount = quantity.amount
         if amount != round(amount, unit.digits):
@@ -213,7 +217,9 @@ class Desk:
         if len(found) > 1:
             raise Refused(Category.INVALID, number, f"The item {item.code} has several lots with the number {number}.")
         if found and not found[0].active:
-            raise Refused(Category.LOT_NOT_USABLE, number, f"The lot {number} is deactivated in Tryton.", "Activate it, or use another one.")
+            raise Refused(
+                Category.LOT_NOT_USABLE, number, f"The lot {number} is deactivated in Tryton.", "Activate it, or use another one."
+            )
         if found:
             return found[0].id
         if not create:

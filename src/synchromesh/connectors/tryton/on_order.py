@@ -102,7 +102,9 @@ class OnOrder:
             default = warehouse.production_picking_location if issue else warehouse.production_output_location
             place = await desk.place(line.location, line.status, warehouse, default or warehouse.storage_location, create=not issue)
         if not line.lot and item.lot_required and {"storage", "production"} & {*item.lot_required}:
-            raise Refused(Category.UNKNOWN_LOT, item.code, f"The item {item.code} is kept by lot, and the line names none.", "Name the lot.")
+            raise Refused(
+                Category.UNKNOWN_LOT, item.code, f"The item {item.code} is kept by lot, and the line names none.", "Name the lot."
+            )
         lot = await desk.lot(item, line.lot, create=not issue) if line.lot else None
         if issue:
             await desk.check_stock(item, place, lot, self._wanted(posting, item, line, in_own_unit(item, unit, line.quantity.amount)))

@@ -56,9 +56,7 @@ class _Referenced(msgspec.Struct):
 _FIELDS = ["state", "warehouse", "inputs", "number", "reference", "quantity", "product.code", "unit.symbol"]
 
 
-async def tell_orders(
-    tryton: Tryton, fresh: dict[int, str], places: Places, plants: dict[str, str], ownership: Ownership
-) -> list[Change]:
+async def tell_orders(tryton: Tryton, fresh: dict[int, str], places: Places, plants: dict[str, str], ownership: Ownership) -> list[Change]:
     """The productions as they are now, each with the time of what changed it. An order's name is its reference, or its number when the
     reference is missing or not its own alone; one with neither, or without a product, has nothing that a plant could name it by."""
     if not fresh:

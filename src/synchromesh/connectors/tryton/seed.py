@@ -41,4 +41,5 @@ def seed(settings: str, database: str, company: str, login: str, password: str) 
 
 
 if __name__ == "__main__":
-    seed(*sys.argv[1:5], sys.stdin.readline().rstrip("\n"))
+    settings_file, database_name, company_name, login_name = sys.argv[1:]
+    seed(settings_file, database_name, company_name, login_name, sys.stdin.readline().rstrip("\n"))

@@ -59,7 +59,7 @@ def read_settings(raw: Mapping[str, object]) -> Settings:
 _MAX_BATCH = 200
 
 _EXAMPLES = {
-    "url": "write url = \"http://127.0.0.1:8000\"",
+    "url": 'write url = "http://127.0.0.1:8000"',
     "database": "write the name of the Tryton database",
     "user": "write the login of the integration user",
     "password": "write that user's password, best by reference to the environment",

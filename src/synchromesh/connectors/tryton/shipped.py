@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 import msgspec
 
 from synchromesh.connectors.tryton.desk import Desk, Refused, Warehouse, in_own_unit
@@ -100,7 +99,9 @@ class Shipped:
         if source == target:
             raise Refused(Category.INVALID, line.item, f"The transfer of {line.item} begins and ends at the same place.")
         if not line.lot and item.lot_required:
-            raise Refused(Category.UNKNOWN_LOT, item.code, f"The item {item.code} is kept by lot, and the line names none.", "Name the lot.")
+            raise Refused(
+                Category.UNKNOWN_LOT, item.code, f"The item {item.code} is kept by lot, and the line names none.", "Name the lot."
+            )
         lot = await desk.lot(item, line.lot, create=gain) if line.lot else None
         if not gain:
             await desk.check_stock(item, source, lot, abs(in_own_unit(item, unit, amount)))
@@ -131,7 +132,9 @@ class Shipped:
             await press(self._tryton, f"{_MODEL}.assign_try", [shipment.id])
         if (await self._state(shipment)).state == "waiting":
             await press(self._tryton, f"{_MODEL}.cancel", [shipment.id])
-            raise Refused(Category.INSUFFICIENT_STOCK, posting.lines[0].item if posting.lines else posting.key, "Tryton can't reserve the stock.")
+            raise Refused(
+                Category.INSUFFICIENT_STOCK, posting.lines[0].item if posting.lines else posting.key, "Tryton can't reserve the stock."
+            )
         await press(self._tryton, f"{_MODEL}.do", [shipment.id])
         now = await self._state(shipment)
         if now.state != "done":

@@ -20,9 +20,7 @@ class UniqueConnector:
     """Grade unique: the module's constraint on the key makes any repetition harmless, and `find` answers at once."""
 
     def __init__(self, settings: Settings) -> None:
-        self.abilities = Abilities(
-            grade=Grade.UNIQUE, kinds=frozenset(PostingKind), batch=settings.batch, concurrency=1, differences=True
-        )
+        self.abilities = Abilities(grade=Grade.UNIQUE, kinds=frozenset(PostingKind), batch=settings.batch, concurrency=1, differences=True)
         self._settings = settings
         self._tryton = Tryton(settings)
         self._reader = Reader(self._tryton, settings, ModuleOwnership())

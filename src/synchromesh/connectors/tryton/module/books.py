@@ -93,7 +93,9 @@ class Books:
             if found:
                 break
         if not found:
-            raise Refused(Category.UNKNOWN_ORDER, name, f"no production has the reference or number {name}", "create the production in Tryton")
+            raise Refused(
+                Category.UNKNOWN_ORDER, name, f"no production has the reference or number {name}", "create the production in Tryton"
+            )
         if len(found) > 1:
             raise Refused(Category.INVALID, name, f"several productions have the reference {name}", "make the references unique in Tryton")
         order = found[0]
@@ -122,10 +124,7 @@ class Books:
             location = self.pool.get("stock.location")
             prefix, _, code = name.rpartition(":")
             domain: list[object] = [("code", "=", code), ("type", "=", "storage")]
-            if prefix:
-                inside = location.search([("code", "=", prefix), ("type", "=", "warehouse")])
-            else:
-                inside = [warehouse]
+            inside = location.search([("code", "=", prefix), ("type", "=", "warehouse")]) if prefix else [warehouse]
             found = location.search([*domain, ("parent", "child_of", [w.id for w in inside], "parent")], limit=2)
             if not found and not prefix:
                 found = location.search(domain, limit=2)
@@ -211,11 +210,17 @@ class Books:
 
     def lot(self, item: Record, number: str, create: bool) -> Record | None:
         """The lot of an item with this number. A lot that only `create` allows is made when the posting is written."""
-        found = self.pool.get("stock.lot").search([("product", "=", item.id), ("number", "=", number), ("active", "in", [True, False])], limit=2)
+        found = self.pool.get("stock.lot").search(
+            [("product", "=", item.id), ("number", "=", number), ("active", "in", [True, False])], limit=2
+        )
         if len(found) > 1:
-            raise Refused(Category.INVALID, number, f"the item {item.code} has several lots with the number {number}", "merge the lots in Tryton")
+            raise Refused(
+                Category.INVALID, number, f"the item {item.code} has several lots with the number {number}", "merge the lots in Tryton"
+            )
         if found and not found[0].active:
-            raise Refused(Category.LOT_NOT_USABLE, number, f"the lot {number} is deactivated in Tryton", "activate the lot, or use another one")
+            raise Refused(
+                Category.LOT_NOT_USABLE, number, f"the lot {number} is deactivated in Tryton", "activate the lot, or use another one"
+            )
         if found:
             return found[0]
         if not create and (item.id, number) not in self._new_lots:
@@ -238,7 +243,9 @@ class Books:
             )
         # Somewhere on earth it is already tomorrow; the day after is a wrong clock.
         if effective > self.pool.get("ir.date").today() + datetime.timedelta(days=1):
-            raise Refused(Category.INVALID, effective.isoformat(), f"the day {effective} lies in the future", "check the clock of the source")
+            raise Refused(
+                Category.INVALID, effective.isoformat(), f"the day {effective} lies in the future", "check the clock of the source"
+            )
 
     def take(self, item: Record, place: Record, lot: str, amount: Decimal) -> None:
         """Reserve an amount, in the item's unit, within this request; refuse what is not there."""

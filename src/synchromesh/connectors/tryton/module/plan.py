@@ -124,11 +124,15 @@ def _is_output(order: Record, item: Record) -> bool:
 def _check(books: Books, leg: Leg, order: Record | None, kind: PostingKind) -> None:
     """Refuse a leg whose lot is missing, whose place is outside the order's warehouse, or whose stock is not there."""
     if not leg.lot and leg.item.lot_is_required(leg.source, leg.target):
-        raise Refused(Category.UNKNOWN_LOT, leg.item.code, f"the item {leg.item.code} is kept by lot, and the line names none", "name the lot")
+        raise Refused(
+            Category.UNKNOWN_LOT, leg.item.code, f"the item {leg.item.code} is kept by lot, and the line names none", "name the lot"
+        )
     if order and leg.side:
         for place in (leg.source, leg.target):
             if place.type == "storage" and place.warehouse != order.warehouse:
-                raise Refused(Category.INVALID, place.code, f"the location {place.code} is outside the warehouse of the order {order.rec_name}")
+                raise Refused(
+                    Category.INVALID, place.code, f"the location {place.code} is outside the warehouse of the order {order.rec_name}"
+                )
     made_here = leg.source.type != "storage"
     if leg.lot and books.lot(leg.item, leg.lot, create=made_here and kind in _MAKES_LOTS) is None:
         books.expect_lot(leg.item, leg.lot)

@@ -21,7 +21,8 @@ from trytond.transaction import Transaction, without_check_access
 from synchromesh.connectors.tryton.module.books import Books, Record, Refused
 from synchromesh.connectors.tryton.module.plan import Plan, plan
 from synchromesh.connectors.tryton.wire import Answer, Envelope, canonical, digest
-from synchromesh.model.posting import Category, Posting as CanonicalPosting, PostingKind, Refusal
+from synchromesh.model.posting import Category, PostingKind, Refusal
+from synchromesh.model.posting import Posting as CanonicalPosting
 
 MAX_POSTINGS: Final = 200
 """The most postings of one request."""
@@ -278,9 +279,7 @@ def _complete(order: Record, record: Record) -> None:
 
 def _check_same(key: str, first: str, again: str) -> None:
     if first != again:
-        raise Refused(
-            Category.DUPLICATE, key, f"the key {key} is booked with other content", "give changed content a key of its own"
-        )
+        raise Refused(Category.DUPLICATE, key, f"the key {key} is booked with other content", "give changed content a key of its own")
 
 
 def _replayed(record: Record) -> Answer:

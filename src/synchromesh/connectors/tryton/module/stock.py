@@ -9,7 +9,7 @@ from trytond.pool import PoolMeta
 from trytond.pyson import Eval
 
 
-class Move(metaclass=PoolMeta):
+class Move(metaclass=PoolMeta):  # type: ignore[metaclass]  # the pool finds the class to extend by its name
     """A move with its posting. Moves without one were made by people."""
 
     __name__ = "stock.move"
@@ -30,13 +30,13 @@ class Move(metaclass=PoolMeta):
         """A copy is a new move: of no posting, and not withdrawn."""
         default = dict(default or {}, synchromesh_withdrawn=False)
         default.setdefault("synchromesh_posting", None)
-        return super().copy(moves, default=default)
+        return super().copy(moves, default=default)  # type: ignore[misc]
 
     @classmethod
     @ModelView.button
     def cancel(cls, moves: Any) -> None:
         """Cancel, and remember which moves the books had held: a move that was only planned is no document."""
         done = [move for move in moves if move.state == "done"]
-        super().cancel(moves)
+        super().cancel(moves)  # type: ignore[misc]
         if done:
             cls.write(done, {"synchromesh_withdrawn": True})
