@@ -64,6 +64,9 @@ class Log(Section, frozen=True):
     kind: Name = "sqlite"
     """Which log to use, by the name of its plug-in."""
 
+    keep: Positive = 1_000_000
+    """Messages that stay in the log of each plant; older ones that are folded go to compressed segments in `archive` beside it."""
+
 
 class State(Section, frozen=True):
     """Where facts, postings and exceptions are kept."""

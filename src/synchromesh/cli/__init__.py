@@ -16,6 +16,7 @@ VERBS: Final = {
     "init": "Write a commented configuration file to start from.",
     "check": "Say everything that is wrong with a configuration.",
     "adapter": "Make and test adapters: what a plant's payloads mean.",
+    "serve": "Take facts in, book them in ERP, and show what becomes of each.",
     "schema": "Print the JSON Schema of the canonical events.",
 }
 """Every verb with its line of help; `synchromesh.cli.NAME` has its `app`."""

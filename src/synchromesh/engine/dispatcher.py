@@ -68,20 +68,22 @@ class Dispatcher:
         self._sequence = 0
         self._taken_over = False
         self._broken: BaseException | None = None
+        self.news = asyncio.Event()
 
     @property
     def idle(self) -> bool:
         """Nothing is claimed and nothing is untold."""
         return not self._jobs and not self._heard
 
-    async def step(self, patience: float = 0.0) -> float | None:
+    async def step(self, patience: float | None = 0.0) -> float | None:
         """Claim, send what is due, wait up to `patience` seconds for an answer, tell the log; seconds until the next thing is due.
+        With None it waits for nothing, and `news` is set by the next answer.
 
         Raises `LogError` or `StateError`; what was heard is kept and told at the next step.
         """
         self._take()
         self._start()
-        if self._calls:
+        if self._calls and patience is not None:
             await asyncio.wait(self._calls, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
         if self._broken is not None:
             raise self._broken  # a connector that breaks its agreement ends the dispatcher; what it had claimed is then in doubt
@@ -153,6 +155,7 @@ class Dispatcher:
 
     def _called(self, call: asyncio.Task[None]) -> None:
         self._calls.discard(call)
+        self.news.set()
         if not call.cancelled() and (error := call.exception()) is not None:
             self._broken = error
 

@@ -1,0 +1,106 @@
+"""The gateway as a process: HTTP and file edges in front of one intake, and the page beside them."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import Final
+
+import msgspec
+
+from synchromesh.app.adapters import Adapters
+from synchromesh.app.dispatcher import connector_of
+from synchromesh.app.process import Ready, announce, on_signals
+from synchromesh.app.settings import Settings
+from synchromesh.app.stores import Stores
+from synchromesh.console.page import create_page
+from synchromesh.edges.agreement import Edge
+from synchromesh.edges.files.drop import FileEdge
+from synchromesh.edges.files.folder import Drop
+from synchromesh.edges.http.server import HttpEdge
+from synchromesh.edges.intake import GroupIntake
+from synchromesh.engine.inquiry import Inquiry
+from synchromesh.engine.views import SystemView
+from synchromesh.plant.fates import Fate
+
+OPEN: Final = frozenset({Fate.GATHERED, Fate.BOOKING, Fate.WAITING})
+"""Fates that may still change by themselves: a caller that waits waits on."""
+
+LOOK: Final = 0.005
+"""Seconds between two looks for a caller that waits."""
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+class Gateway:
+    """Everything that takes messages in and answers questions, on one event loop."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        stores = Stores(settings)
+        self._log = stores.log()
+        self._reading = stores.reading()
+        self._adapters = Adapters(settings)
+        plants = [plant.id for plant in settings.plants]
+        systems = tuple(SystemView(name, connector_of(erp).abilities.grade) for name, erp in settings.erps.items())
+        self.inquiry = Inquiry(settings.synchromesh.name, plants, self._reading, self._log, lambda: systems, now=now, clock=time.monotonic)
+        self._http = HttpEdge(
+            settings.http.host,
+            settings.http.port,
+            catalogue=self._adapters,
+            settled=self._settled,
+            problems=list,
+            clock=now,
+            other=create_page(self.inquiry),
+        )
+        self._edges: list[Edge] = [self._http]
+        for plant in settings.plants:
+            for files in plant.files:
+                drop = Drop(files.folder, plant.id, files.interface, files.delimiter, files.encoding)
+                self._edges.append(FileEdge(drop, catalogue=self._adapters, clock=now))
+
+    @property
+    def address(self) -> str:
+        return f"http://{self._http.host}:{self._http.port}"
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Take in until `stop`; then finish what was accepted. Raises `OSError` when an address or a folder can't be used."""
+        limits = self._settings.limits
+        intake = GroupIntake(self._log, max_waiting=limits.waiting_messages, max_waiting_bytes=limits.waiting_bytes)
+        started: list[Edge] = []
+        try:
+            for edge in self._edges:
+                await edge.start(intake)
+                started.append(edge)
+            announce(Ready("gateway", self.address))
+            await stop.wait()
+        finally:
+            for edge in reversed(started):
+                await edge.stop()
+            await intake.stop()
+            self._reading.close()
+            self._log.close()
+
+    async def _settled(self, plant: str, position: int, seconds: float) -> Mapping[str, object] | None:
+        """The synchronous call: look until the fact's fate is one that stays."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while True:
+                    story = self.inquiry.story(plant, position)
+                    if story is not None and story.fact.fate not in OPEN:
+                        fact: dict[str, object] = msgspec.to_builtins(story.fact)
+                        return fact
+                    await asyncio.sleep(LOOK)
+        return None
+
+
+async def run_gateway(settings: Settings) -> None:
+    """Serve until told to stop."""
+    stop = asyncio.Event()
+    on_signals(stop)
+    await Gateway(settings).run(stop)

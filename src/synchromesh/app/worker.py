@@ -1,0 +1,79 @@
+"""The worker as a process: folds until it is told to stop, ticks when something is due, trims the log behind itself."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from datetime import UTC, datetime
+from typing import Final
+
+from synchromesh.app.process import Ready, announce
+from synchromesh.app.settings import Settings
+from synchromesh.app.stores import Stores
+from synchromesh.engine.worker import Worker
+from synchromesh.log.agreement import Log, LogFull
+from synchromesh.model.message import ENTERPRISE
+from synchromesh.observe.lines import emit
+from synchromesh.observe.names import FENCED, STORE_BACK, STORE_FULL
+from synchromesh.state.agreement import Fenced, StateFull
+
+IDLE: Final = 1.0
+"""The longest wait for news, in seconds."""
+
+PAUSE: Final = 1.0
+"""Between two tries to store when there is no room."""
+
+SEGMENT: Final = 50_000
+"""Messages that are archived and trimmed at a time."""
+
+TRIM_PAUSE: Final = 10.0
+
+
+def run_worker(settings: Settings, stop: threading.Event) -> None:
+    """Fold until `stop`. Returns as well when another worker has taken over."""
+    stores = Stores(settings)
+    log, state = stores.log(), stores.state()
+    plants = [ENTERPRISE, *(plant.id for plant in settings.plants)]
+    worker = Worker(log, state, plants, f"worker-{os.getpid()}", now=lambda: datetime.now(UTC), batch=settings.limits.batch)
+    trimmer = threading.Thread(target=_trim, args=(log, worker, settings.log.keep, stop), name="trim", daemon=True)
+    trimmer.start()
+    announce(Ready("worker"))
+    try:
+        _fold(log, worker, stop)
+    except Fenced:
+        emit(FENCED, owner=f"worker-{os.getpid()}")
+    stop.set()
+    trimmer.join()
+    state.close()
+    log.close()
+
+
+def _fold(log: Log, worker: Worker, stop: threading.Event) -> None:
+    full_since: float | None = None
+    while not stop.is_set():
+        try:
+            folded = worker.step()
+            soonest = worker.tick()
+        except (StateFull, LogFull) as error:
+            if full_since is None:
+                full_since = time.monotonic()
+                emit(STORE_FULL, error=str(error))
+            stop.wait(PAUSE)
+            continue
+        if full_since is not None:
+            emit(STORE_BACK, seconds=round(time.monotonic() - full_since, 1))
+            full_since = None
+        if not folded:
+            log.wait(worker.positions, IDLE if soonest is None else max(0.0, min(IDLE, soonest)))
+
+
+def _trim(log: Log, worker: Worker, keep: int, stop: threading.Event) -> None:
+    """Archive what is folded and older than what is kept, a segment at a time."""
+    trimmed: dict[str, int] = {}
+    while not stop.wait(TRIM_PAUSE):
+        for partition, position in dict(worker.positions).items():
+            through = trimmed.get(partition, 0) + SEGMENT
+            if position - keep >= through:
+                log.trim(partition, through)
+                trimmed[partition] = through

@@ -1,0 +1,5 @@
+"""`python -m synchromesh.cli`: the program, for processes that start each other."""
+
+from synchromesh.cli import main
+
+main()
