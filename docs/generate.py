@@ -21,6 +21,7 @@ from synchromesh.connectors import sandbox, tryton
 from synchromesh.connectors.agreement import Grade
 from synchromesh.connectors.sandbox.client import Settings as SandboxSettings
 from synchromesh.connectors.tryton.settings import Settings as TrytonSettings
+from synchromesh.mapping import expression, manifest
 from synchromesh.model import event, posting
 from synchromesh.observe import names
 from synchromesh.plant.fates import Fate
@@ -40,6 +41,7 @@ def pages() -> dict[str, str]:
     """Each generated page by its file name."""
     return {
         "configuration.md": "\n".join([NOTE, *_configuration()]),
+        "adapters.md": "\n".join([NOTE, *_adapters()]),
         "connectors.md": "\n".join([NOTE, *_connectors()]),
         "events.md": "\n".join([NOTE, *_events()]),
         "categories.md": "\n".join([NOTE, *_categories()]),
@@ -78,8 +80,19 @@ def _options(struct: type[msgspec.Struct]) -> Iterator[str]:
     yield "| key | kind | default | meaning |\n|---|---|---|---|"
     for field in msgspec.structs.fields(struct):
         if field.encode_name not in hidden:
-            yield f"| `{field.encode_name}` | {_cell(_kind(field.type))} | {_default(field)} | {_cell(said[field.name])} |"
+            yield f"| `{field.encode_name}` | {_cell(_kind(field.type))} | {_default(field)} | {_cell(said.get(field.name, ''))} |"
     yield ""
+
+
+def _adapters() -> Iterator[str]:
+    yield "# Adapters\n"
+    yield _flat(manifest.__doc__) + "\n"
+    yield "[How to write one](../how-to/adapter.md).\n"
+    for title, struct in (("adapter.toml", manifest.Manifest), ("[rules.NAME]", manifest.Rule), ("[limits]", manifest.Limits)):
+        yield f"## `{title}`\n\n{_flat(struct.__doc__)}\n"
+        yield from _options(struct)
+    yield f"## Expressions\n\n{_flat(expression.__doc__)}\n"
+    yield f"The functions: {', '.join(f'`{name}`' for name in expression.FUNCTIONS)}.\n"
 
 
 def _connectors() -> Iterator[str]:
@@ -225,22 +238,23 @@ WORDS = {
 
 
 def _default(field: msgspec.structs.FieldInfo) -> str:
-    if field.required:
-        return "required"
-    value = field.default
+    return "required" if field.required else _written(field.default)
+
+
+def _written(value: object) -> str:
+    """A default as the file would say it; nothing for a table or list that is empty."""
     match value:
         case bool():
-            return f"`{str(value).lower()}`"
+            text = str(value).lower()
         case enum.Enum() | str():
-            return f'`"{value}"`'
+            text = f'"{value}"'
         case Path():
-            return f'`"{value.as_posix()}"`'
-        case int() if value > 9_999:
-            return f"`{value:_}`"
+            text = f'"{value.as_posix()}"'
         case int() | float():
-            return f"`{value}`"
+            text = f"{value:_}" if value > 9_999 else str(value)
         case _:
             return ""
+    return f"`{text}`"
 
 
 def _flat(text: str | None) -> str:

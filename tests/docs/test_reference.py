@@ -24,7 +24,7 @@ def generator() -> ModuleType:
     return module
 
 
-@pytest.mark.parametrize("name", ["configuration.md", "connectors.md", "events.md", "categories.md", "signals.md"])
+@pytest.mark.parametrize("name", ["adapters.md", "configuration.md", "connectors.md", "events.md", "categories.md", "signals.md"])
 def test_a_generated_page_is_what_the_code_says(name: str) -> None:
     pages = generator().pages()
     assert (ROOT / "docs" / "reference" / name).read_text("utf-8") == pages[name], "run `make docs`"
