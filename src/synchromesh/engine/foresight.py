@@ -27,7 +27,7 @@ def prefetch(view: View, batch: Sequence[Told]) -> None:
                 identities.append((event.source, event.id))
             else:
                 names.update(_named(event))
-    view.prefetch(names, identities, postings)
+    view.prefetch(names, list(dict.fromkeys(identities)), postings)
     later = {key for told in batch for event in told.events for key in _places(view, event)}
     for id_ in postings:
         row = view.posting(id_)

@@ -155,3 +155,7 @@ class Worker:
                 self._epoch,
                 [Changes(partition=partition, position=self.positions[partition], forwarded=count) for partition, count in counts.items()],
             )
+
+    def _time(self, partition: str) -> int:
+        clock = self._view(partition)[0].of(Clock, "clock", "")
+        return clock.now if clock is not None else 0

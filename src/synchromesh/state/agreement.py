@@ -35,6 +35,7 @@ __all__ = [
     "StateFull",
 ]
 
+
 class StateError(Exception):
     """The store can't do what was asked; nothing changed. The text says what, where and what to do."""
 

@@ -1,0 +1,47 @@
+"""Loading rows by key, many at a time: what the writer and the readers share."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable
+from typing import Final
+
+from synchromesh.plant.rows import EntityKey, ExceptionRow, FactRow, PostingId, PostingRow
+from synchromesh.state import encoding
+from synchromesh.state.sqlite.rows import at, many, position_of
+
+_ENTITIES: Final = (
+    "SELECT e.kind, e.name, e.value FROM ({keys}) AS k "
+    "CROSS JOIN entity AS e ON e.partition = ? AND e.kind = k.column1 AND e.name = k.column2"
+)
+_FACTS: Final = "SELECT f.at, f.value FROM ({keys}) AS k CROSS JOIN fact AS f ON f.at = k.column1"
+_POSTINGS: Final = (
+    "SELECT p.position, p.ordinal, p.value FROM ({keys}) AS k "
+    "CROSS JOIN posting AS p ON p.partition = ? AND p.position = k.column1 AND p.ordinal = k.column2"
+)
+_EXCEPTIONS: Final = _POSTINGS.replace("posting AS", "exception AS")
+_DOCUMENTS: Final = (
+    "SELECT d.number, d.position, d.ordinal FROM ({keys}) AS k CROSS JOIN document AS d ON d.partition = ? AND d.number = k.column1"
+)
+
+
+def entities(connection: sqlite3.Connection, number: int, keys: Iterable[EntityKey]) -> dict[EntityKey, bytes]:
+    return {(kind, name): value for kind, name, value in many(connection, _ENTITIES, (number,), keys)}
+
+
+def facts(connection: sqlite3.Connection, number: int, positions: Iterable[int]) -> dict[int, FactRow]:
+    keys = ((at(number, position),) for position in positions)
+    return {position_of(row): encoding.fact(value) for row, value in many(connection, _FACTS, (), keys)}
+
+
+def postings(connection: sqlite3.Connection, number: int, ids: Iterable[PostingId]) -> dict[PostingId, PostingRow]:
+    return {(position, ordinal): encoding.posting(value) for position, ordinal, value in many(connection, _POSTINGS, (number,), ids)}
+
+
+def exceptions(connection: sqlite3.Connection, number: int, ids: Iterable[PostingId]) -> dict[PostingId, ExceptionRow]:
+    return {(position, ordinal): encoding.exception(value) for position, ordinal, value in many(connection, _EXCEPTIONS, (number,), ids)}
+
+
+def documents(connection: sqlite3.Connection, number: int, numbers: Iterable[str]) -> dict[str, PostingId]:
+    keys = ((each,) for each in numbers)
+    return {name: (position, ordinal) for name, position, ordinal in many(connection, _DOCUMENTS, (number,), keys)}

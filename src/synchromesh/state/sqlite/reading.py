@@ -1,0 +1,102 @@
+"""The store as people ask it: a connection that can't write."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from synchromesh.plant.rows import EntityKey, ExceptionRow, FactRow, PostingRow
+from synchromesh.sqlite.database import in_words
+from synchromesh.state import encoding
+from synchromesh.state.sqlite import loads
+from synchromesh.state.sqlite.identities import Identities
+from synchromesh.state.sqlite.partitions import Partitions
+from synchromesh.state.sqlite.rows import at
+from synchromesh.state.sqlite.schema import KINDS, open_existing
+
+CACHE_KIB: Final = 8_192
+
+
+class SqliteReading:
+    """`Reading` on one file. Safe for threads, one question at a time."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._connection = open_existing(path, CACHE_KIB)
+        self._partitions = Partitions(self._connection)
+        self._mutex = threading.Lock()
+
+    @contextmanager
+    def _asking(self) -> Iterator[None]:
+        with self._mutex, in_words(self._path, KINDS, "reading the state"):
+            yield
+
+    def positions(self) -> Mapping[str, int]:
+        with self._asking():
+            return dict(self._connection.execute("SELECT name, position FROM partition").fetchall())
+
+    def entities(self, partition: str, keys: Iterable[EntityKey]) -> dict[EntityKey, bytes]:
+        with self._asking():
+            return loads.entities(self._connection, self._partitions.number(partition), keys)
+
+    def fact(self, partition: str, position: int) -> FactRow | None:
+        with self._asking():
+            return loads.facts(self._connection, self._partitions.number(partition), [position]).get(position)
+
+    def identity(self, partition: str, source: str, id: str) -> int | None:
+        with self._asking():
+            known = Identities(self._connection).known(self._partitions.number(partition), [(source, id)])
+            return known.get((source, id))
+
+    def find_identity(self, id: str) -> list[tuple[str, int]]:
+        with self._asking():
+            return Identities(self._connection).find(self._partitions.all(), id)
+
+    def recent(self, limit: int) -> list[tuple[str, FactRow]]:
+        newest: list[tuple[str, FactRow]] = []
+        with self._asking():
+            for name, number in self._partitions.all().items():
+                rows = self._connection.execute(
+                    "SELECT value FROM fact WHERE at >= ? AND at < ? ORDER BY at DESC LIMIT ?", (at(number, 0), at(number + 1, 0), limit)
+                )
+                newest += [(name, encoding.fact(value)) for (value,) in rows]
+        return sorted(newest, key=lambda each: (each[1].received, each[1].position, each[0]), reverse=True)[:limit]
+
+    def postings_of(self, partition: str, position: int) -> list[PostingRow]:
+        with self._asking():
+            rows = self._connection.execute(
+                "SELECT value FROM posting WHERE partition = ? AND position = ? ORDER BY ordinal",
+                (self._partitions.number(partition), position),
+            )
+            return [encoding.posting(value) for (value,) in rows]
+
+    def document(self, number: str) -> list[tuple[str, PostingRow]]:
+        found = []
+        with self._asking():
+            for name, partition in self._partitions.all().items():
+                ids = loads.documents(self._connection, partition, [number]).values()
+                found += [(name, row) for row in loads.postings(self._connection, partition, ids).values()]
+        return found
+
+    def exceptions(self, state: str, limit: int) -> list[tuple[str, ExceptionRow]]:
+        with self._asking():
+            names = {number: name for name, number in self._partitions.all().items()}
+            indexed = "state = 'open' AND" if state == "open" else ""
+            rows = self._connection.execute(
+                f"SELECT partition, value FROM exception WHERE {indexed} state = ? "  # noqa: S608 - constant
+                "ORDER BY opened DESC, position DESC, ordinal DESC LIMIT ?",
+                (state, limit),
+            )
+            return [(names[number], encoding.exception(value)) for number, value in rows]
+
+    def waiting(self) -> int:
+        with self._asking():
+            count: int = self._connection.execute("SELECT count(*) FROM outbox").fetchone()[0]
+            return count
+
+    def close(self) -> None:
+        with self._mutex:
+            self._connection.close()

@@ -1,0 +1,39 @@
+"""Row numbers that carry the partition, and statements that fetch many keys at once."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from typing import Any, Final
+
+POSITION_BITS: Final = 40
+"""Positions below 2 ** 40; more than a plant writes in thirty years at a thousand messages a second."""
+_POSITIONS: Final = (1 << POSITION_BITS) - 1
+CHUNK: Final = 200
+"""Keys of one statement."""
+
+
+def at(number: int, position: int) -> int:
+    """The row number of a position in the partition of this number."""
+    return number << POSITION_BITS | position
+
+
+def position_of(row: int) -> int:
+    """The position in a row number."""
+    return row & _POSITIONS
+
+
+def number_of(row: int) -> int:
+    """The partition's number in a row number."""
+    return row >> POSITION_BITS
+
+
+def many(connection: sqlite3.Connection, sql: str, first: Sequence[object], keys: Iterable[Sequence[object]]) -> Iterator[Any]:
+    """The rows of a statement for many keys: `{keys}` in it becomes a list of values, each as wide as a key; `first` fills the
+    parameters behind that list. The statement's text is the same for each full chunk, so it is prepared once. A key must not come twice."""
+    rest = iter(keys)
+    while chunk := list(islice(rest, CHUNK)):
+        width = ",".join("?" * len(chunk[0]))
+        values = ",".join([f"({width})"] * len(chunk))
+        yield from connection.execute(sql.format(keys=f"VALUES {values}"), [*(part for key in chunk for part in key), *first]).fetchall()

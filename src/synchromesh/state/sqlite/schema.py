@@ -1,0 +1,89 @@
+"""Opening a store's file: made if missing, brought up to date, refused if it is damaged, foreign or of a newer program."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+from typing import Final
+
+from synchromesh.sqlite.database import Kinds, connect, create, damaged, in_words
+from synchromesh.sqlite.lock import WriterLock
+from synchromesh.state.agreement import StateCorrupt, StateError, StateFull
+from synchromesh.state.migrations import CURRENT
+
+KINDS: Final = Kinds(StateError, StateFull, StateCorrupt)
+APPLICATION: Final = 0x534D5354  # "SMST": what `file` and SQLite's header say this is.
+
+
+def prepare(path: Path, lock: WriterLock) -> None:
+    """Make sure that the file is a store with the schema of this program. Migrations run in one transaction."""
+    with lock:
+        if not path.exists():
+            create(path, _build)
+            return
+        connection = connect(path, cache_kib=1024)
+        try:
+            revision = _revision(connection, path)
+        finally:
+            connection.close()
+        if revision != CURRENT:
+            _migrate(path, revision)
+
+
+def check(connection: sqlite3.Connection, path: Path) -> None:
+    """Refuse a store that is not exactly of this program's schema; for those who only read."""
+    revision = _revision(connection, path)
+    if revision != CURRENT:
+        raise StateError(f"{path} has schema {revision}, this program needs {CURRENT}; start the system once, it migrates the store")
+
+
+def _revision(connection: sqlite3.Connection, path: Path) -> str:
+    if connection.execute("PRAGMA application_id").fetchone()[0] != APPLICATION:
+        raise damaged(path, KINDS, "it is a database, but not a state of Synchromesh")
+    return str(connection.execute("SELECT version_num FROM alembic_version").fetchone()[0])
+
+
+def _build(path: Path) -> None:
+    connection = sqlite3.connect(path, isolation_level=None)
+    try:
+        connection.execute(f"PRAGMA application_id = {APPLICATION}")
+    finally:
+        connection.close()
+    _upgrade(path)
+
+
+def _migrate(path: Path, revision: str) -> None:
+    from synchromesh.state.migrations.upgrade import knows  # noqa: PLC0415 - loads Alembic, which a current store never needs
+
+    if not knows(revision):
+        raise StateCorrupt(
+            f"{path} has schema {revision}, which this program (schema {CURRENT}) does not know: a newer one wrote it; use that program"
+        )
+    _upgrade(path)
+
+
+def _upgrade(path: Path) -> None:
+    from sqlalchemy import create_engine, event  # noqa: PLC0415 - as above
+    from sqlalchemy.pool import NullPool  # noqa: PLC0415
+
+    from synchromesh.state.migrations.upgrade import upgrade  # noqa: PLC0415
+
+    engine = create_engine("sqlite://", creator=lambda: connect(path, cache_kib=1024), poolclass=NullPool)
+    # The connection leaves transactions to us, so that a migration is done whole or not at all.
+    event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
+    with engine.begin() as connection:
+        upgrade(connection)
+
+
+def open_existing(path: Path, cache_kib: int) -> sqlite3.Connection:
+    """A reading connection to a store that is there. Raises `StateError` when it is not."""
+    with in_words(path, KINDS, "opening the state"):
+        if not path.exists():
+            raise StateError(f"there is no state at {path}; start the system once, or give the directory that it works in")
+        connection = connect(path, cache_kib=cache_kib, read_only=True)
+        try:
+            check(connection, path)
+        except BaseException:
+            connection.close()
+            raise
+    return connection

@@ -1,0 +1,190 @@
+"""The store as its one writer sees it, in one SQLite file."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Final
+
+from synchromesh.model.message import Message
+from synchromesh.sqlite.database import connect, in_words, transaction
+from synchromesh.sqlite.lock import WriterLock
+from synchromesh.state import encoding
+from synchromesh.state.agreement import (
+    Changes,
+    EntityKey,
+    ExceptionRow,
+    FactRow,
+    Fenced,
+    Identity,
+    PostingId,
+    PostingRow,
+    StateError,
+)
+from synchromesh.state.sqlite import loads
+from synchromesh.state.sqlite.identities import Identities
+from synchromesh.state.sqlite.partitions import Partitions
+from synchromesh.state.sqlite.rows import at, position_of
+from synchromesh.state.sqlite.schema import KINDS, prepare
+
+CACHE_KIB: Final = 32_768
+CHECKPOINT_PAGES: Final = 8_000
+"""Pages in the write-ahead log before they are written back: larger writes pages of hot entities fewer times."""
+
+
+def lock_of(path: Path) -> Path:
+    """The writers' lock beside a store's file."""
+    return path.with_suffix(".lock")
+
+
+class SqliteState:
+    """`State` on one file. Used by one thread at a time; other processes claim and read beside it."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        with in_words(path, KINDS, "opening the state"):
+            self._lock = WriterLock(lock_of(path))
+            prepare(path, self._lock)
+            self._connection = connect(path, cache_kib=CACHE_KIB)
+            self._connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
+        self._partitions = Partitions(self._connection)
+        self._identities = Identities(self._connection)
+
+    def lease(self, owner: str) -> int:
+        with in_words(self._path, KINDS, "taking the lease"), self._lock, transaction(self._connection):
+            row = self._connection.execute(
+                "INSERT INTO lease VALUES (1, 1, ?) ON CONFLICT DO UPDATE SET epoch = epoch + 1, owner = excluded.owner RETURNING epoch",
+                (owner,),
+            ).fetchone()
+        return int(row[0])
+
+    def positions(self) -> dict[str, int]:
+        with in_words(self._path, KINDS, "reading the state"):
+            return dict(self._connection.execute("SELECT name, position FROM partition").fetchall())
+
+    def load(self, partition: str, keys: Iterable[EntityKey]) -> dict[EntityKey, bytes]:
+        with in_words(self._path, KINDS, "reading the state"):
+            return loads.entities(self._connection, self._partitions.number(partition), keys)
+
+    def known(self, partition: str, identities: Sequence[Identity]) -> dict[Identity, int]:
+        with in_words(self._path, KINDS, "reading the state"):
+            return self._identities.known(self._partitions.number(partition), identities)
+
+    def facts(self, partition: str, positions: Iterable[int]) -> dict[int, FactRow]:
+        with in_words(self._path, KINDS, "reading the state"):
+            return loads.facts(self._connection, self._partitions.number(partition), positions)
+
+    def postings(self, partition: str, ids: Iterable[PostingId]) -> dict[PostingId, PostingRow]:
+        with in_words(self._path, KINDS, "reading the state"):
+            return loads.postings(self._connection, self._partitions.number(partition), ids)
+
+    def exceptions(self, partition: str, ids: Iterable[PostingId]) -> dict[PostingId, ExceptionRow]:
+        with in_words(self._path, KINDS, "reading the state"):
+            return loads.exceptions(self._connection, self._partitions.number(partition), ids)
+
+    def documents(self, partition: str, numbers: Iterable[str]) -> dict[str, PostingId]:
+        with in_words(self._path, KINDS, "reading the state"):
+            return loads.documents(self._connection, self._partitions.number(partition), numbers)
+
+    def forwards(self, limit: int) -> list[tuple[str, Message]]:
+        sql = "SELECT p.name, f.value FROM forward AS f JOIN partition AS p ON p.number = f.partition ORDER BY f.sequence LIMIT ?"
+        with in_words(self._path, KINDS, "reading the state"):
+            return [(name, encoding.message(value)) for name, value in self._connection.execute(sql, (limit,))]
+
+    # --- writing ----------------------------------------------------------------------------------------------------------
+
+    def commit(self, epoch: int, batch: Sequence[Changes]) -> None:
+        with in_words(self._path, KINDS, "committing to the state"), self._lock:
+            try:
+                with transaction(self._connection):
+                    self._check(epoch)
+                    for changes in batch:
+                        self._write(self._partitions.made(changes.partition), changes)
+            except BaseException:
+                self._partitions.forget()
+                self._identities.forget()
+                raise
+
+    def _check(self, epoch: int) -> None:
+        row = self._connection.execute("SELECT epoch, owner FROM lease").fetchone()
+        if row is None or row[0] != epoch:
+            raise Fenced(f"epoch {epoch} is over: {row[1] if row else 'nobody'} has taken over; stop this worker")
+
+    def _write(self, number: int, changes: Changes) -> None:
+        run, many = self._connection.execute, self._connection.executemany
+        run("UPDATE partition SET position = ?, now = ? WHERE number = ?", (changes.position, changes.now, number))
+        kept = sorted((kind, name, value) for (kind, name), value in changes.entities.items() if value is not None)
+        many("INSERT OR REPLACE INTO entity VALUES (?, ?, ?, ?)", [(number, *each) for each in kept])
+        gone = [(number, kind, name) for (kind, name), value in changes.entities.items() if value is None]
+        many("DELETE FROM entity WHERE partition = ? AND kind = ? AND name = ?", gone)
+        encode = encoding.encode
+        many("INSERT OR REPLACE INTO fact VALUES (?, ?)", [(at(number, key), encode(row)) for key, row in sorted(changes.facts.items())])
+        rows = [(number, *key, encode(row)) for key, row in sorted(changes.postings.items())]
+        many("INSERT OR REPLACE INTO posting VALUES (?, ?, ?, ?)", rows)
+        self._identities.add(number, changes)
+        self._write_outgoing(number, changes)
+
+    def _write_outgoing(self, number: int, changes: Changes) -> None:
+        run, many = self._connection.execute, self._connection.executemany
+        removed = [(number, *key) for key in changes.outbox_removed]
+        many("DELETE FROM outbox WHERE partition = ? AND position = ? AND ordinal = ?", removed)
+        added = [(number, *key, target, lane) for key, (target, lane) in sorted(changes.outbox_added.items())]
+        many("INSERT INTO outbox VALUES (?, ?, ?, ?, ?, '', 0)", added)
+        documents = sorted((name, *key) for name, key in changes.documents.items())
+        many("INSERT OR REPLACE INTO document VALUES (?, ?, ?, ?)", [(number, *each) for each in documents])
+        many(
+            "INSERT OR REPLACE INTO exception VALUES (?, ?, ?, ?, ?, ?)",
+            [(number, *key, row.state, row.opened, encoding.encode(row)) for key, row in changes.exceptions.items()],
+        )
+        if changes.forwarded:
+            oldest = "SELECT sequence FROM forward WHERE partition = ? ORDER BY sequence LIMIT ?"
+            cursor = run(f"DELETE FROM forward WHERE sequence IN ({oldest})", (number, changes.forwarded))  # noqa: S608 - constant
+            if cursor.rowcount != changes.forwarded:
+                raise StateError(f"{self._path}: {changes.forwarded} forwards can't be forgotten, only {cursor.rowcount} are pending")
+        many("INSERT INTO forward (partition, value) VALUES (?, ?)", [(number, encoding.encode(each)) for each in changes.forwards])
+
+    # --- comparing --------------------------------------------------------------------------------------------------------
+
+    def rows(self, partition: str) -> Iterator[encoding.Row]:
+        with in_words(self._path, KINDS, "reading the state"):
+            number = self._partitions.number(partition)
+            found = self._connection.execute("SELECT position, now FROM partition WHERE number = ?", (number,)).fetchone()
+            if found is None or not found[0]:
+                return
+            yield encoding.position_row(*found)
+            yield from self._rows(number)
+
+    def _rows(self, number: int) -> Iterator[encoding.Row]:
+        run = self._connection.execute
+        for kind, name, value in run("SELECT kind, name, value FROM entity WHERE partition = ? ORDER BY kind, name", (number,)):
+            yield encoding.entity_row((kind, name), value)
+        for row, value in run("SELECT at, value FROM fact WHERE at >= ? AND at < ? ORDER BY at", (at(number, 0), at(number + 1, 0))):
+            yield encoding.fact_row(position_of(row), value)
+        keyed = "FROM {} WHERE partition = ? ORDER BY position, ordinal"
+        for position, ordinal, value in run("SELECT position, ordinal, value " + keyed.format("posting"), (number,)):
+            yield encoding.posting_row((position, ordinal), value)
+        for position, ordinal, target, lane in run("SELECT position, ordinal, target, lane " + keyed.format("outbox"), (number,)):
+            yield encoding.outbox_row((position, ordinal), target, lane)
+        for name, position, ordinal in run("SELECT number, position, ordinal FROM document WHERE partition = ? ORDER BY number", (number,)):
+            yield encoding.document_row(name, (position, ordinal))
+        for position, ordinal, value in run("SELECT position, ordinal, value " + keyed.format("exception"), (number,)):
+            yield encoding.exception_row((position, ordinal), value)
+        forwards = run("SELECT value FROM forward WHERE partition = ? ORDER BY sequence", (number,))
+        for index, (value,) in enumerate(forwards):
+            yield encoding.forward_row(index, value)
+        for position, identity in self._identities.rows(number):
+            yield encoding.identity_row(identity, position)
+
+    def snapshot(self, path: Path) -> None:
+        """Copy the store as it is at one committed moment, while others go on; the copy opens like the store."""
+        with in_words(path, KINDS, "copying the state"):
+            target = sqlite3.connect(path)
+            try:
+                self._connection.backup(target)
+            finally:
+                target.close()
+
+    def close(self) -> None:
+        self._connection.close()
+        self._lock.close()

@@ -1,0 +1,118 @@
+"""The tables of a state store, defined once for every database. Migrations make them (`migrations/`); a test compares the two.
+
+Rows of a plant are keyed by partition and position, so that a batch writes pages that lie together, and hold their content as one value: the
+fold reads rows by key only. What a read model must search has a column of its own. Identities live in tables of their own, one a
+segment, made and dropped by the store (`sqlite.identities`).
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sqlalchemy import BigInteger, CheckConstraint, Column, Index, Integer, LargeBinary, MetaData, Table, Text, text
+
+METADATA: Final = MetaData()
+
+LEASE: Final = Table(
+    "lease",
+    METADATA,
+    Column("one", Integer, CheckConstraint("one = 1"), primary_key=True, autoincrement=False),
+    Column("epoch", BigInteger, nullable=False),
+    Column("owner", Text, nullable=False),
+)
+"""One row: who may write."""
+
+PARTITION: Final = Table(
+    "partition",
+    METADATA,
+    Column("number", Integer, primary_key=True),
+    Column("name", Text, nullable=False, unique=True),
+    Column("position", BigInteger, nullable=False),
+    Column("now", BigInteger, nullable=False),
+)
+
+ENTITY: Final = Table(
+    "entity",
+    METADATA,
+    Column("partition", Integer, primary_key=True, autoincrement=False),
+    Column("kind", Text, primary_key=True),
+    Column("name", Text, primary_key=True),
+    Column("value", LargeBinary, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+FACT: Final = Table(
+    "fact",
+    METADATA,
+    Column("at", Integer, primary_key=True),
+    Column("value", LargeBinary, nullable=False),
+)
+"""`at` is the partition's number and the position in one: see `sqlite.rows.at`."""
+
+POSTING: Final = Table(
+    "posting",
+    METADATA,
+    Column("partition", Integer, primary_key=True, autoincrement=False),
+    Column("position", BigInteger, primary_key=True, autoincrement=False),
+    Column("ordinal", Integer, primary_key=True, autoincrement=False),
+    Column("value", LargeBinary, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+OUTBOX: Final = Table(
+    "outbox",
+    METADATA,
+    Column("partition", Integer, primary_key=True, autoincrement=False),
+    Column("position", BigInteger, primary_key=True, autoincrement=False),
+    Column("ordinal", Integer, primary_key=True, autoincrement=False),
+    Column("target", Text, nullable=False),
+    Column("lane", Text, nullable=False),
+    Column("claimant", Text, nullable=False),
+    Column("claimed", BigInteger, nullable=False),
+    Index("outbox_unclaimed", "target", "partition", "position", "ordinal", sqlite_where=text("claimed = 0")),
+    sqlite_with_rowid=False,
+)
+"""Postings that are ready, and since when (microseconds, 0 for not yet) which dispatcher has claimed each. A row leaves with its
+outcome, so the table and its index stay small."""
+
+DOCUMENT: Final = Table(
+    "document",
+    METADATA,
+    Column("partition", Integer, primary_key=True, autoincrement=False),
+    Column("number", Text, primary_key=True),
+    Column("position", BigInteger, nullable=False),
+    Column("ordinal", Integer, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+EXCEPTION: Final = Table(
+    "exception",
+    METADATA,
+    Column("partition", Integer, primary_key=True, autoincrement=False),
+    Column("position", BigInteger, primary_key=True, autoincrement=False),
+    Column("ordinal", Integer, primary_key=True, autoincrement=False),
+    Column("state", Text, nullable=False),
+    Column("opened", BigInteger, nullable=False),
+    Column("value", LargeBinary, nullable=False),
+    Index("exception_open", "opened", sqlite_where=text("state = 'open'")),
+    sqlite_with_rowid=False,
+)
+"""The index holds open ones only, so it grows with the work that people have, not with history."""
+
+FORWARD: Final = Table(
+    "forward",
+    METADATA,
+    Column("sequence", Integer, primary_key=True),
+    Column("partition", Integer, nullable=False),
+    Column("value", LargeBinary, nullable=False),
+)
+
+IDENTITY_SEGMENT: Final = Table(
+    "identity_segment",
+    METADATA,
+    Column("partition", Integer, primary_key=True, autoincrement=False),
+    Column("segment", BigInteger, primary_key=True, autoincrement=False),
+    Column("newest", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+"""`newest` is the partition's time at the segment's newest entry. Each segment has a table of its own, which is dropped whole."""
