@@ -53,5 +53,6 @@ def _places(view: View, event: object) -> Iterator[EntityKey]:
     lot = getattr(event, "lot", "")
     if lot:
         yield "lot", f"{item}/{lot}"
+        yield "lot.items", lot
     location = getattr(event, "location", "") or (order.location if order is not None else "")
     yield "stock", stock.place(item, location, lot)

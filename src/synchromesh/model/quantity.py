@@ -48,6 +48,10 @@ def check_amount(amount: Decimal) -> None:
     """Refuse what is not finite, too large or too fine; see the bounds of this module."""
     if not amount.is_finite():
         raise QuantityError(f"the amount {amount} is not a finite number")
+    # A short plain number is within every bound; only others pay for a look at their digits.
+    text = str(amount)
+    if len(text) <= MAX_DECIMALS and "E" not in text:
+        return
     exponent = amount.as_tuple().exponent
     if isinstance(exponent, int) and exponent < -MAX_DECIMALS:
         raise QuantityError(f"the amount {amount} has more than {MAX_DECIMALS} decimals")

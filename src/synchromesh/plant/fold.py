@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime
 from functools import lru_cache
-from typing import Final
+from typing import Final, get_args
 from zoneinfo import ZoneInfo
 
 from synchromesh.model import event as ev
@@ -34,6 +34,7 @@ from synchromesh.plant.view import View
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _zone = lru_cache(maxsize=64)(ZoneInfo)
+_ENTERPRISE: Final = frozenset(get_args(ev.EnterpriseEvent))
 _TYPES: Final[dict[type[ev.Event], str]] = {type_: str(type_.__struct_config__.tag) for type_ in rules.RULES} | {
     ev.FactCorrected: "correction.corrected",
     ev.FactCancelled: "correction.cancelled",
@@ -65,13 +66,14 @@ def fold(view: View, told: Told) -> None:
         _repeated(view, told, first)
         return
     view.remember((told.source, told.id), told.position)
-    if told.events and isinstance(told.events[0], ev.EnterpriseEvent):
+    kind = type(told.events[0]) if told.events else None
+    if kind in _ENTERPRISE:
         view.totals().others += 1
         for ordinal, event in enumerate(told.events):
             _enterprise(view, event, told, ordinal)
         return
     row = _row(told)
-    if not (told.events and isinstance(told.events[0], ev.InputEnded)):
+    if kind is not ev.InputEnded:
         view.totals().facts += 1
         _fact(view, told, row, horizon)
         waiting.told(view, told.source, told.id)

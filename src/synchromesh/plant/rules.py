@@ -31,15 +31,19 @@ RULES: Final[dict[type[ev.Event], tuple[_Require, _Apply]]] = {
 
 def require(view: View, event: ev.CanonicalEvent) -> None:
     """Raise `Missing` or `Refused` when the event can't be folded now."""
-    if isinstance(event, ev.FactCorrected | ev.FactCancelled):
-        corrections.require(view, event, require)
+    rule = RULES.get(type(event))
+    if rule is not None:
+        rule[0](view, event)
     else:
-        RULES[type(event)][0](view, event)
+        assert isinstance(event, ev.FactCorrected | ev.FactCancelled), f"no rule for {type(event).__name__}"
+        corrections.require(view, event, require)
 
 
 def apply(view: View, act: Act, event: ev.CanonicalEvent, sign: int = 1) -> None:
     """Change the view as the event says; everything it requires is there."""
-    if isinstance(event, ev.FactCorrected | ev.FactCancelled):
-        corrections.apply(view, act, event, apply)
+    rule = RULES.get(type(event))
+    if rule is not None:
+        rule[1](view, act, event, sign)
     else:
-        RULES[type(event)][1](view, act, event, sign)
+        assert isinstance(event, ev.FactCorrected | ev.FactCancelled), f"no rule for {type(event).__name__}"
+        corrections.apply(view, act, event, apply)

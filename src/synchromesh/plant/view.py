@@ -50,7 +50,6 @@ class View:
         self.store = store
         self.bound = bound
         self.position = 0
-        self._policy: tuple[str, Policy] = ("", DEFAULT)
         self.forget()
 
     def forget(self) -> None:
@@ -58,6 +57,7 @@ class View:
         self.entities: dict[EntityKey, Entity | None] = {}
         self._postings: dict[PostingId, PostingRow] = {}
         self._contents: dict[PostingId, Posting] = {}
+        self._policy: Policy | None = None
         self._start_batch()
 
     def _start_batch(self) -> None:
@@ -67,6 +67,8 @@ class View:
         self._exceptions: dict[PostingId, ExceptionRow] = {}
         self._documents: dict[str, PostingId] = {}
         self.changes = Changes(partition=self.partition, position=self.position)
+        self._clock: Clock | None = None
+        self._totals: Totals | None = None
 
     # --- one message --------------------------------------------------------------------------------------------------
 
@@ -116,6 +118,8 @@ class View:
         self.changed[(kind, name)] = None
 
     def put(self, kind: str, name: str, entity: Entity) -> None:
+        if kind == "decision":
+            self._policy = None
         self.entities[(kind, name)] = entity
         self.changed[(kind, name)] = None
 
@@ -124,10 +128,18 @@ class View:
         self.changed[(kind, name)] = None
 
     def order(self, name: str) -> Order | None:
-        return cast("Order | None", self.get("order", name))
+        key = ("order", name)
+        try:
+            return self.entities[key]  # type: ignore[return-value]  # the kind says which struct
+        except KeyError:
+            return cast("Order | None", self.get("order", name))
 
     def item(self, name: str) -> Item | None:
-        return cast("Item | None", self.get("item", name))
+        key = ("item", name)
+        try:
+            return self.entities[key]  # type: ignore[return-value]  # as above
+        except KeyError:
+            return cast("Item | None", self.get("item", name))
 
     def balance(self, place: str) -> Balance:
         """The balance at a place (see `stock.place`), to be changed."""
@@ -137,10 +149,16 @@ class View:
         return cast("Lot | None", self.get("lot", name))
 
     def clock(self) -> Clock:
-        return self.made(Clock, "clock", "")
+        """The partition's clock, to be changed; it changes with nearly every message, so it is found at once."""
+        if self._clock is None:
+            self._clock = self.made(Clock, "clock", "")
+        return self._clock
 
     def totals(self) -> Totals:
-        return self.made(Totals, "totals", "")
+        """The partition's totals, to be changed; as the clock."""
+        if self._totals is None:
+            self._totals = self.made(Totals, "totals", "")
+        return self._totals
 
     def lane(self, name: str) -> Lane:
         """The lane of this name, to be changed: an order's own lane, or one that stands alone."""
@@ -166,12 +184,10 @@ class View:
     @property
     def policy(self) -> Policy:
         """The policy in force at this position."""
-        decision = self.of(Decision, "decision", "policy/" + self.partition)
-        if decision is None:
-            return DEFAULT
-        if self._policy[0] != decision.digest:
-            self._policy = (decision.digest, _policy_decode(decision.content))
-        return self._policy[1]
+        if self._policy is None:
+            decision = self.of(Decision, "decision", "policy/" + self.partition)
+            self._policy = DEFAULT if decision is None else _policy_decode(decision.content)
+        return self._policy
 
     # --- rows ---------------------------------------------------------------------------------------------------------
 
