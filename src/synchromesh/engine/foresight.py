@@ -33,7 +33,7 @@ def prefetch(view: View, batch: Sequence[Told]) -> None:
         row = view.posting(id_)
         if row is not None:
             later.add(("order", row.order) if row.order else ("lane", row.lane))
-            later.update(("stock", key) for key, _, _ in stock.effects(view, view.content(id_)))
+            later.update(("stock", key) for key, _, _ in stock.effects(view, id_))
     view.prefetch(later, [], ())
 
 

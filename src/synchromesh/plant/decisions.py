@@ -59,7 +59,7 @@ def again(view: View, row: PostingRow) -> None:
 
 def _stand_in(view: View, row: PostingRow, new: Posting, cut: Cut) -> None:
     lane = view.lane(row.lane)
-    stock.expect(view, stock.effects(view, view.content((row.position, row.ordinal))), -1)
+    stock.expect(view, stock.effects(view, (row.position, row.ordinal)), -1)
     enter(view, row.lane, lane, cut, new, first=True)
     lanes.finish(view, lane, row)
     row.state, row.settled = "withdrawn", view.clock().now

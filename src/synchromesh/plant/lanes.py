@@ -16,7 +16,7 @@ from synchromesh.plant.entities import Group, Lane
 from synchromesh.plant.fates import Fate
 from synchromesh.plant.keys import id_of
 from synchromesh.plant.rows import PostingId, PostingRow
-from synchromesh.plant.view import View
+from synchromesh.plant.view import Effect, View
 
 _encode: Final = msgspec.json.Encoder(decimal_format="string").encode
 HOLDS: Final = "; "
@@ -104,7 +104,7 @@ def _unstick(view: View, group: Group) -> None:
 def withdraw(view: View, lane: Lane, row: PostingRow, fate: Fate = Fate.BOOKED) -> None:
     """A posting that certainly was not booked is given up: it leaves its lane and the ledgers expect nothing of it any more."""
     id_ = (row.position, row.ordinal)
-    changes = stock.effects(view, view.content(id_))
+    changes = stock.effects(view, id_)
     stock.expect(view, changes, -1)
     stock.leave(view, id_, changes)
     finish(view, lane, row, fate)
@@ -113,7 +113,7 @@ def withdraw(view: View, lane: Lane, row: PostingRow, fate: Fate = Fate.BOOKED) 
     serve(view, changes)
 
 
-def serve(view: View, changes: list[stock.Effect]) -> None:
+def serve(view: View, changes: list[Effect]) -> None:
     """Balances have moved: postings that waited for stock there go on."""
     for key, _, _ in changes:
         for id_ in stock.released(view, key):

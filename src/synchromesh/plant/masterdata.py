@@ -118,7 +118,7 @@ def _cancelled(view: View, event: DocumentCancelled) -> None:
         return
     row.state, row.settled = "reversed outside", view.clock().now
     view.put_posting(row)
-    changes = stock.effects(view, view.content(id_))
+    changes = stock.effects(view, id_)
     stock.move_booked(view, changes, -1)
     exceptions.open_for(
         view,

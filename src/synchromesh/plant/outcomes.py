@@ -52,7 +52,7 @@ def book(view: View, row: PostingRow, document: str, link: str = "") -> None:
     if was_stuck:
         exceptions.resolve_for(view, row)
     content = view.content(id_)
-    changes = stock.effects(view, content)
+    changes = stock.effects(view, id_)
     stock.expect(view, changes, -1)
     stock.move_booked(view, changes, 1)
     if content.kind is PostingKind.REVERSAL:
@@ -97,7 +97,7 @@ def _not_posted(view: View, row: PostingRow, outcome: Outcome) -> None:
 
 def _unbook(view: View, lane: Lane, row: PostingRow) -> None:
     """ERP took back what it had said: the books move back, and the posting is first in its lane again."""
-    changes = stock.effects(view, view.content((row.position, row.ordinal)))
+    changes = stock.effects(view, (row.position, row.ordinal))
     stock.move_booked(view, changes, -1)
     stock.expect(view, changes, 1)
     lane.queue.insert(0, (row.position, row.ordinal))

@@ -97,9 +97,9 @@ def decide(view: View, lane_name: str, lane: Lane, cut: Cut) -> int:
             _sort_line(view, lane, key, wanted, taken)
     lane.open = {}
     made = 0
-    for kind in sorted(taken, key=SEQUENCE.__getitem__):
+    for kind in sorted(taken, key=SEQUENCE.__getitem__) if taken else ():
         made += _take_back(view, lane_name, lane, cut, kind, taken[kind])
-    for (rank, operation), lines in sorted(wanted.items(), key=lambda entry: entry[0]):
+    for (rank, operation), lines in sorted(wanted.items(), key=_rank) if len(wanted) > 1 else wanted.items():
         kind = _KINDS[rank]
         labour, machine = _seconds(lane, operation) if kind is PostingKind.CONFIRMATION else (0, 0)
         content = _content(view, lane_name, cut, kind, tuple(lines), operation, labour, machine)
@@ -112,6 +112,10 @@ def decide(view: View, lane_name: str, lane: Lane, cut: Cut) -> int:
             made += 1
     lane.confirmed = {}
     return made
+
+
+def _rank(entry: tuple[tuple[int, str], list[Line]]) -> tuple[int, str]:
+    return entry[0]
 
 
 _KINDS: Final = {rank: kind for kind, rank in SEQUENCE.items()}
@@ -215,11 +219,11 @@ def enter(view: View, lane_name: str, lane: Lane, cut: Cut, content: Posting, fi
         decided=cut.decided,
     )
     _note_last(lane, content, id_)
-    changes = stock.effects(view, content)
+    view.put_posting(row, content)
+    changes = stock.effects(view, id_)
     stock.expect(view, changes, 1)
     waits = [] if content.kind is PostingKind.REVERSAL else stock.must_wait(view, id_, changes)
     row.waits_for = HOLDS.join([stock.hold(key) for key in waits] + periods.holds(view, content.effective, id_))
-    view.put_posting(row, content)
     lanes.enqueue(lane, id_, cut.group, cut.facts, first)
     if periods.asks(view, content.effective):
         _refuse_period(view, lane, row)

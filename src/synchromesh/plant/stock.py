@@ -14,13 +14,10 @@ from synchromesh.model.posting import Line, Posting, PostingKind
 from synchromesh.model.quantity import EXACT
 from synchromesh.plant.keys import id_of
 from synchromesh.plant.rows import PostingId
-from synchromesh.plant.view import View
+from synchromesh.plant.view import Effect, View
 
 SEPARATOR: Final = "\x1f"
 """Between the parts of a key: no name of a plant contains this control character."""
-
-Effect = tuple[str, Decimal, str]
-"""A place, a signed amount, and its unit."""
 
 _OUT: Final = frozenset({PostingKind.ISSUE, PostingKind.SCRAP})
 
@@ -51,12 +48,15 @@ def moves(kind: PostingKind, line: Line) -> Iterator[tuple[str, Decimal]]:
         yield place(line.item, line.to_location, line.lot, line.to_status, line.owner), amount
 
 
-def effects(view: View, content: Posting) -> list[Effect]:
+def effects(view: View, id_: PostingId) -> list[Effect]:
     """What a posting does to balances; a reversal undoes what its original did."""
-    sign, source = 1, content
-    if content.kind is PostingKind.REVERSAL:
-        sign, source = -1, view.content(id_of(content.reverses))
-    return [(key, amount * sign, line.quantity.unit) for line in source.lines for key, amount in moves(source.kind, line)]
+
+    def of(content: Posting) -> list[Effect]:
+        if content.kind is PostingKind.REVERSAL:
+            return [(key, -amount, unit) for key, amount, unit in effects(view, id_of(content.reverses))]
+        return [(key, amount, line.quantity.unit) for line in content.lines for key, amount in moves(content.kind, line)]
+
+    return view.effects(id_, of)
 
 
 def move_booked(view: View, changes: list[Effect], sign: int) -> None:

@@ -6,7 +6,9 @@ may keep them, or `forget` that nothing of the batch is true.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from decimal import Decimal
+from itertools import islice
 from typing import Final, Protocol, TypeVar, cast
 
 import msgspec
@@ -19,6 +21,10 @@ from synchromesh.plant.policy import DEFAULT, Policy
 from synchromesh.plant.rows import Changes, EntityKey, ExceptionRow, FactRow, Identity, PostingId, PostingRow
 
 E = TypeVar("E", bound=Entity)
+K = TypeVar("K")
+V = TypeVar("V")
+Effect = tuple[str, Decimal, str]
+"""What a posting does to one balance: its place, a signed amount, and the amount's unit."""
 
 _encode: Final = msgspec.msgpack.Encoder(decimal_format="string").encode
 _decoders: Final = {kind: msgspec.msgpack.Decoder(type_) for kind, type_ in KINDS.items()}
@@ -57,6 +63,7 @@ class View:
         self.entities: dict[EntityKey, Entity | None] = {}
         self._postings: dict[PostingId, PostingRow] = {}
         self._contents: dict[PostingId, Posting] = {}
+        self._effects: dict[PostingId, list[Effect]] = {}
         self._policy: Policy | None = None
         self._start_batch()
 
@@ -237,6 +244,13 @@ class View:
             self._contents[id_] = content
         return content
 
+    def effects(self, id_: PostingId, of: Callable[[Posting], list[Effect]]) -> list[Effect]:
+        """What a posting that exists does to balances, by the rule `of`; its content is frozen, so it is worked out once."""
+        known = self._effects.get(id_)
+        if known is None:
+            known = self._effects[id_] = of(self.content(id_))
+        return known
+
     def put_posting(self, row: PostingRow, content: Posting | None = None) -> None:
         id_ = (row.position, row.ordinal)
         self._postings[id_] = row
@@ -293,13 +307,15 @@ class View:
 
     def committed(self) -> None:
         """The last flush is in the store: keep what may be needed again, within the bound."""
-        if len(self.entities) > self.bound:
-            keep = self.bound * 3 // 4
-            for key in list(self.entities)[: len(self.entities) - keep]:
-                if key not in self.changed:
-                    del self.entities[key]
-        for cache in (self._postings, self._contents):
-            if len(cache) > self.bound:
-                for id_ in list(cache)[: len(cache) - self.bound // 2]:
-                    del cache[id_]
+        _shrink(self.entities, self.bound)
+        _shrink(self._postings, self.bound)
+        _shrink(self._contents, self.bound)
+        _shrink(self._effects, self.bound)
         self._start_batch()
+
+
+def _shrink(cache: dict[K, V], bound: int) -> None:
+    """Drop the oldest quarter of a cache that has outgrown its bound; what is needed again is loaded again."""
+    if len(cache) > bound:
+        for key in list(islice(cache, len(cache) - bound * 3 // 4)):
+            del cache[key]
