@@ -9,7 +9,7 @@ from trytond.pool import PoolMeta
 from trytond.pyson import Eval
 
 
-class Move(metaclass=PoolMeta):  # type: ignore[metaclass]  # the pool finds the class to extend by its name
+class Move(metaclass=PoolMeta):
     """A move with its posting. Moves without one were made by people."""
 
     __name__ = "stock.move"
