@@ -101,7 +101,8 @@ class Order(Entity):
     routing: list[tuple[str, bool]]
     components: list[ComponentState]
     operations: dict[str, OperationState] = {}
-    good: Tally = {}
+    made: Tally = {}
+    """Output that components went into: the yield and what is held. Backflushing is in proportion to it."""
     lane: Lane = msgspec.field(default_factory=Lane)
     waiting: int = 0
     """Facts of this order that wait for something unknown: completion comes after them."""

@@ -150,7 +150,7 @@ def _backflush(view: View, lane_name: str, lane: Lane) -> None:
     assert order is not None, "only an order's lane backflushes"
     product = view.item(order.item)
     assert product is not None, "the order's item was known when output was reported"
-    done = Fraction(total_in(order.good, order.unit, product)) / Fraction(order.amount)
+    done = Fraction(total_in(order.made, order.unit, product)) / Fraction(order.amount)
     for component in order.components:
         item = view.item(component.item)
         if not component.backflush or item is None:

@@ -79,10 +79,7 @@ def apply_report(view: View, act: Act, event: ProductionReported, sign: int) -> 
     lane_name = touched(view, order, act)
     _count_operation(order, event, sign)
     if event.good and event.good.amount and yields(order, event.operation, view.policy.yield_operation):
-        tally.add(order.good, event.good.amount * sign, event.good.unit)
         _receive(view, act, order, item, event, event.good, "", sign)
-        if any(component.backflush for component in order.components):
-            order.lane.open[BACKFLUSH] = None
     if event.held and event.held.amount:
         _receive(view, act, order, item, event, event.held, view.policy.held_status, sign)
     if event.scrap and event.scrap.amount:
@@ -128,6 +125,9 @@ def _receive(view: View, act: Act, order: Order, item: Item, event: ProductionRe
     location = event.location or order.location
     add(order.lane, line_key(PostingKind.RECEIPT, order.item, location, event.lot, status), item, quantity.amount * sign, quantity.unit)
     tally.add(view.balance(place(order.item, location, event.lot, status)).reported, quantity.amount * sign, quantity.unit)
+    tally.add(order.made, quantity.amount * sign, quantity.unit)
+    if any(component.backflush for component in order.components):
+        order.lane.open[BACKFLUSH] = None
     act.lanes["order:" + order.order] = None
 
 
