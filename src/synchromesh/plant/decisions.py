@@ -6,7 +6,7 @@ import msgspec
 
 from synchromesh.model.event import DecisionEvent, DoubtSettled, FactDismissed, PostingRetried
 from synchromesh.model.posting import Posting
-from synchromesh.plant import exceptions, lanes, outcomes, stock
+from synchromesh.plant import exceptions, lanes, outcomes, stock, waiting
 from synchromesh.plant.fates import Fate
 from synchromesh.plant.keys import id_of, key_of
 from synchromesh.plant.postings import Cut, enter
@@ -67,9 +67,8 @@ def _stand_in(view: View, row: PostingRow, new: Posting, cut: Cut) -> None:
 
 def _dismiss(view: View, fact: FactRow, why: str) -> None:
     if fact.fate in (Fate.WAITING, Fate.EXCEPTION):
-        if fact.fate == Fate.WAITING and fact.order and (order := view.order(fact.order)) is not None and order.waiting:
-            order.waiting -= 1
-            view.touch("order", fact.order)
+        if fact.fate == Fate.WAITING:
+            waiting.waits_no_more(view, fact)
         view.move(Fate(fact.fate), Fate.DISMISSED, 1)
         fact.fate, fact.reference = Fate.DISMISSED, why
         view.put_fact(fact)

@@ -296,9 +296,9 @@ def _book(view: View, act: Act, lane_name: str, lane: Lane, facts: int) -> int:
 
 
 def _complete(view: View, act: Act, facts: int) -> bool:
-    """Complete the order that the fact is about, when the plant is done with it and nothing of it waits any more."""
+    """Complete the order that the fact is about, when the plant is done with it."""
     order = view.order(act.order) if act.order else None
-    if order is None or not order.completed or order.completion or order.waiting:
+    if order is None or not order.completed or order.completion:
         return False
     view.touch("order", act.order)
     cut = Cut(act.position, act.ordinal, act.position, facts, act.effective, view.clock().now)

@@ -217,6 +217,7 @@ def enter(view: View, lane_name: str, lane: Lane, cut: Cut, content: Posting, fi
         facts=cut.facts,
         content=_encode(content),
         decided=cut.decided,
+        turn=view.position,
     )
     _note_last(lane, content, id_)
     view.put_posting(row, content)

@@ -18,8 +18,8 @@ from synchromesh.model.event import (
 )
 from synchromesh.model.posting import Category, PostingKind
 from synchromesh.model.quantity import Quantity
-from synchromesh.plant import agenda, lots, require
-from synchromesh.plant.act import Act, Refused
+from synchromesh.plant import agenda, lots, require, waiting
+from synchromesh.plant.act import Act, Missing, Refused
 from synchromesh.plant.entities import Item, OperationState, Order
 from synchromesh.plant.postings import BACKFLUSH, add, line_key
 from synchromesh.plant.stock import place
@@ -213,8 +213,15 @@ def apply_scrap(view: View, act: Act, event: ScrapRecorded, sign: int) -> None:
 # --- times, starts and ends ------------------------------------------------------------------------------------------------------
 
 
-def require_known_order(view: View, event: TimeRecorded | OperationCompleted | OrderCompleted) -> None:
+def require_known_order(view: View, event: TimeRecorded | OperationCompleted) -> None:
     require.order(view, event.order)
+
+
+def require_all_told(view: View, event: OrderCompleted) -> None:
+    """The end of an order comes after everything of it that still waits for something."""
+    order = require.order(view, event.order)
+    if order.waiting:
+        raise Missing(waiting.rest_of(event.order), event.order)
 
 
 def apply_time(view: View, act: Act, event: TimeRecorded, sign: int) -> None:

@@ -69,6 +69,8 @@ class PostingRow(msgspec.Struct, array_like=True):
     refusal: bytes = b""
     successor: str = ""
     """The key of the posting that took this one's place: sent again after a refusal, or rebooked after a correction."""
+    turn: int = 0
+    """The position at which it was decided: later than `position` for a fact that had waited or was gathered. Lanes keep this order."""
 
 
 class ExceptionRow(msgspec.Struct, array_like=True):

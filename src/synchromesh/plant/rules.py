@@ -21,7 +21,7 @@ RULES: Final[dict[type[ev.Event], tuple[_Require, _Apply]]] = {
     ev.TimeRecorded: (production.require_known_order, production.apply_time),
     ev.OrderStarted: (production.require_nothing, production.apply_start),
     ev.OperationCompleted: (production.require_known_order, production.apply_operation_completed),
-    ev.OrderCompleted: (production.require_known_order, production.apply_order_completed),
+    ev.OrderCompleted: (production.require_all_told, production.apply_order_completed),
     ev.MaterialTransferred: (inventory.require_transfer, inventory.apply_transfer),
     ev.StockAdjusted: (inventory.require_adjustment, inventory.apply_adjustment),
     ev.InputEnded: (production.require_nothing, production.apply_input_ended),

@@ -13,6 +13,7 @@ from synchromesh.plant.view import View
 
 WAITING = "waiting:"
 LATE = "late:"
+REST = "open facts of order "
 _CATEGORIES = {
     "order": Category.UNKNOWN_ORDER,
     "release": Category.ORDER_NOT_RELEASED,
@@ -20,6 +21,11 @@ _CATEGORIES = {
     "location": Category.UNKNOWN_LOCATION,
     "unit": Category.MISSING_UNIT,
 }
+
+
+def rest_of(order: str) -> str:
+    """The name of what the end of an order waits for: whatever else of it waits."""
+    return f"{REST}{order}"
 
 
 def wait(view: View, row: FactRow, name: str, order: str) -> None:
@@ -32,7 +38,7 @@ def wait(view: View, row: FactRow, name: str, order: str) -> None:
     if pages.count == 1 and hours:
         agenda.remind(view, view.clock().now + hours * 3_600_000_000, LATE + name)
     known = view.order(row.order) if row.order else None
-    if known is not None:
+    if known is not None and not name.startswith(REST):
         known.waiting += 1
         view.touch("order", row.order)
     if name.startswith("fact "):
@@ -83,8 +89,16 @@ def resume(view: View, name: str, retell: Callable[[View, FactRow], None]) -> No
         if row is None or row.fate != Fate.WAITING or row.reference != name:
             continue
         view.count(Fate.WAITING, -1)
-        known = view.order(row.order) if row.order else None
-        if known is not None and known.waiting:
-            known.waiting -= 1
-            view.touch("order", row.order)
+        waits_no_more(view, row)
         retell(view, row)
+
+
+def waits_no_more(view: View, row: FactRow) -> None:
+    """A fact of an order goes on, or was dismissed; when it was the last one that waited, the end of the order can go on too."""
+    order = view.order(row.order) if row.order else None
+    if order is None or not order.waiting or row.reference.startswith(REST):
+        return
+    view.touch("order", row.order)
+    order.waiting -= 1
+    if not order.waiting:
+        arrived(view, rest_of(row.order))
