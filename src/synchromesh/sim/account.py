@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from synchromesh.sim.case import Case, Nature, named
-from synchromesh.sim.evidence import Decided, Fated, Received
+from synchromesh.sim.evidence import Decided, Fated, Opened, Received
 from synchromesh.sim.told import FactId
 from synchromesh.sim.truth import Due
 from synchromesh.sim.verdict import Fault, Finding
@@ -91,17 +91,28 @@ def exceptions_have_reasons(case: Case) -> Iterator[Finding]:
             yield Finding(Fault.REASON, f"{fated.plant} position {fated.position} is an exception that nobody is shown")
     for opened in case.evidence.exceptions:
         posting = case.postings.get(opened.posting)
-        true = _excused(case, opened.plant, opened.position) if posting is None else posting in case.outstanding
+        true = _excused(case, opened) if posting is None else posting in case.outstanding
         if not true:
             at = f"{opened.plant} position {opened.position}"
             yield Finding(Fault.REASON, f"the exception at {at} has no true reason: {opened.sentence}")
 
 
-def _excused(case: Case, plant: str, position: int) -> bool:
-    if case.natures.get((plant, position)) in (Nature.DAMAGED, Nature.REUSED):
+def _excused(case: Case, opened: Opened) -> bool:
+    """Whether an exception that is about no posting is about a fact that can't be booked, or a name that facts really wait for."""
+    if case.natures.get((opened.plant, opened.position)) in (Nature.DAMAGED, Nature.REUSED):
         return True
-    fated = case.fates.get((plant, position))
-    return fated is not None and fated.fate in ("exception", "waiting")
+    fated = case.fates.get((opened.plant, opened.position))
+    if fated is not None and fated.fate in ("exception", "waiting"):
+        return True
+    return any(f.plant == opened.plant and f.fate == "waiting" and f.reference == opened.subject for f in case.evidence.fates)
+
+
+def sums_are_right(case: Case) -> Iterator[Finding]:
+    """Law 6: the system's own sums by fate are what its facts add up to."""
+    fates = Counter(fated.fate for fated in case.evidence.fates)
+    counted = {fate: count for fate, count in case.evidence.counted.items() if count}
+    if counted and counted != fates:
+        yield Finding(Fault.FATE, f"the system counts {counted}, and its facts are {dict(fates)}")
 
 
 def outstanding_has_reasons(case: Case) -> Iterator[Finding]:

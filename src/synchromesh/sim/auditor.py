@@ -8,7 +8,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from synchromesh.sim.account import acknowledged_is_kept, each_has_a_fate, exceptions_have_reasons, fates_are_true, outstanding_has_reasons
+from synchromesh.sim.account import (
+    acknowledged_is_kept,
+    each_has_a_fate,
+    exceptions_have_reasons,
+    fates_are_true,
+    outstanding_has_reasons,
+    sums_are_right,
+)
 from synchromesh.sim.books import (
     books_agree,
     completions_agree,
@@ -29,6 +36,7 @@ _QUESTIONS = (
     fates_are_true,
     exceptions_have_reasons,
     outstanding_has_reasons,
+    sums_are_right,
     documents_were_decided,
     postings_are_booked,
     lanes_were_kept,

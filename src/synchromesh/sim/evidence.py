@@ -60,7 +60,7 @@ class Fated(msgspec.Struct, frozen=True):
 
 class Decided(msgspec.Struct, frozen=True):
     """A posting that the system decided. `place` is (position, ordinal): the order of decision. `reverses` is the key of the posting
-    that it takes back; `replaced`: another posting took its place."""
+    that it takes back; `replaced`: another posting took its place. One that took the place of a refused one has the place of that one."""
 
     plant: str
     place: tuple[int, int]
@@ -77,13 +77,15 @@ class Decided(msgspec.Struct, frozen=True):
 
 
 class Opened(msgspec.Struct, frozen=True):
-    """An exception that is still open, opened by the message at `position`, about the posting with key `posting` or none."""
+    """An exception that is still open, opened by the message at `position`: about the posting with key `posting`, or about the fact at that
+    position, or about a name (`subject`) that facts wait for."""
 
     plant: str
     position: int
     category: str
     sentence: str
     posting: str = ""
+    subject: str = ""
 
 
 class Evidence(msgspec.Struct, frozen=True):
@@ -103,3 +105,5 @@ class Evidence(msgspec.Struct, frozen=True):
     balances: Mapping[Place, Decimal]
     refused: Set[str] = frozenset()
     dismissed: Set[tuple[str, int]] = frozenset()
+    counted: Mapping[str, int] = {}
+    """The system's own sums of facts by fate, where it keeps some."""

@@ -1,0 +1,185 @@
+"""One simulated night in one thread: plants, network, log, worker, dispatcher, ERP and people, in virtual time and from one seed.
+
+What must survive a death (log, state, ERP's books) lives as long as the night; worker and dispatcher are made anew after each. Plants that
+got no acknowledgement send again. In the end, when nothing moves any more, the auditor judges.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from datetime import UTC, date, datetime, timedelta
+from typing import Final
+
+import msgspec
+
+from synchromesh.connectors.sandbox.books import Books
+from synchromesh.connectors.sandbox.faults import Faults
+from synchromesh.connectors.sandbox.inprocess import InProcess
+from synchromesh.connectors.sandbox.records import ErpLocation, ErpOrder, Rules, StockSet
+from synchromesh.engine.activation import Deciding, activations
+from synchromesh.log.memory import MemoryLog
+from synchromesh.model.event import ItemChanged, LocationChanged, OrderChanged, PeriodChanged
+from synchromesh.model.message import ENTERPRISE, Message
+from synchromesh.sim.auditor import audit
+from synchromesh.sim.chance import Chance
+from synchromesh.sim.deaths import Deaths, MortalConnector
+from synchromesh.sim.faults import disturb
+from synchromesh.sim.history import START, history
+from synchromesh.sim.people import Colleagues, Operator
+from synchromesh.sim.processes import Processes
+from synchromesh.sim.profile import PROFILES, Profile
+from synchromesh.sim.told import Known
+from synchromesh.sim.verdict import Verdict
+from synchromesh.sim.witness import Witness
+from synchromesh.state.memory import MemoryStore
+
+LATEST: Final = timedelta(minutes=30)
+"""How long after it was given up a request may still be booked."""
+
+ROUNDS: Final = 40
+"""How often the operator comes back after the last message, an hour apart, before the auditor judges what there is."""
+
+CALM_AFTER: Final = 30
+"""After so many of these rounds ERP and the processes have no more faults, so that a night comes to its end."""
+
+CLOSED_DAY: Final = START.date()
+CLOSING: Final = datetime(2026, 3, 3, 1, tzinfo=UTC)
+"""When ERP closes that day's period: while late facts about it are still on their way."""
+
+
+def run_seed(seed: int, profile: Profile | str = "rough") -> Verdict:
+    """Play one night and judge it. The same seed and profile give the same night."""
+    return asyncio.run(Night(seed, PROFILES[profile] if isinstance(profile, str) else profile).play())
+
+
+class Night:
+    """The world of one seed. `log`, `store` and `books` may be looked at afterwards."""
+
+    def __init__(self, seed: int, profile: Profile) -> None:
+        self.profile = profile
+        self.now = START
+        past = history(seed, profile.habits, profile.orders)
+        arrivals = disturb(past.told, seed, profile.network)
+        closed: tuple[tuple[date, date], ...] = ((CLOSED_DAY, CLOSED_DAY),) if profile.closes else ()
+        self.scene = msgspec.structs.replace(past.scene, closed=closed)
+        self.told = arrivals.told
+        self._arrivals = deque(arrivals.messages)
+        self._known = deque(past.known)
+        self._chance = Chance(seed, "night")
+        self._deaths = Deaths(Chance(seed, "deaths"), profile.kills)
+        self.log = MemoryLog(self._deaths.point, self._deaths.point)
+        self.store = MemoryStore(self._deaths.point, self._deaths.point)
+        self._faults = Faults(seed, profile.erp, LATEST)
+        self.books = Books(Rules(grade=profile.grade, differences=profile.differences))
+        self.erp = InProcess(self.books, self._faults, lambda: self.now)
+        self.connector = MortalConnector(self.erp, self._deaths)
+        self._operator = Operator(self.books, Chance(seed, "operator"), LATEST * 2)
+        self._colleagues = Colleagues(self.books, Chance(seed, "colleagues"))
+        self.processes = Processes(
+            self.log,
+            self.store,
+            self.connector,
+            Chance(seed, "processes"),
+            lambda: self.now,
+            self._chance.whole(1, profile.batch),
+            self.scene.zones,
+        )
+        self.acknowledged: list[Message] = []
+        self._stalled_until = START
+        self._decisions = 0
+
+    async def play(self) -> Verdict:
+        """From the first message to rest, and the verdict."""
+        self._found()
+        while (moment := self._next()) is not None:
+            self.now = max(self.now, moment)
+            await self._turn()
+        for round_ in range(ROUNDS):
+            self.now += timedelta(hours=1)
+            if round_ == CALM_AFTER:
+                self._faults.set_rates({})
+                self._deaths.stop()
+            await self._turn()
+            while self.processes.due is not None and self.processes.due < self.now + timedelta(minutes=50):
+                self.now = max(self.now + timedelta(seconds=1), self.processes.due)
+                await self._turn()
+            if not self._repair() and not self.processes.busy and self.erp.counter.due() is None:
+                break
+        witness = Witness(self.store, self.log, self.books, tuple(self.scene.zones))
+        return audit(self.scene, self.told, witness.evidence(self.acknowledged, self.connector.refused, self._operator.dismissed))
+
+    # --- the world ---------------------------------------------------------------------------------------------------------
+
+    def _found(self) -> None:
+        """What there is before the first message: ERP's masters and stock, and the plants' policies."""
+        while self._known and self._known[0].at <= START and not isinstance(self._known[0].event, OrderChanged):
+            self._learn(self._known.popleft())
+        for line in self.scene.opening:
+            self.books.enter(StockSet(line.item, line.location, line.quantity, line.lot), START)
+        wanted = [Deciding(ENTERPRISE, "plants", ENTERPRISE, msgspec.json.encode(list(self.scene.zones)).decode())]
+        for plant, zone in self.scene.zones.items():
+            policy = self.profile.policy(zone, self.connector.abilities.differences)
+            wanted.append(Deciding(plant, "policy", plant, msgspec.json.encode(policy).decode()))
+        for message in activations(self.store.reading(), wanted, START):
+            while not self.processes.accept(message):
+                pass
+
+    def _learn(self, known: Known) -> None:
+        """ERP's people enter what they know."""
+        match known.event:
+            case OrderChanged() as order:
+                fields = {name: getattr(order, name) for name in order.__struct_fields__}
+                self.books.enter(ErpOrder(plant=known.plant, **fields), self.now)
+            case LocationChanged(location=location):
+                self.books.enter(ErpLocation(location=location, plant=known.plant), self.now)
+            case ItemChanged() as item:
+                self.books.enter(item, self.now)
+
+    def _next(self) -> datetime | None:
+        """When the next thing happens by itself: a message, news in ERP, or a process that wants to go on. None after the last message."""
+        if not self._arrivals and not self._known:
+            return None
+        moments = [self._arrivals[0].received] if self._arrivals else []
+        moments += [self._known[0].at] if self._known else []
+        due = self.processes.due
+        if due is not None:
+            moments.append(max(due, self._stalled_until, self.now + timedelta(seconds=1)))
+        return min(moments)
+
+    async def _turn(self) -> None:
+        """Everything that is due now, and then work."""
+        self.erp.counter.advance(self.now)
+        while self._known and self._known[0].at <= self.now:
+            self._learn(self._known.popleft())
+        if self.scene.closed and self.now >= CLOSING and not self._operator.closed_once:
+            self._operator.close_period(PeriodChanged(CLOSED_DAY, CLOSED_DAY, False), self.now)
+        await self.processes.pull()
+        while self._arrivals and self._arrivals[0].received <= self.now:
+            self._deliver(self._arrivals.popleft())
+        if self._chance.happens(self.profile.stalls):
+            self._stalled_until = self.now + timedelta(minutes=self._chance.whole(10, 600))
+        if self._chance.happens(self.profile.by_hand):
+            self._colleagues.meddle(self._chance.one(list(self.scene.zones)), self.now)
+        await self.processes.work(self.now >= self._stalled_until)
+
+    def _deliver(self, message: Message) -> None:
+        """A source sends until it hears "received"."""
+        sent = msgspec.structs.replace(message, received=self.now)
+        while not self.processes.accept(sent):
+            pass
+        self.acknowledged.append(sent)
+
+    def _repair(self) -> bool:
+        """The operator goes through the open exceptions; whether anything was decided."""
+        decided = False
+        reading = self.store.reading()
+        for plant, row in reading.exceptions("open", 1000):
+            posting = next((p for p in reading.postings_of(plant, row.position) if p.key == row.posting), None) if row.posting else None
+            is_fact = reading.fact(plant, row.position) is not None
+            decision = self._operator.decide(plant, row, posting, is_fact, self.now)
+            if decision is not None:
+                self._decisions += 1
+                self.processes.tell(plant, f"decision:{self._decisions}", decision)
+                decided = True
+        return decided or self._operator.waits

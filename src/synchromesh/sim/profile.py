@@ -1,0 +1,66 @@
+"""How bad a simulated night is: the plants' habits, the network, the ERP, the processes and the people, as rates."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final, Literal
+
+import msgspec
+
+from synchromesh.connectors.agreement import Grade
+from synchromesh.connectors.sandbox.faults import Fault
+from synchromesh.plant.policy import Policy
+from synchromesh.sim.faults import QUIET, Rates
+from synchromesh.sim.plants import Habits
+
+ROUGH: Final[Mapping[Fault, float]] = {
+    Fault.UNAVAILABLE: 0.04,
+    Fault.BROKEN: 0.03,
+    Fault.DROPPED: 0.03,
+    Fault.HALVED: 0.03,
+    Fault.LOST: 0.06,
+    Fault.LATE: 0.04,
+    Fault.LOCKED: 0.05,
+    Fault.CLOSED_PERIOD: 0.02,
+    Fault.PARKED: 0.02,
+    Fault.DECLINED: 0.02,
+}
+
+
+class Profile(msgspec.Struct, frozen=True):
+    """One kind of night.
+
+    `kills`: how often a process dies at a point where it may (before and after every durable step and every call to ERP). `stalls`:
+    how often the dispatcher stands still for hours. `by_hand`: how often somebody books or cancels in ERP. `closes`: whether ERP
+    closes a period in the middle of the night. `batch`: the most messages a worker folds at a time.
+    """
+
+    grade: Grade = Grade.UNIQUE
+    differences: bool = True
+    habits: Habits = Habits(unknown_orders=0.05, unknown_items=0.03)
+    orders: int = 2
+    network: Rates = Rates()
+    erp: Mapping[Fault, float] = msgspec.field(default_factory=lambda: ROUGH)
+    gather: Literal["report", "operation", "order"] = "report"
+    gather_silence_seconds: int = 0
+    kills: float = 0.01
+    stalls: float = 0.02
+    by_hand: float = 0.01
+    closes: bool = True
+    batch: int = 20
+
+    def policy(self, zone: str, differences: bool) -> Policy:
+        """What is activated in a plant of this zone."""
+        return Policy(zone=zone, gather=self.gather, gather_silence_seconds=self.gather_silence_seconds, differences=differences)
+
+
+PROFILES: Final[Mapping[str, Profile]] = {
+    "calm": Profile(habits=Habits(), network=QUIET, erp={}, kills=0, stalls=0, by_hand=0, closes=False),
+    "rough": Profile(),
+    "askable": Profile(grade=Grade.ASKABLE),
+    "blind": Profile(grade=Grade.BLIND),
+    "reversals": Profile(differences=False, habits=Habits(corrected=0.25, cancelled=0.15)),
+    "gathered": Profile(gather="order", gather_silence_seconds=14_400),
+    "operations": Profile(gather="operation"),
+}
+"""The nights by name. "rough" is the usual one."""

@@ -1,0 +1,140 @@
+"""Gathers the evidence of a night: rows as they are stored, ERP's books as they are, put into the auditor's plain records."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence, Set
+from decimal import Decimal
+from typing import Final
+
+import msgspec
+
+from synchromesh.connectors.sandbox.books import Books
+from synchromesh.log.memory import MemoryLog
+from synchromesh.model.message import NATIVE, Message
+from synchromesh.model.posting import Posting, PostingKind
+from synchromesh.plant.entities import Totals
+from synchromesh.plant.rows import ExceptionRow, FactRow, PostingRow
+from synchromesh.sim.evidence import Decided, Document, Evidence, Fated, Opened, Received
+from synchromesh.sim.truth import Place
+from synchromesh.state.memory import MemoryStore
+
+_posting: Final = msgspec.json.Decoder(Posting).decode
+_totals: Final = msgspec.msgpack.Decoder(Totals).decode
+_EVERYTHING: Final = 1_000_000
+
+
+class Witness:
+    """Reads what log, state and ERP hold after a night, for these plants."""
+
+    def __init__(self, store: MemoryStore, log: MemoryLog, books: Books, plants: Sequence[str]) -> None:
+        self._reading = store.reading()
+        self._log = log
+        self._books = books
+        self._plants = plants
+        self._heads = {plant: head for plant, head in log.head().items() if plant in plants}
+
+    def evidence(self, acknowledged: Sequence[Message], refused: Set[str], dismissed: Set[tuple[str, int]]) -> Evidence:
+        """What the auditor is shown. The rest of the arguments only people and plants can know."""
+        postings = {
+            plant: [row for at in range(1, head + 1) for row in self._reading.postings_of(plant, at)] for plant, head in self._heads.items()
+        }
+        rows = [(plant, row) for plant in postings for row in postings[plant]]
+        facts = [(plant, fact) for plant in self._plants for fact in self._facts(plant)]
+        return Evidence(
+            acknowledged,
+            list(self._received()),
+            list(self._documents()),
+            _decided(rows),
+            [_fated(plant, fact, postings.get(plant, [])) for plant, fact in facts],
+            [_opened(plant, row) for plant, row in self._reading.exceptions("open", _EVERYTHING) if plant in self._plants],
+            self._balances(),
+            refused,
+            dismissed,
+            self._counted(),
+        )
+
+    def _received(self) -> Iterator[Received]:
+        for plant in self._plants:
+            for record in self._log.read({plant: 0}, _EVERYTHING).get(plant, []):
+                message = record.message
+                if message.interface == NATIVE and message.occurred is not None:
+                    yield Received(plant, record.position, message.source, message.id, bytes(message.body))
+
+    def _facts(self, plant: str) -> Iterator[FactRow]:
+        for position in range(1, self._heads.get(plant, 0) + 1):
+            fact = self._reading.fact(plant, position)
+            if fact is not None:
+                yield fact
+
+    def _postings(self, plant: str) -> Iterator[PostingRow]:
+        for position in range(1, self._heads.get(plant, 0) + 1):
+            yield from self._reading.postings_of(plant, position)
+
+    def _documents(self) -> Iterator[Document]:
+        """ERP's documents; one that others cancelled is marked, and the paper that cancels it is left out."""
+        documents = self._books.documents
+        by_others = {d.reverses for d in documents.values() if d.by_hand and d.reverses}
+        for document in documents.values():
+            if document.by_hand and document.reverses:
+                continue
+            yield Document(
+                document.number,
+                document.key,
+                document.kind,
+                "",
+                document.order,
+                document.effective,
+                document.lines if document.kind is not PostingKind.REVERSAL else (),
+                document.reverses,
+                document.number in by_others,
+                document.by_hand,
+            )
+
+    def _balances(self) -> dict[Place, Decimal]:
+        return {Place(b.item, b.location, b.lot, b.status): b.quantity.amount for b in self._books.balances()}
+
+    def _counted(self) -> dict[str, int]:
+        counts: Counter[str] = Counter()
+        for plant in self._plants:
+            found = self._reading.entities(plant, [("totals", "")])
+            for body in found.values():
+                counts.update(_totals(body).fates)
+        return dict(counts)
+
+
+def _decided(rows: Sequence[tuple[str, PostingRow]]) -> list[Decided]:
+    """Postings as the auditor takes them: one that was sent again after a refusal stands in the place of the first."""
+    places: dict[str, tuple[int, int]] = {}
+    decided = []
+    for plant, row in sorted(rows, key=lambda each: (each[1].turn, each[1].position, each[1].ordinal)):
+        place = places.get(row.key, (row.turn, row.position << 20 | row.ordinal))
+        if row.successor and row.state != "reversed outside":
+            places[row.successor] = place
+        content = _posting(row.content)
+        lines = content.lines if content.kind is not PostingKind.REVERSAL else ()
+        decided.append(
+            Decided(
+                plant, place, row.key, content.kind, row.state, row.lane, row.order, lines, row.group, row.document, content.reverses,
+                bool(row.successor),
+            )
+        )  # fmt: skip
+    return decided
+
+
+def _fated(plant: str, fact: FactRow, postings: Sequence[PostingRow]) -> Fated:
+    """A fact's fate; one whose row says "booked" is where the postings of its group are."""
+    fate = fact.fate
+    if fate == "booked":
+        states = {row.state for row in postings if row.group == fact.group and not row.successor}
+        if states & {"rejected", "in doubt", "reversed outside"}:
+            fate = "exception"
+        elif states & {"waiting", "ready", "parked"}:
+            fate = "booking"
+        elif not states:
+            fate = "gathered"
+    return Fated(plant, fact.position, fate, fact.reference, fact.group)
+
+
+def _opened(plant: str, row: ExceptionRow) -> Opened:
+    return Opened(plant, row.position, row.category, row.sentence, row.posting, row.subject)
