@@ -13,10 +13,11 @@ SOURCE = ROOT / "src" / "synchromesh"
 
 PRODUCTS = {
     "tryton": ("connectors/tryton/", "app/", "cli/"),
-    "sandbox": ("connectors/sandbox/", "app/", "cli/"),
+    "sandbox": ("connectors/sandbox/", "sim/", "app/", "cli/"),
     "sqlite": ("sqlite/", "log/", "state/", "app/", "connectors/"),
 }
-"""Where the name of each plug-in may be said. `app/` wires; `cli/` names what a person can choose; what a connector keeps is its own affair."""
+"""Where the name of each plug-in may be said. `app/` wires; `cli/` names what a person can choose; simulations run on the
+sandbox; what a connector keeps is its own affair."""
 
 
 def floors() -> list[str]:

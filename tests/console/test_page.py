@@ -14,7 +14,9 @@ from synchromesh.engine.views import Summary
 
 
 @pytest.fixture
-def page(browser: Browser) -> Iterator[Page]:
+def page(browser: Browser, address: str) -> Iterator[Page]:
+    """A new page that is closed before its server is, and that fails the test if its script does."""
+    del address
     page = browser.new_page(viewport={"width": 1280, "height": 1000})
     errors: list[str] = []
     page.on("pageerror", lambda error: errors.append(str(error)))
@@ -86,6 +88,7 @@ def test_hostile_names_stay_text(page: Page) -> None:
         expect(page.locator(".story")).to_contain_text(HOSTILE)
         assert page.title() == "Synchromesh"
         assert page.locator("main img").count() == 0
+        page.goto("about:blank")
 
 
 def test_a_narrow_screen_needs_no_sideways_scrolling(browser: Browser, address: str) -> None:

@@ -13,9 +13,9 @@ from typer.core import TyperCommand, TyperGroup
 from synchromesh.cli.frame import Code, Failure
 
 VERBS: Final = {
+    "demo": "Two simulated plants, a sandbox ERP with faults, and the page.",
     "init": "Write a commented configuration file to start from.",
     "check": "Say everything that is wrong with a configuration.",
-    "adapter": "Make and test adapters: what a plant's payloads mean.",
     "serve": "Take facts in, book them in ERP, and show what becomes of each.",
     "schema": "Print the JSON Schema of the canonical events.",
 }
@@ -43,7 +43,7 @@ app = typer.Typer(cls=_Verbs, no_args_is_help=True, add_completion=False)
 def root() -> None:
     """Keeps the shop floor and ERP in step: every fact ends as a document, or as an exception a person can resolve.
 
-    Every verb takes --json. Exit codes: 0 all is well, 1 problems were found, 2 the command was used wrongly, 3 something can't be reached.
+    Exit codes: 0 all is well, 1 problems were found, 2 the command was used wrongly, 3 something can't be reached.
     """
 
 
