@@ -15,10 +15,12 @@ import msgspec
 from synchromesh.connectors.agreement import Balance, Connector, Pulled
 from synchromesh.engine.activation import Deciding, activations, in_force
 from synchromesh.log.agreement import Log
-from synchromesh.model.event import StockLine, StockObserved
+from synchromesh.model.event import ItemChanged, StockLine, StockObserved
 from synchromesh.model.message import ENTERPRISE, NATIVE, Message
 from synchromesh.state.agreement import Reading
 
+_item: Final = msgspec.json.Decoder(ItemChanged).decode
+ITEM: Final = "master.item.changed"
 _encode: Final = msgspec.json.Encoder(decimal_format="string").encode
 
 
@@ -37,6 +39,8 @@ class Puller:
         cursor = in_force(reading, ENTERPRISE, "cursor", target)
         self._cursor = cursor.content if cursor is not None else ""
         self._observed = cursor is not None
+        self._items: dict[str, None] = {}
+        """Items pulled before the first reading of their stock."""
 
     async def step(self) -> int:
         """Pull once and append what came; how many changes there were. Raises `ConnectorError`, `LogError`; nothing is skipped then."""
@@ -48,6 +52,8 @@ class Puller:
             )
             for change in pulled.changes
         ]
+        if not self._observed:
+            self._items.update((_item(change.data).item, None) for change in pulled.changes if change.type == ITEM)
         if not pulled.changes and not self._observed:
             messages += self._stock(await self._connector.balances(), now)
             self._observed = True
@@ -64,9 +70,9 @@ class Puller:
 
     def _stock(self, balances: list[Balance], now: datetime) -> list[Message]:
         """The books as they were first read: from here on the booked ledger is known, and issues can wait for stock."""
-        lines = [StockLine(each.item, each.location, each.quantity, each.lot, each.status, each.owner) for each in balances]
-        by_item: dict[str, list[StockLine]] = {}
-        for line in lines:
+        by_item: dict[str, list[StockLine]] = {item: [] for item in self._items}
+        for each in balances:
+            line = StockLine(each.item, each.location, each.quantity, each.lot, each.status, each.owner)
             by_item.setdefault(line.item, []).append(line)
         return [
             Message(
@@ -75,8 +81,7 @@ class Puller:
                 f"stock:{item}:{int(now.timestamp() * 1000)}",
                 NATIVE,
                 now,
-                _encode(StockObserved(tuple(lines))),
-                occurred=now,
+                _encode(StockObserved(tuple(lines), (item,))),
             )
             for item, lines in by_item.items()
         ]

@@ -143,9 +143,13 @@ class StockLine(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_
 
 
 class StockObserved(Event, frozen=True, tag="inventory.observed"):
-    """What the business system's books held when they were read, per place. From then on the booked ledger is known there."""
+    """What the business system's books held when they were read, per place. From then on the booked ledger is known there.
 
-    lines: tuple[StockLine, ...]
+    `items` names items that were read and may have no stock at all.
+    """
+
+    lines: tuple[StockLine, ...] = ()
+    items: tuple[Name, ...] = ()
 
 
 # --- master data and orders, from their systems of record -----------------------------------------------------------------

@@ -202,6 +202,8 @@ class Clock(Entity):
     """The longest horizon of any interface so far, in seconds; -1 keeps identities for ever."""
     resuming: list[str] = []
     """Lists whose names are worked off a step at a time, one step a tick."""
+    observed: bool = False
+    """ERP's stock has been read: an item that comes to be known from now on starts with none."""
 
 
 class Totals(Entity):

@@ -121,6 +121,8 @@ def _tick(view: View, event: ev.Tick) -> None:
         kind, _, name = what.partition(":")
         if kind == "silence":
             gathers.quiet(view, name)
+        elif kind + ":" == postings.PATIENCE:
+            postings.lose_patience(view, name)
         elif kind == "late":
             waiting.late(view, name)
 

@@ -51,7 +51,7 @@ def record(view: View, event: EnterpriseEvent) -> None:
 def _item(view: View, event: ItemChanged) -> None:
     known = view.item(event.item)
     item = Item(event.item, event.unit, event.decimals, event.alternatives, event.lot_controlled, event.description)
-    item.observed = known.observed if known is not None else False
+    item.observed = known.observed if known is not None else view.clock().observed
     view.put("item", event.item, item)
     waiting.arrived(view, f"item {event.item}")
     for unit in (event.unit, *(alternative.unit for alternative in event.alternatives)):
@@ -80,7 +80,9 @@ def _order(view: View, event: OrderChanged) -> None:
 
 def _observed(view: View, event: StockObserved) -> None:
     """The first reading of an item's stock starts its booked ledger; later ones are for reconciliation and move nothing."""
-    fresh = {line.item for line in event.lines if (item := view.item(line.item)) is not None and not item.observed}
+    view.clock().observed = True
+    named = {*event.items, *(line.item for line in event.lines)}
+    fresh = {name for name in named if (item := view.item(name)) is not None and not item.observed}
     for line in event.lines:
         if line.item in fresh:
             balance = view.balance(stock.place(line.item, line.location, line.lot, line.status, line.owner))

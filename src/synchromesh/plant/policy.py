@@ -53,6 +53,10 @@ class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     waiting_hours: Annotated[int, Meta(ge=0)] = 24
     """A fact that waits longer for an unknown thing is shown as an exception. 0: never."""
 
+    stock_patience_minutes: Annotated[int, Meta(ge=0, le=100_000)] = 60
+    """How long an issue waits for stock that nothing on its way would bring; then it is sent and ERP judges. Facts arrive in any order,
+    and the receipt may only be late."""
+
     horizon_days: Annotated[int, Meta(ge=1, le=3650)] = 30
     """How long identities of canonical events are kept; an older fact cannot be told from a repeat. Adapters declare their own."""
 

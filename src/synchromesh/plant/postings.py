@@ -20,7 +20,7 @@ from synchromesh.model.posting import Category, Line, Posting, PostingKind
 from synchromesh.model.quantity import EXACT, Quantity
 from synchromesh.model.rounding import to_posting
 from synchromesh.model.unit import ItemUnits
-from synchromesh.plant import exceptions, lanes, periods, stock
+from synchromesh.plant import agenda, exceptions, lanes, periods, stock
 from synchromesh.plant.entities import Cumulative, Item, Lane, Order
 from synchromesh.plant.keys import id_of, key_of
 from synchromesh.plant.lanes import HOLDS
@@ -38,6 +38,12 @@ SEQUENCE: Final = {kind: rank for rank, kind in enumerate(
 
 BACKFLUSH: Final = "backflush"
 """What `Lane.open` holds when output changed and components are issued in proportion to it."""
+
+
+PATIENCE: Final = "patience:"
+"""What the agenda is reminded of when a posting begins to wait for stock; its key follows."""
+
+MINUTE: Final = 60_000_000
 
 
 class Cut(msgspec.Struct):
@@ -224,6 +230,8 @@ def enter(view: View, lane_name: str, lane: Lane, cut: Cut, content: Posting, fi
     changes = stock.effects(view, id_)
     stock.expect(view, changes, 1)
     waits = [] if content.kind is PostingKind.REVERSAL else stock.must_wait(view, id_, changes)
+    if waits:
+        agenda.remind(view, view.clock().now + view.policy.stock_patience_minutes * MINUTE, f"{PATIENCE}{content.key}")
     row.waits_for = HOLDS.join([stock.hold(key) for key in waits] + periods.holds(view, content.effective, id_))
     lanes.enqueue(lane, id_, cut.group, cut.facts, first)
     if periods.asks(view, content.effective):
@@ -355,3 +363,19 @@ def complete(view: View, order: Order, cut: Cut) -> bool:
     name = "order:" + order.order
     enter(view, name, order.lane, cut, _content(view, name, cut, PostingKind.COMPLETION, ()))
     return True
+
+
+def lose_patience(view: View, key: str) -> None:
+    """The posting has waited for stock long enough: it is sent, unless what it waits for is on its way."""
+    id_ = id_of(key)
+    row = view.posting(id_)
+    if row is None or row.state != "waiting":
+        return
+    changes = stock.effects(view, id_)
+    if stock.hopeless(view, id_, changes):
+        stock.leave(view, id_, changes)
+        for place, _, _ in changes:
+            lanes.let_go(view, id_, stock.hold(place))
+        lanes.serve(view, changes)
+    elif row.waits_for:
+        agenda.remind(view, view.clock().now + max(1, view.policy.stock_patience_minutes) * MINUTE, f"{PATIENCE}{key}")

@@ -1,7 +1,8 @@
 """Stock in two ledgers: what was reported, and what is on the business system's books; and who waits for what.
 
-A place is item, location, lot, status and owner. An outflow waits only for inflows that were decided before it, so no circle of
-waiting can arise; when none of these would cover it, it is sent and the business system judges.
+A place is item, location, lot, status and owner. An outflow waits for quantity while the books, less earlier claims, do not cover it. When
+nothing on its way would cover it either, its patience is bounded: then it is sent and the business system judges, so that no circle of waiting
+can last.
 """
 
 from __future__ import annotations
@@ -88,30 +89,34 @@ def must_wait(view: View, id_: PostingId, changes: list[Effect]) -> list[str]:
         if item is None or not item.observed:
             continue
         balance = view.balance(key)
-        queued = sum((need for _, _, need in balance.queue), Decimal(0))
-        free = EXACT.subtract(EXACT.add(balance.booked, queued), balance.claimed)
-        covered = free >= 0 and not balance.queue
-        hopeless = EXACT.subtract(EXACT.add(balance.booked, balance.pending), balance.claimed) < 0
-        if not covered and not hopeless:
+        if balance.queue or balance.booked < balance.claimed:
             balance.queue.append((id_[0], id_[1], -amount))
             waits.append(key)
     return waits
 
 
 def released(view: View, key: str) -> list[PostingId]:
-    """Postings whose stock at this place is there now, or can no longer come: they leave its queue, oldest first."""
+    """Postings whose stock at this place is there now: they leave its queue, oldest first."""
     balance = view.balance(key)
     free: list[PostingId] = []
+    waiting = sum((need for _, _, need in balance.queue), Decimal(0))
     while balance.queue:
         position, ordinal, need = balance.queue[0]
-        queued = sum((each for _, _, each in balance.queue), Decimal(0))
-        enough = EXACT.subtract(EXACT.add(balance.booked, queued), balance.claimed) >= need
-        hopeless = EXACT.subtract(EXACT.add(balance.booked, balance.pending), balance.claimed) < 0
-        if not enough and not hopeless:
+        if balance.booked - (balance.claimed - waiting) < need:
             break
+        waiting -= need
         balance.queue.pop(0)
         free.append((position, ordinal))
     return free
+
+
+def hopeless(view: View, id_: PostingId, changes: list[Effect]) -> bool:
+    """Whether nothing on its way will bring what the posting waits for."""
+    for key, amount, _ in changes:
+        balance = view.balance(key)
+        if amount < 0 and any(entry[:2] == id_ for entry in balance.queue) and balance.booked + balance.pending < balance.claimed:
+            return True
+    return False
 
 
 def leave(view: View, id_: PostingId, changes: list[Effect]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
+from synchromesh.model.event import OrderCompleted
 from synchromesh.sim.case import Case, Nature, named
 from synchromesh.sim.evidence import Decided, Fated, Opened, Received
 from synchromesh.sim.told import FactId
@@ -56,7 +57,11 @@ def _fact_is_true(case: Case, received: Received, fated: Fated, due: Due) -> Ite
             yield Finding(Fault.LOST, f"{_at(received)} is dismissed, but nobody dismissed it")
     elif fate == "duplicate":
         yield Finding(Fault.LOST, f"{_at(received)} is called a duplicate of {fated.reference}, but it was told for the first time")
-    elif due is Due.OPEN or (due is Due.UNKNOWN and fate in ("waiting", "exception")):
+    elif (
+        (fate == "waiting" and isinstance(event := case.told[received.fact].event, OrderCompleted) and event.order in case.held_up)
+        or due is Due.OPEN
+        or (due is Due.UNKNOWN and fate in ("waiting", "exception"))
+    ):
         return
     elif fate == "recorded":
         if due in (Due.BOOKS, Due.UNKNOWN):

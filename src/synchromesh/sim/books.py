@@ -57,10 +57,17 @@ def lanes_were_kept(case: Case) -> Iterator[Finding]:
         if posting is None or document.by_hand:
             continue
         before = newest.get((posting.plant, posting.lane))
-        if before is None or posting.place > before.place:
+        if before is None or _earlier(before, posting):
             newest[posting.plant, posting.lane] = posting
-        elif posting.place < before.place and posting.key not in case.evidence.refused:
+        elif _earlier(posting, before) and posting.key not in case.evidence.refused:
             yield Finding(Fault.DISORDER, f"{named(posting)} was booked after {named(before)}, which was decided later")
+
+
+def _earlier(one: Decided, other: Decided) -> bool:
+    """Whether `one` certainly was decided before `other`."""
+    if one.place[0] == other.place[0] and one.place[1] != other.place[1]:
+        return False
+    return one.place < other.place
 
 
 def books_agree(case: Case) -> Iterator[Finding]:
@@ -123,12 +130,14 @@ def _base(case: Case, line: Line) -> Decimal:
 
 
 def completions_agree(case: Case) -> Iterator[Finding]:
-    """Each order that the plant completed has one completion, or it is outstanding; no other order has any."""
+    """Each order that the plant completed has one completion, or it is outstanding, or waits with the facts of the order
+    that can't be booked; no other order has any."""
     held = Counter(document.order for document in case.ours if document.kind is PostingKind.COMPLETION and not document.cancelled)
     held.update(posting.order for posting in case.outstanding if posting.kind is PostingKind.COMPLETION)
     for order in sorted(held.keys() | case.truth.completed):
         wanted = int(order in case.truth.completed)
-        if held[order] != wanted and order not in case.scene.never:
+        waits = order in case.held_up and not held[order]
+        if held[order] != wanted and order not in case.scene.never and not waits:
             fault = Fault.LOST if held[order] < wanted else Fault.DOUBLED
             yield Finding(fault, f"order {order} has {held[order]} completions where {wanted} is true")
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 import msgspec
 
-from synchromesh.model.event import InputEnded, PlantEvent
+from synchromesh.model.event import FactCorrected, InputEnded, PlantEvent
 from synchromesh.sim.evidence import Decided, Evidence, Received
 from synchromesh.sim.told import FactId, Scene, Told
-from synchromesh.sim.truth import Ledger, Truth
+from synchromesh.sim.truth import Due, Ledger, Truth
 
 _OUTSTANDING: Final = frozenset({"waiting", "ready", "rejected", "in doubt", "parked", "reversed outside"})
 
@@ -42,12 +42,27 @@ class Case:
         self.ours = [document for document in evidence.documents if not document.by_hand]
         self.outstanding = [posting for posting in evidence.postings if posting.state in _OUTSTANDING and not posting.replaced]
         self.truth = self._truth()
+        self.held_up = {order for received in evidence.received if self._waits_for_ever(received) for order in self._orders(received)}
+        """Orders of which some fact waits for what ERP will never know: their completion waits with it."""
 
     def only_ends_input(self, received: Received) -> bool:
         """Whether the message says only that a source has come to its end, which is no fact and has no fate."""
         told = self.told.get(received.fact)
         readable = self.natures[received.plant, received.position] in (Nature.FACT, Nature.REPEAT)
         return readable and told is not None and isinstance(told.event, InputEnded)
+
+    def _waits_for_ever(self, received: Received) -> bool:
+        fated = self.fates.get((received.plant, received.position))
+        due = self.truth.due.get(received.fact)
+        return fated is not None and fated.fate == "waiting" and due in (Due.UNKNOWN, Due.OPEN)
+
+    def _orders(self, received: Received) -> Iterator[str]:
+        """The orders that a readable message is about."""
+        told = self.told.get(received.fact)
+        event = told.event if told is not None else None
+        order = getattr(event.event if isinstance(event, FactCorrected) else event, "order", "")
+        if order:
+            yield order
 
     def _truth(self) -> Truth:
         arrived = {

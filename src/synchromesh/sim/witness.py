@@ -5,29 +5,35 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence, Set
 from decimal import Decimal
-from typing import Final
+from typing import Final, Protocol
 
 import msgspec
 
 from synchromesh.connectors.sandbox.books import Books
-from synchromesh.log.memory import MemoryLog
-from synchromesh.model.message import NATIVE, Message
+from synchromesh.log.agreement import Log
+from synchromesh.model.message import NATIVE, Message, Record
 from synchromesh.model.posting import Posting, PostingKind
 from synchromesh.plant.entities import Totals
 from synchromesh.plant.rows import ExceptionRow, FactRow, PostingRow
 from synchromesh.sim.evidence import Decided, Document, Evidence, Fated, Opened, Received
 from synchromesh.sim.truth import Place
-from synchromesh.state.memory import MemoryStore
+from synchromesh.state.agreement import Reading
 
 _posting: Final = msgspec.json.Decoder(Posting).decode
 _totals: Final = msgspec.msgpack.Decoder(Totals).decode
 _EVERYTHING: Final = 1_000_000
 
 
+class Readable(Protocol):
+    """A store that can be asked."""
+
+    def reading(self) -> Reading: ...
+
+
 class Witness:
     """Reads what log, state and ERP hold after a night, for these plants."""
 
-    def __init__(self, store: MemoryStore, log: MemoryLog, books: Books, plants: Sequence[str]) -> None:
+    def __init__(self, store: Readable, log: Log, books: Books, plants: Sequence[str]) -> None:
         self._reading = store.reading()
         self._log = log
         self._books = books
@@ -56,10 +62,17 @@ class Witness:
 
     def _received(self) -> Iterator[Received]:
         for plant in self._plants:
-            for record in self._log.read({plant: 0}, _EVERYTHING).get(plant, []):
+            for record in self._records(plant):
                 message = record.message
                 if message.interface == NATIVE and message.occurred is not None:
                     yield Received(plant, record.position, message.source, message.id, bytes(message.body))
+
+    def _records(self, plant: str) -> Iterator[Record]:
+        """The whole log of a plant; a log may give less at a time than was asked for."""
+        position = 0
+        while records := self._log.read({plant: position}, _EVERYTHING).get(plant):
+            yield from records
+            position = records[-1].position
 
     def _facts(self, plant: str) -> Iterator[FactRow]:
         for position in range(1, self._heads.get(plant, 0) + 1):
@@ -105,7 +118,7 @@ class Witness:
 
 def _decided(rows: Sequence[tuple[str, PostingRow]]) -> list[Decided]:
     """Postings as the auditor takes them: one that was sent again after a refusal stands in the place of the first."""
-    places: dict[str, tuple[int, int]] = {}
+    places: dict[str, tuple[int, int, int]] = {}
     decided = []
     for plant, row in sorted(rows, key=lambda each: (each[1].turn, each[1].position, each[1].ordinal)):
         place = places.get(row.key, (row.turn, row.position << 20 | row.ordinal))

@@ -1,0 +1,239 @@
+"""The demonstration: two simulated plants, a sandbox ERP with faults, and the whole system between them, in one command.
+
+What is shown is the path that users run: real processes, HTTP in, HTTP out. At the end the auditor compares ERP's books with what
+the plants truly did.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+import time
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from itertools import islice
+from pathlib import Path
+from typing import Final
+
+import aiohttp
+import msgspec
+
+from synchromesh.app.reading import read_settings
+from synchromesh.app.roles import prepare
+from synchromesh.app.sandbox import Clerk, SandboxProcess
+from synchromesh.app.stores import Stores
+from synchromesh.app.supervisor import Supervisor
+from synchromesh.engine.views import Summary
+from synchromesh.model.message import Message
+from synchromesh.sim.auditor import audit
+from synchromesh.sim.faults import Rates, disturb
+from synchromesh.sim.history import Stream
+from synchromesh.sim.told import Known, Told
+from synchromesh.sim.verdict import Verdict
+from synchromesh.sim.witness import Witness
+
+FAULTS: Final = {
+    "locked": 0.03,
+    "unavailable": 0.01,
+    "broken": 0.01,
+    "dropped": 0.01,
+    "lost": 0.02,
+    "late": 0.01,
+    "slow": 0.01,
+}
+"""What the sandbox ERP does wrong: locks, 5xx, broken connections, replies lost after the booking, bookings long after."""
+
+REPEATS: Final = Rates(repeated=0.05, repeated_late=0.02, delayed=0.0, delay=0, damaged_then_told=0.0, damaged=0.0, reused=0.0)
+"""What the network does wrong: it delivers some messages twice, some of them much later."""
+
+PACE: Final = 20.0
+"""Facts a second of the live demonstration."""
+
+GROUP: Final = 50
+"""Facts in one request, when nobody watches."""
+
+PATIENCE: Final = 20.0
+"""Seconds without any progress after which what is left is judged as it is."""
+
+SETTLED: Final = ("booking", "gathered", "waiting")
+
+CONFIG: Final = """\
+[synchromesh]
+name = "demo"
+data = "data"
+
+[http]
+port = {port}
+
+[[plant]]
+id = "oslo"
+zone = "Europe/Oslo"
+erp = "sandbox"
+
+[[plant]]
+id = "lyon"
+zone = "Europe/Paris"
+erp = "sandbox"
+
+[erp.sandbox]
+connector = "sandbox"
+url = "{url}"
+"""
+
+
+class Demo:
+    """One run, with everything of it in a temporary folder."""
+
+    def __init__(self, seed: int, port: int) -> None:
+        self._seed = seed
+        self._port = port
+        self.address = ""
+
+    async def run(self, facts: int | None, watch: Callable[[Summary], Awaitable[None]], stop: asyncio.Event) -> Verdict | None:
+        """Tell `facts` facts, or go on until `stop`; `watch` is shown the totals twice a second. The verdict, when it came to an end."""
+        with tempfile.TemporaryDirectory(prefix="synchromesh-demo-") as folder:
+            sandbox = SandboxProcess(Path(folder) / "erp", FAULTS, self._seed)
+            await sandbox.start()
+            try:
+                return await self._with_erp(Path(folder), sandbox, facts, watch, stop)
+            finally:
+                await sandbox.stop()
+
+    async def _with_erp(
+        self, folder: Path, sandbox: SandboxProcess, facts: int | None, watch: Callable[[Summary], Awaitable[None]], stop: asyncio.Event
+    ) -> Verdict | None:
+        config = folder / "synchromesh.toml"
+        config.write_text(CONFIG.format(port=self._port, url=sandbox.url))
+        prepare(read_settings(config))
+        supervisor = Supervisor(config)
+        await supervisor.start()
+        self.address = supervisor.address
+        try:
+            async with aiohttp.ClientSession() as session:
+                plants = _Plants(self._seed, session, self.address, Clerk(session, sandbox.url))
+                story = plants.all(facts) if facts is not None else plants.live()
+                watching = asyncio.create_task(self._watch(session, watch))
+                telling = asyncio.create_task(story)
+                stopped = asyncio.create_task(stop.wait())
+                await asyncio.wait([telling, stopped, watching], return_when=asyncio.FIRST_COMPLETED)
+                telling.cancel()
+                quiet = await self._quiet(session, stop) if not stop.is_set() else False
+                watching.cancel()
+                for task in (telling, watching):
+                    if task.done() and not task.cancelled() and (error := task.exception()) is not None:
+                        raise error
+        finally:
+            await supervisor.stop()
+        if facts is None or (stop.is_set() and not quiet):
+            return None
+        await sandbox.stop()
+        return self._judge(config, sandbox, plants)
+
+    async def _watch(self, session: aiohttp.ClientSession, watch: Callable[[Summary], Awaitable[None]]) -> None:
+        while True:
+            await watch(await _summary(session, self.address))
+            await asyncio.sleep(0.5)
+
+    async def _quiet(self, session: aiohttp.ClientSession, stop: asyncio.Event) -> bool:
+        """Wait until every fact has come to its end, or nothing has moved for long."""
+        last, moved = (-1, -1), time.monotonic()
+        while time.monotonic() - moved < PATIENCE and not stop.is_set():
+            summary = await _summary(session, self.address)
+            if not summary.waiting and not any(summary.fates.get(fate) for fate in SETTLED):
+                return True
+            if (summary.documents, summary.facts) != last:
+                last, moved = (summary.documents, summary.facts), time.monotonic()
+            await asyncio.sleep(0.2)
+        return False
+
+    def _judge(self, config: Path, sandbox: SandboxProcess, plants: _Plants) -> Verdict:
+        stores = Stores(read_settings(config))
+        log = stores.log()
+        try:
+            witness = Witness(stores, log, sandbox.books(), tuple(plants.stream.scene.zones))
+            return audit(plants.stream.scene, plants.told, witness.evidence(plants.acknowledged, frozenset(), frozenset()))
+        finally:
+            log.close()
+
+
+class _Plants:
+    """The simulated plants, telling the gateway what they do, and ERP's clerk, who enters orders as they come."""
+
+    def __init__(self, seed: int, session: aiohttp.ClientSession, address: str, clerk: Clerk) -> None:
+        self._seed = seed
+        self._session = session
+        self._address = address
+        self._clerk = clerk
+        self.stream = Stream(seed, PACE, datetime.now(UTC) - timedelta(minutes=1))
+        self.told: list[Told] = []
+        self.acknowledged: list[Message] = []
+
+    async def _open(self) -> None:
+        for known in self.stream.masters():
+            await self._clerk.learn(known)
+        await self._clerk.open_books(self.stream.scene)
+
+    async def live(self) -> None:
+        """Tell at the pace at which it happens, some of it twice, for ever."""
+        await self._open()
+        start = time.monotonic()
+        for count, happening in enumerate(self.stream.happenings()):
+            if isinstance(happening, Known):
+                await self._clerk.learn(happening)
+                continue
+            await asyncio.sleep(max(0.0, start + count / PACE - time.monotonic()))
+            message = happening.message(datetime.now(UTC))
+            await self._send([message])
+            if count % 20 == 0:
+                await self._send([message])
+
+    async def all(self, facts: int) -> None:
+        """Tell so many facts as fast as they are taken, through a network that repeats."""
+        await self._open()
+        for happening in self._happenings(facts):
+            if isinstance(happening, Known):
+                await self._clerk.learn(happening)
+            else:
+                self.told.append(happening)
+        for known in self.stream.rest():
+            await self._clerk.learn(known)
+        arrivals = iter(disturb(self.told, self._seed, REPEATS).messages)
+        while group := list(islice(arrivals, GROUP)):
+            for plant in dict.fromkeys(message.partition for message in group):
+                await self._send([message for message in group if message.partition == plant])
+
+    def _happenings(self, facts: int) -> Iterator[Known | Told]:
+        told = 0
+        for happening in self.stream.happenings():
+            if isinstance(happening, Told):
+                told += 1
+                if told > facts:
+                    return
+            yield happening
+
+    async def _send(self, messages: Sequence[Message]) -> None:
+        """Send as a source does: again until "received" is heard."""
+        body = b"[%b]" % b",".join(map(_event, messages))
+        url = f"{self._address}/v1/plants/{messages[0].partition}/events"
+        while True:
+            async with self._session.post(url, data=body, headers={"content-type": "application/json"}) as answer:
+                if answer.status == 202:
+                    self.acknowledged += messages
+                    return
+                if answer.status not in (429, 503, 507):
+                    raise RuntimeError(f"the gateway refused a fact: {await answer.text()}")
+            await asyncio.sleep(1)
+
+
+def _event(message: Message) -> bytes:
+    """A message of the simulation as native JSON."""
+    head, _, rest = message.body.partition(b",")
+    type_ = msgspec.json.decode(head + b"}")["type"]
+    assert message.occurred is not None, "every simulated fact has its time"
+    event = {"id": message.id, "source": message.source, "type": type_, "time": message.occurred, "data": msgspec.Raw(b"{" + rest)}
+    return msgspec.json.encode(event)
+
+
+async def _summary(session: aiohttp.ClientSession, address: str) -> Summary:
+    async with session.get(f"{address}/v1/summary") as answer:
+        return msgspec.json.decode(await answer.read(), type=Summary)
