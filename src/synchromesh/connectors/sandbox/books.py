@@ -150,8 +150,8 @@ class Books:
         self.register.check_open(posting.effective)
         undo = posting.kind is PostingKind.REVERSAL
         effect = self._reversal(posting) if undo else work_out(posting, self.register, self.rules)
-        self._check_stock(effect)
         self._check_progress(posting.order, effect)
+        self._check_stock(effect)
         return effect
 
     def _reversal(self, posting: Posting) -> Effect:
