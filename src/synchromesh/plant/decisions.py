@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import msgspec
 
 from synchromesh.model.event import DecisionEvent, DoubtSettled, FactDismissed, PostingRetried
-from synchromesh.model.posting import Posting
 from synchromesh.plant import exceptions, lanes, outcomes, stock, waiting
 from synchromesh.plant.fates import Fate
 from synchromesh.plant.keys import id_of, key_of
@@ -48,21 +49,16 @@ def again(view: View, row: PostingRow) -> None:
     cut = Cut(view.position, 1, row.group, row.facts, old.original or old.effective, view.clock().now)
     if row.state == "reversed outside":
         enter(view, row.lane, lane, cut, new)
+        lanes.finish(view, lane, row)
     else:
-        queued = lane.queue.index((row.position, row.ordinal))
-        assert queued == 0, "only the head of a lane can be stuck"
-        _stand_in(view, row, new, cut)
-    row.successor = new.key
+        assert lane.queue[0] == (row.position, row.ordinal), "only the head of a lane can be stuck"
+        stock.expect(view, stock.effects(view, (row.position, row.ordinal)), -1)
+        enter(view, row.lane, lane, cut, new, first=True)
+        lanes.finish(view, lane, row)
+        row.state = "withdrawn"
+    row.successor, row.settled = new.key, view.clock().now
     view.put_posting(row)
     exceptions.resolve_for(view, row)
-
-
-def _stand_in(view: View, row: PostingRow, new: Posting, cut: Cut) -> None:
-    lane = view.lane(row.lane)
-    stock.expect(view, stock.effects(view, (row.position, row.ordinal)), -1)
-    enter(view, row.lane, lane, cut, new, first=True)
-    lanes.finish(view, lane, row)
-    row.state, row.settled = "withdrawn", view.clock().now
 
 
 def _dismiss(view: View, fact: FactRow, why: str) -> None:
@@ -79,19 +75,41 @@ def _dismiss(view: View, fact: FactRow, why: str) -> None:
 
 def _dismiss_group(view: View, fact: FactRow, why: str) -> None:
     """The refused postings of the fact's group are given up; the facts that they would have booked are dismissed with them."""
-    ordinal, found = 1, False
-    while (row := view.posting((fact.group, ordinal))) is not None:
+    refused = [row for row in _postings(view, fact.group) if row.state in ("rejected", "reversed outside")]
+    if not refused:
+        return
+    lanes.dismiss(view, view.lane(refused[0].lane), refused[0])
+    for row in refused:
+        lane = view.lane(row.lane)
+        if row.state == "rejected":
+            lanes.withdraw(view, lane, row)
+        else:
+            lanes.finish(view, lane, row)
+            row.state = "withdrawn"
+            view.put_posting(row)
+        exceptions.resolve_for(view, row, "dismissed")
+        lanes.promote(view, lane)
+    for each in _facts(view, fact):
+        each.fate, each.reference = Fate.DISMISSED, why
+        view.put_fact(each)
+
+
+def _postings(view: View, group: int) -> Iterator[PostingRow]:
+    """The postings of a group as they stand now: each or who took its place."""
+    ordinal = 1
+    while (row := view.posting((group, ordinal))) is not None:
         ordinal += 1
         while row is not None and row.successor:
             row = view.posting(id_of(row.successor))
-        if row is None or row.state not in ("rejected", "reversed outside"):
-            continue
-        found = True
-        lane = view.lane(row.lane)
-        if row.state == "rejected":
-            lanes.withdraw(view, lane, row, Fate.DISMISSED)
-        exceptions.resolve_for(view, row, "dismissed")
-        lanes.promote(view, lane)
-    if found:
-        fact.reference = why
-        view.put_fact(fact)
+        if row is not None:
+            yield row
+
+
+def _facts(view: View, fact: FactRow) -> Iterator[FactRow]:
+    """The facts of the same group, along their order's chain."""
+    order = view.order(fact.order) if fact.order else None
+    row = view.fact(order.last_fact) if order is not None else fact
+    while row is not None:
+        if row.group == fact.group and row.fate == Fate.BOOKED:
+            yield row
+        row = view.fact(row.previous) if row.previous else None

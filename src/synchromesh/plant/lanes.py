@@ -22,7 +22,7 @@ _encode: Final = msgspec.json.Encoder(decimal_format="string").encode
 HOLDS: Final = "; "
 """Between the things that one posting waits for."""
 
-STUCK: Final = frozenset({"rejected", "in doubt"})
+STUCK: Final = frozenset({"rejected", "in doubt", "reversed outside"})
 
 
 def enqueue(lane: Lane, id_: PostingId, group: int, facts: int, first: bool = False) -> None:
@@ -68,8 +68,8 @@ def _aim(view: View, row: PostingRow) -> bool:
     return True
 
 
-def finish(view: View, lane: Lane, row: PostingRow, fate: Fate = Fate.BOOKED) -> None:
-    """The posting has its end: it leaves the lane; when it was the last of its group, the group's facts have `fate`."""
+def finish(view: View, lane: Lane, row: PostingRow) -> None:
+    """The posting has its end: it leaves the lane; when it was the last of its group, the group's facts are booked."""
     id_ = (row.position, row.ordinal)
     if id_ in lane.queue:
         lane.queue.remove(id_)
@@ -80,19 +80,33 @@ def finish(view: View, lane: Lane, row: PostingRow, fate: Fate = Fate.BOOKED) ->
     if row.state in STUCK:
         _unstick(view, group)
     if group.outstanding <= 0:
-        view.move(Fate.EXCEPTION if group.stuck else Fate.BOOKING, fate, group.facts)
+        view.move(Fate.EXCEPTION if group.stuck else Fate.BOOKING, Fate.BOOKED, group.facts)
         del lane.groups[row.group]
 
 
-def stick(view: View, lane: Lane, row: PostingRow) -> None:
-    """The posting is refused or in doubt: its group's facts are an exception until somebody helps."""
+def reopen(view: View, lane: Lane, row: PostingRow) -> None:
+    """A posting that had its good end is open again: ERP took it back, or somebody cancelled it there."""
     group = lane.groups.get(row.group)
     if group is None:
-        group = lane.groups[row.group] = Group(row.facts, 1)
+        lane.groups[row.group] = Group(row.facts, 1)
         view.move(Fate.BOOKED, Fate.BOOKING, row.facts)
+    else:
+        group.outstanding += 1
+
+
+def stick(view: View, lane: Lane, row: PostingRow) -> None:
+    """The posting is refused, in doubt or cancelled in ERP: its group's facts are an exception until somebody helps."""
+    group = lane.groups[row.group]
     group.stuck += 1
     if group.stuck == 1:
         view.move(Fate.BOOKING, Fate.EXCEPTION, group.facts)
+
+
+def dismiss(view: View, lane: Lane, row: PostingRow) -> None:
+    """The facts of this posting's group are dismissed, whatever becomes of the rest of its postings."""
+    group = lane.groups[row.group]
+    view.move(Fate.EXCEPTION if group.stuck else Fate.BOOKING, Fate.DISMISSED, group.facts)
+    group.facts = 0
 
 
 def _unstick(view: View, group: Group) -> None:
@@ -101,13 +115,13 @@ def _unstick(view: View, group: Group) -> None:
         view.move(Fate.EXCEPTION, Fate.BOOKING, group.facts)
 
 
-def withdraw(view: View, lane: Lane, row: PostingRow, fate: Fate = Fate.BOOKED) -> None:
+def withdraw(view: View, lane: Lane, row: PostingRow) -> None:
     """A posting that certainly was not booked is given up: it leaves its lane and the ledgers expect nothing of it any more."""
     id_ = (row.position, row.ordinal)
     changes = stock.effects(view, id_)
     stock.expect(view, changes, -1)
     stock.leave(view, id_, changes)
-    finish(view, lane, row, fate)
+    finish(view, lane, row)
     row.state, row.waits_for, row.settled = "withdrawn", "", view.clock().now
     view.put_posting(row)
     serve(view, changes)

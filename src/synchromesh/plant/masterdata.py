@@ -120,6 +120,9 @@ def _cancelled(view: View, event: DocumentCancelled) -> None:
         return
     row.state, row.settled = "reversed outside", view.clock().now
     view.put_posting(row)
+    lane = view.lane(row.lane)
+    lanes.reopen(view, lane, row)
+    lanes.stick(view, lane, row)
     changes = stock.effects(view, id_)
     stock.move_booked(view, changes, -1)
     exceptions.open_for(

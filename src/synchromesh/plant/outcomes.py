@@ -101,9 +101,7 @@ def _unbook(view: View, lane: Lane, row: PostingRow) -> None:
     stock.move_booked(view, changes, -1)
     stock.expect(view, changes, 1)
     lane.queue.insert(0, (row.position, row.ordinal))
-    group = lane.groups.get(row.group)
-    if group is not None:
-        group.outstanding += 1
+    lanes.reopen(view, lane, row)
 
 
 def _is_to_be_reversed(view: View, lane: Lane, row: PostingRow) -> bool:

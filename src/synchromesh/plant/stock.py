@@ -1,8 +1,8 @@
 """Stock in two ledgers: what was reported, and what is on the business system's books; and who waits for what.
 
 A place is item, location, lot, status and owner. An outflow waits for quantity while the books, less earlier claims, do not cover it. When
-nothing on its way would cover it either, its patience is bounded: then it is sent and the business system judges, so that no circle of waiting
-can last.
+nothing on its way would cover it either, its patience is bounded: then it is sent and the business system judges, so that no circle
+of waiting can last.
 """
 
 from __future__ import annotations
