@@ -126,9 +126,10 @@ async def test_any_bytes_on_the_socket_leave_the_server_well(caplog: pytest.LogC
 
         async def speak(parts: list[bytes]) -> None:
             client = Client(*await asyncio.open_connection("127.0.0.1", server.edge.port))
-            for part in parts:
-                await client.send(part)
-                await asyncio.sleep(0)
+            with suppress(ConnectionError):  # the server may have had enough
+                for part in parts:
+                    await client.send(part)
+                    await asyncio.sleep(0)
             client.close()
             assert (await server.post("/v1/plants/oslo/events", report())).status == 202
 

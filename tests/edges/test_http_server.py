@@ -101,6 +101,21 @@ async def test_pipelined_requests_are_answered_in_order_whatever_they_are() -> N
     assert [message.id for message in gate.stored] == ids
 
 
+async def test_who_sends_without_end_before_an_answer_fills_no_memory() -> None:
+    gate = Gate()
+    gate.open.clear()
+    async with serving(gate) as edge:
+        client = await edge.connect()
+        client.writer.write(b"".join(request(EVENTS, report(str(n), reason="x" * 10_000)) for n in range(1_000)))
+        await asyncio.wait_for(gate.arrived.wait(), 10)
+        (connection,) = edge.edge._plain
+        await until(lambda: connection._paused, "the pause")
+        assert len(connection._buffer) < 1_000_000
+        gate.open.set()
+        assert [(await client.answer()).status for _ in range(1_000)] == [202] * 1_000
+    assert [message.id for message in gate.stored] == [str(n) for n in range(1_000)]
+
+
 @pytest.mark.parametrize("data", [request(EVENTS, report("a")), chunked(EVENTS, [request(EVENTS, report("a")).partition(b"\r\n\r\n")[2]])])
 async def test_bytes_may_come_one_by_one(data: bytes) -> None:
     async with serving(Gate()) as edge:

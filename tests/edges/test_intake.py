@@ -7,6 +7,7 @@ import threading
 from collections.abc import Sequence
 
 import pytest
+from tests.contracts.edge import PATIENCE
 from tests.edges.plant import NOW
 
 from synchromesh.edges.agreement import Busy
@@ -45,8 +46,9 @@ async def test_a_lone_message_goes_at_once_and_what_comes_meanwhile_goes_togethe
     first = asyncio.create_task(intake.accept([message("0")]))
     await entered(log)
     others = [asyncio.create_task(intake.accept([message(f"{n}a"), message(f"{n}b")])) for n in range(100)]
-    while intake.waiting < 201:  # noqa: ASYNC110 - each turn lets the callers run
-        await asyncio.sleep(0)
+    async with asyncio.timeout(PATIENCE):
+        while intake.waiting < 201:  # noqa: ASYNC110 - each turn lets the callers run
+            await asyncio.sleep(0)
     log.gate.release(2)
     assert await first == [1]
     assert await asyncio.gather(*others) == [[2 * n + 2, 2 * n + 3] for n in range(100)]
@@ -85,7 +87,8 @@ async def test_every_caller_of_a_group_hears_the_error_and_the_next_group_goes_o
 
     log.before_append = refuse
     intake = GroupIntake(log)
-    found = await asyncio.gather(*(intake.accept([message(str(n))]) for n in range(10)), return_exceptions=True)
+    async with asyncio.timeout(PATIENCE):
+        found = await asyncio.gather(*(intake.accept([message(str(n))]) for n in range(10)), return_exceptions=True)
     assert [type(error) for error in found] == [heard] * 10
     assert all(str(raised) in str(error) for error in found)
     assert intake.waiting == 0
