@@ -315,3 +315,13 @@ def test_a_quote_never_closed_costs_its_line_alone() -> None:
 def test_the_header_is_refused_before_any_row() -> None:
     with pytest.raises(NotCsv):
         next(read_rows(io.BytesIO(b"a,a\n1,2\n"), ",", "utf-8"))
+
+REPORTS = Path(__file__).parents[3] / "shared" / "data" / "4tu" / "production_dev.csv"
+
+
+@pytest.mark.skipif(not REPORTS.exists(), reason="the real reports are not beside the project (../shared/data/4tu)")
+def test_every_real_report_is_read() -> None:
+    with REPORTS.open("rb") as file:
+        found = list(read_rows(file, ",", "utf-8"))
+    assert len(found) == 1_584
+    assert [row for row in found if row.problem] == []
