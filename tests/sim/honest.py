@@ -78,7 +78,7 @@ def _books(scene: Scene, told: Sequence[Told], truth: Truth) -> tuple[list[Decid
     def book(kind: PostingKind, plant: str, order: str, lines: tuple[Line, ...], day: date) -> None:
         number = len(documents) + 1
         key, lane = f"{plant}:{number}", order or lines[0].item
-        postings.append(Decided(plant, (number, 1), key, kind, "posted", lane, order, lines, 0, f"D{number}"))
+        postings.append(Decided(plant, (number, number, 1), key, kind, "posted", lane, order, lines, 0, f"D{number}"))
         documents.append(Document(f"D{number}", key, kind, lane, order, day, lines))
 
     for total, amount in truth.totals.items():

@@ -43,7 +43,7 @@ def _lose_a_document(past: History, arrivals: Arrivals, evidence: Evidence, chan
 
 
 def _lose_a_posting_too(past: History, arrivals: Arrivals, evidence: Evidence, chance: random.Random) -> Evidence:
-    gone = chance.choice(evidence.documents)
+    gone = chance.choice([document for document in evidence.documents if document.lines])
     return replace(
         evidence,
         documents=[d for d in evidence.documents if d is not gone],
@@ -74,7 +74,7 @@ def _book_twice_with_one_key(past: History, arrivals: Arrivals, evidence: Eviden
 def _book_twice_with_two_keys(past: History, arrivals: Arrivals, evidence: Evidence, chance: random.Random) -> Evidence:
     number = chance.randrange(len(evidence.documents))
     document, posting = evidence.documents[number], evidence.postings[number]
-    place = (len(evidence.documents) + 7, 1)
+    place = (len(evidence.documents) + 7, 1, 1)
     return replace(
         evidence,
         documents=[*evidence.documents, replace(document, number="D-again", key="again")],

@@ -57,11 +57,7 @@ def _fact_is_true(case: Case, received: Received, fated: Fated, due: Due) -> Ite
             yield Finding(Fault.LOST, f"{_at(received)} is dismissed, but nobody dismissed it")
     elif fate == "duplicate":
         yield Finding(Fault.LOST, f"{_at(received)} is called a duplicate of {fated.reference}, but it was told for the first time")
-    elif (
-        (fate == "waiting" and isinstance(event := case.told[received.fact].event, OrderCompleted) and event.order in case.held_up)
-        or due is Due.OPEN
-        or (due is Due.UNKNOWN and fate in ("waiting", "exception"))
-    ):
+    elif (_may_wait(case, received, due) and fate in ("waiting", "exception")) or due is Due.OPEN:
         return
     elif fate == "recorded":
         if due in (Due.BOOKS, Due.UNKNOWN):
@@ -70,6 +66,12 @@ def _fact_is_true(case: Case, received: Received, fated: Fated, due: Due) -> Ite
         yield from _group_is_true(case, received, fated, due)
     else:
         yield Finding(Fault.REASON, f"{_at(received)} is {fate} ({fated.reference}), but nothing it needs is missing")
+
+
+def _may_wait(case: Case, received: Received, due: Due) -> bool:
+    """Whether the fact needs what ERP will never know, or ends an order of which something does."""
+    event = case.told[received.fact].event
+    return due is Due.UNKNOWN or (isinstance(event, OrderCompleted) and event.order in case.held_up)
 
 
 def _group_is_true(case: Case, received: Received, fated: Fated, due: Due) -> Iterator[Finding]:
@@ -109,7 +111,9 @@ def _excused(case: Case, opened: Opened) -> bool:
     fated = case.fates.get((opened.plant, opened.position))
     if fated is not None and fated.fate in ("exception", "waiting"):
         return True
-    return any(f.plant == opened.plant and f.fate == "waiting" and f.reference == opened.subject for f in case.evidence.fates)
+    return bool(opened.subject) and any(
+        f.plant == opened.plant and f.fate == "waiting" and f.reference == opened.subject for f in case.evidence.fates
+    )
 
 
 def sums_are_right(case: Case) -> Iterator[Finding]:

@@ -59,9 +59,10 @@ class Fated(msgspec.Struct, frozen=True):
 
 
 class Decided(msgspec.Struct, frozen=True):
-    """A posting that the system decided. `place` is (when in microseconds, position, ordinal): the order of decision, where postings of
-    one moment and different positions are in no order. One that took the place of a refused one has the place of that one. `reverses`
-    is the key of the posting that it takes back; `replaced`: another posting took its place.
+    """A posting that the system decided. `place` is (position of the message at which it was decided, position that caused it,
+    ordinal): the order of decision, where postings of one decision and different causes are in no order. One that took the place of a
+    refused one has the place of that one. `reverses` is the key of the posting that it takes back; `replaced`: another posting took
+    its place.
     """
 
     plant: str

@@ -246,7 +246,7 @@ class Ledger:
         touched = self._taken_back(revised)
         for fact, event in self._facts.items():
             version = revised.get(fact, event)
-            due[fact] = self._due(event, fact in revised, touched)
+            due[fact] = self._due(self._meant(fact), fact in revised or isinstance(event, FactCancelled), touched)
             if fact in excluded or version is None or self._strange(version):
                 continue
             if isinstance(version, OrderCompleted):
@@ -270,7 +270,7 @@ class Ledger:
     def _due(self, event: PlantEvent, revised: bool, touched: Set[Book]) -> Due:
         if self._strange(event):
             return Due.OPEN if revised or not self._moves(event) else Due.UNKNOWN
-        if revised or isinstance(event, FactCorrected | FactCancelled):
+        if revised or isinstance(event, FactCorrected):
             return Due.REVISED
         if not self._moves(event):
             return Due.RECORDS
@@ -288,6 +288,13 @@ class Ledger:
 
     def _names(self, event: PlantEvent) -> set[str]:
         return self._effects.names(event.event if isinstance(event, FactCorrected) else event)
+
+    def _meant(self, fact: FactId) -> PlantEvent:
+        """The event, or what it cancels."""
+        event = self._facts[fact]
+        if isinstance(event, FactCancelled):
+            return self._facts.get(FactId(fact.plant, event.source, event.id), event)
+        return event
 
     def _strange(self, event: PlantEvent) -> bool:
         return any(name in self._scene.never for name in self._names(event))

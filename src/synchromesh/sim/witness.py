@@ -121,7 +121,7 @@ def _decided(rows: Sequence[tuple[str, PostingRow]]) -> list[Decided]:
     places: dict[str, tuple[int, int, int]] = {}
     decided = []
     for plant, row in sorted(rows, key=lambda each: (each[1].turn, each[1].position, each[1].ordinal)):
-        place = places.get(row.key, (row.turn, row.position << 20 | row.ordinal))
+        place = places.get(row.key, (row.turn, row.position, row.ordinal))
         if row.successor and row.state != "reversed outside":
             places[row.successor] = place
         content = _posting(row.content)
