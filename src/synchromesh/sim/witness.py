@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
 from decimal import Decimal
 from typing import Final, Protocol
 
@@ -13,13 +13,14 @@ from synchromesh.connectors.sandbox.books import Books
 from synchromesh.log.agreement import Log
 from synchromesh.model.message import NATIVE, Message, Record
 from synchromesh.model.posting import Posting, PostingKind
-from synchromesh.plant.entities import Totals
+from synchromesh.plant.entities import Order, Totals
 from synchromesh.plant.rows import ExceptionRow, FactRow, PostingRow
 from synchromesh.sim.evidence import Decided, Document, Evidence, Fated, Opened, Received
 from synchromesh.sim.truth import Place
 from synchromesh.state.agreement import Reading
 
 _posting: Final = msgspec.json.Decoder(Posting).decode
+_order: Final = msgspec.msgpack.Decoder(Order).decode
 _totals: Final = msgspec.msgpack.Decoder(Totals).decode
 _EVERYTHING: Final = 1_000_000
 
@@ -46,13 +47,14 @@ class Witness:
             plant: [row for at in range(1, head + 1) for row in self._reading.postings_of(plant, at)] for plant, head in self._heads.items()
         }
         rows = [(plant, row) for plant in postings for row in postings[plant]]
+        by_key = {plant: {row.key: row for row in postings[plant]} for plant in postings}
         facts = [(plant, fact) for plant in self._plants for fact in self._facts(plant)]
         return Evidence(
             acknowledged,
             list(self._received()),
             list(self._documents()),
             _decided(rows),
-            [_fated(plant, fact, postings.get(plant, [])) for plant, fact in facts],
+            [_fated(plant, fact, by_key.get(plant, {}), self._gathers(plant, facts)) for plant, fact in facts],
             [_opened(plant, row) for plant, row in self._reading.exceptions("open", _EVERYTHING) if plant in self._plants],
             self._balances(),
             refused,
@@ -66,6 +68,13 @@ class Witness:
                 message = record.message
                 if message.interface == NATIVE and message.occurred is not None:
                     yield Received(plant, record.position, message.source, message.id, bytes(message.body))
+
+    def _gathers(self, plant: str, facts: Sequence[tuple[str, FactRow]]) -> set[int]:
+        """The positions at which gathers were opened that are still open."""
+        names = {fact.order for at, fact in facts if at == plant and fact.order}
+        found = self._reading.entities(plant, [("order", name) for name in sorted(names)])
+        orders = [_order(body) for body in found.values()]
+        return {order.lane.gather.position for order in orders if order.lane.gather is not None}
 
     def _records(self, plant: str) -> Iterator[Record]:
         """The whole log of a plant; a log may give less at a time than was asked for."""
@@ -122,7 +131,7 @@ def _decided(rows: Sequence[tuple[str, PostingRow]]) -> list[Decided]:
     decided = []
     for plant, row in sorted(rows, key=lambda each: (each[1].turn, each[1].position, each[1].ordinal)):
         place = places.get(row.key, (row.turn, row.position, row.ordinal))
-        if row.successor and row.state != "reversed outside":
+        if ":again:" in row.successor and row.state != "reversed outside":
             places[row.successor] = place
         content = _posting(row.content)
         lines = content.lines if content.kind is not PostingKind.REVERSAL else ()
@@ -135,18 +144,24 @@ def _decided(rows: Sequence[tuple[str, PostingRow]]) -> list[Decided]:
     return decided
 
 
-def _fated(plant: str, fact: FactRow, postings: Sequence[PostingRow]) -> Fated:
-    """A fact's fate; one whose row says "booked" is where the postings of its group are."""
+def _fated(plant: str, fact: FactRow, postings: Mapping[str, PostingRow], gathers: Set[int]) -> Fated:
+    """A fact's fate; one whose row says "booked" is where the postings of its group are, or those that took their places."""
     fate = fact.fate
     if fate == "booked":
-        states = {row.state for row in postings if row.group == fact.group and not row.successor}
+        states = {_last(row, postings).state for row in postings.values() if row.group == fact.group}
         if states & {"rejected", "in doubt", "reversed outside"}:
             fate = "exception"
         elif states & {"waiting", "ready", "parked"}:
             fate = "booking"
         elif not states:
-            fate = "gathered"
+            fate = "gathered" if fact.group in gathers else "recorded"
     return Fated(plant, fact.position, fate, fact.reference, fact.group)
+
+
+def _last(row: PostingRow, postings: Mapping[str, PostingRow]) -> PostingRow:
+    while row.successor:
+        row = postings[row.successor]
+    return row
 
 
 def _opened(plant: str, row: ExceptionRow) -> Opened:
