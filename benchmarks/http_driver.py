@@ -49,12 +49,14 @@ class Load:
 
 @dataclass
 class Result:
-    """What was measured. Times in milliseconds, CPU in seconds; `events` and `posts` count what was acknowledged."""
+    """What was measured. Times in milliseconds, CPU in seconds; `events` and `posts` count what was acknowledged, `unsent` the
+    posts that were due when the time was over and found no free connection."""
 
     events: int = 0
     posts: int = 0
     refused: dict[str, int] = field(default_factory=dict)
     unanswered: int = 0
+    unsent: int = 0
     seconds: float = 0.0
     per_second: float = 0.0
     p50: float = 0.0
@@ -205,7 +207,7 @@ class _Run:
             except TimeoutError:
                 self.result.unanswered += self.flying
         self.drained.set()
-        self.result.unanswered += len(self.due)
+        self.result.unsent += len(self.due)
         for client in self.idle:
             client.transport.close()
 
