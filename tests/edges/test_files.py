@@ -316,6 +316,7 @@ def test_the_header_is_refused_before_any_row() -> None:
     with pytest.raises(NotCsv):
         next(read_rows(io.BytesIO(b"a,a\n1,2\n"), ",", "utf-8"))
 
+
 REPORTS = Path(__file__).parents[3] / "shared" / "data" / "4tu" / "production_dev.csv"
 
 
