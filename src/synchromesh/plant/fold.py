@@ -237,11 +237,27 @@ def _tell(view: View, row: FactRow, events: tuple[ev.CanonicalEvent, ...], again
         exceptions.open_fact(view, row.position, refused.category, refused.subject, refused.sentence, refused.remedy, row.order)
     else:
         act = _act(view, row)
+        act.operation = _operation_of(events[0])
+        if view.policy.gather == "operation":
+            _turn_over(view, events, act.operation)
         for event in events:
             rules.apply(view, act, event)
         row.order, row.lot = act.order or row.order, act.lot
         _settle(view, act, row)
     _chain(view, row, again)
+
+
+def _operation_of(event: ev.CanonicalEvent) -> str:
+    return str(getattr(event.event if isinstance(event, ev.FactCorrected) else event, "operation", ""))
+
+
+def _turn_over(view: View, events: tuple[ev.CanonicalEvent, ...], operation: str) -> None:
+    """A fact of another operation closes the gather of the one before, before it adds anything itself."""
+    for name in dict.fromkeys(_order_of(event) for event in events):
+        order = view.order(name) if name else None
+        if order is not None and order.lane.gather is not None and order.lane.gather.operation != operation:
+            view.touch("order", name)
+            gathers.close(view, "order:" + name, order.lane)
 
 
 def _order_of(event: ev.CanonicalEvent) -> str:
@@ -288,8 +304,6 @@ def _book(view: View, act: Act, lane_name: str, lane: Lane, facts: int) -> int:
         act.ordinal = cut.ordinal
         view.count(Fate.BOOKING, facts if made else 0)
         return act.position if made else 0
-    if policy.gather == "operation" and lane.gather is not None and lane.gather.operation != act.operation:
-        gathers.close(view, lane_name, lane)
     gather = gathers.join(view, lane_name, lane, act, facts)
     view.count(Fate.GATHERED, facts)
     if gathers.full(view, lane):

@@ -95,7 +95,6 @@ def apply_report(view: View, act: Act, event: ProductionReported, sign: int) -> 
         _confirm(act, lane_name, order, item, event, sign)
     if event.lot:
         lots.made_from(view, act, order.item, event.lot, event.consumed_lots)
-    act.operation = event.operation
     act.rule = act.rule or _why_nothing(event)
 
 
