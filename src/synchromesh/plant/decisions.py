@@ -19,7 +19,7 @@ def decide(view: View, event: DecisionEvent) -> None:
     match event:
         case PostingRetried():
             row = _posting(view, event.posting)
-            if row is not None and row.state in ("rejected", "reversed outside"):
+            if row is not None and row.state in ("rejected", "reversed outside") and not row.successor:
                 again(view, row)
         case DoubtSettled():
             row = _posting(view, event.posting)
@@ -75,7 +75,7 @@ def _dismiss(view: View, fact: FactRow, why: str) -> None:
 
 def _dismiss_group(view: View, fact: FactRow, why: str) -> None:
     """The refused postings of the fact's group are given up; the facts that they would have booked are dismissed with them."""
-    refused = [row for row in _postings(view, fact.group) if row.state in ("rejected", "reversed outside")]
+    refused = [row for row in _postings(view, fact.group) if row.state in ("rejected", "reversed outside") and not row.successor]
     if not refused:
         return
     lanes.dismiss(view, view.lane(refused[0].lane), refused[0])
