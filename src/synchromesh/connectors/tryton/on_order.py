@@ -239,16 +239,18 @@ class OnOrder:
         return document_on(production.number or "", noted)
 
     async def _original(self, posting: Posting) -> Noted:
-        key = posting.reverses
-        found = await self._journal.find(key) if key else []
-        if not found and "/" in posting.reverses_document and posting.order:
+        key, number = posting.reverses, posting.reverses_document
+        found: list[Noted] = []
+        if posting.order:
             production = await Desk(self._tryton).production(posting.order)
             entries = await self._journal.on([f"production,{production.id}"])
-            found = [n for n in entries if document_on(production.number or "", n) == posting.reverses_document]
+            found = [n for n in entries if n.entry.key == key or document_on(production.number or "", n) == number]
+        if not found and key:
+            found = await self._journal.find(key)
         for noted in found:
             if await self._is_booked(noted, await self._production(noted.resource)) or noted.entry.moves:
                 return noted
-        name = key or posting.reverses_document
+        name = key or number
         raise Refused(Category.INVALID, name, f"No posting with the key or number {name} is booked, so there is nothing to reverse.")
 
     async def _check_cancellable(self, desk: Desk, move: Move) -> None:

@@ -55,8 +55,9 @@ class Plan:
     reverses: Record | None = None
 
 
-def plan(books: Books, posting: Posting, warehouse: Record, original: Record | None) -> Plan:
-    """Check a posting and say which moves it makes; raises `Refused`. `original` is what a reversal reverses."""
+def plan(books: Books, posting: Posting, plant: str, original: Record | None) -> Plan:
+    """Check a posting and say which moves it makes; raises `Refused`. `plant` is the code of the plant's warehouse, for postings without
+    an order, and `original` is what a reversal reverses."""
     books.check_date(posting.effective)
     if posting.kind is PostingKind.REVERSAL:
         return _reversal(books, posting, original)
@@ -66,6 +67,7 @@ def plan(books: Books, posting: Posting, warehouse: Record, original: Record | N
         return result
     if not posting.lines:
         raise Refused(Category.INVALID, posting.key, f"a posting of the kind {posting.kind} needs lines")
+    warehouse = order.warehouse if order else books.warehouse(plant)
     for line in posting.lines:
         leg = _leg(books, posting, line, order, warehouse)
         _check(books, leg, order, posting.kind)
@@ -84,7 +86,7 @@ def _leg(books: Books, posting: Posting, line: Line, order: Record | None, wareh
         raise Refused(Category.INVALID, line.item, f"the line of {line.item} moves nothing", "leave lines without quantity out")
     item = books.item(line.item)
     unit = books.unit(item, line.quantity)
-    source, target, side = _places(books, posting, line, item, order, order.warehouse if order else warehouse)
+    source, target, side = _places(books, posting, line, item, order, warehouse)
     leg = Leg(item, unit, abs(line.quantity.amount), source, target, line.lot, side)
     return leg if line.quantity.amount > 0 else leg.back()
 

@@ -155,7 +155,7 @@ class _Request:
         original = None
         if posting.kind is PostingKind.REVERSAL:
             original = self._original(posting)
-        accepted = plan(self.books, posting, self.books.warehouse(warehouse_code), original)
+        accepted = plan(self.books, posting, warehouse_code, original)
         pending = _Pending(key=posting.key)
         self.plans.append((accepted, pending))
         self.keys[posting.key] = (digest(posting), pending)
