@@ -17,7 +17,7 @@ from tests.connectors.sandbox.plant import DAY, furnish
 from tests.connectors.sandbox.process import Running, launch, sandbox
 from tests.connectors.sandbox.test_contract_http import FOLDERS
 
-from synchromesh.connectors.agreement import FindingState, Grade
+from synchromesh.connectors.agreement import Connector, FindingState, Grade
 from synchromesh.connectors.sandbox import connect
 from synchromesh.connectors.sandbox.books import Books
 from synchromesh.connectors.sandbox.faults import Faults
@@ -81,7 +81,7 @@ async def test_killed_at_any_moment_it_holds_everything_it_answered_and_nothing_
             furnished(served)
             connector = connect({"url": served.url})
 
-            async def send() -> None:
+            async def send(connector: Connector = connector, served: Running = served) -> None:
                 nonlocal ordinal
                 while True:
                     ordinal += 1

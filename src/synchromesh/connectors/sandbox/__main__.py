@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import signal
 import sys
 from collections.abc import Callable
@@ -108,6 +109,8 @@ async def _serve(arguments: argparse.Namespace) -> int:
 def main() -> int:
     """Serve until told to end. 0, or 1 after an error that standard error names."""
     arguments = _arguments()
+    # The books only grow and hold no cycles: walking all of them every few hundred postings would be the longest wait of any sender.
+    gc.set_threshold(100_000, 50, 1_000)
     try:
         return uvloop.run(_serve(arguments))
     except (JournalError, OSError, ValueError) as error:
