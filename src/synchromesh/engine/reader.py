@@ -8,11 +8,11 @@ import msgspec
 
 from synchromesh.mapping.adapter import Adapter
 from synchromesh.mapping.refusal import MappingRefused
-from synchromesh.model.event import EXTERNAL, Activated, CanonicalEvent, DecisionEvent, OwnEvent, PlantEvent
+from synchromesh.model.event import EXTERNAL, Activated, CanonicalEvent, DecisionEvent, InputEnded, OwnEvent, PlantEvent
 from synchromesh.model.message import NATIVE, OWN, Message, Record
 from synchromesh.model.validity import check
 from synchromesh.plant.entities import Decision
-from synchromesh.plant.fact import BY_POLICY, Told
+from synchromesh.plant.fact import BY_POLICY, FOR_EVER, Told
 from synchromesh.plant.view import View
 
 SOURCE: Final = "synchromesh"
@@ -20,6 +20,7 @@ SOURCE: Final = "synchromesh"
 
 _native: Final = msgspec.json.Decoder(EXTERNAL).decode
 _own: Final = msgspec.json.Decoder(OwnEvent | DecisionEvent | PlantEvent).decode
+_input_ended: Final = msgspec.json.Decoder(InputEnded).decode
 _encode: Final = msgspec.json.Encoder(decimal_format="string").encode
 
 
@@ -40,8 +41,8 @@ class Reader:
         message = record.message
         if message.interface == NATIVE:
             return self._canonical(record, message)
-        if message.interface == OWN and message.source.startswith(SOURCE):
-            return self._ours(record, message)
+        if message.interface == OWN:
+            return self._ours(record, message) if message.source.startswith(SOURCE) else _ended(record, message)
         return self._adapted(record, message)
 
     def _canonical(self, record: Record, message: Message) -> Told:
@@ -66,12 +67,12 @@ class Reader:
             return _told(
                 record,
                 (),
-                -1,
+                FOR_EVER,
                 told=message.body,
                 refused=f"No adapter is active for the interface {message.interface} at this plant.",
                 subject=f"interface {message.interface}",
             )
-        horizon = -1 if adapter.horizon is None else int(adapter.horizon.total_seconds())
+        horizon = FOR_EVER if adapter.horizon is None else int(adapter.horizon.total_seconds())
         try:
             mapped = adapter.map(message)
         except MappingRefused as refused:
@@ -95,6 +96,15 @@ class Reader:
         if known is None or known[0] != digest:
             known = self._adapters[interface] = (digest, Adapter.from_content(content))
         return known[1]
+
+
+def _ended(record: Record, message: Message) -> Told:
+    """The only word of ours that a source may say: that its input has come to an end. Hearing it twice changes nothing."""
+    try:
+        event = _input_ended(message.body)
+    except ValueError as error:
+        return _told(record, (), FOR_EVER, told=message.body, refused=f"The message is not the end of an input: {error}.")
+    return Told(record.position, message.source, message.id, message.interface, message.received, message.occurred, (event,), b"", own=True)
 
 
 def _told(

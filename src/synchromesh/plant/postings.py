@@ -207,8 +207,9 @@ def _content(
     )
 
 
-def enter(view: View, lane_name: str, lane: Lane, cut: Cut, content: Posting, first: bool = False) -> PostingRow:
-    """The posting is decided: it stands in its lane and in the ledgers, and is sent when it is its turn. `first` puts it at the head."""
+def enter(view: View, lane_name: str, lane: Lane, cut: Cut, content: Posting, *, first: bool = False, insist: bool = False) -> PostingRow:
+    """The posting is decided: it stands in its lane and in the ledgers, and is sent when it is its turn. `first` puts it at the head;
+    `insist` lets it wait for no stock, since a person wants it sent."""
     id_ = id_of(content.key)
     row = PostingRow(
         position=id_[0],
@@ -229,7 +230,7 @@ def enter(view: View, lane_name: str, lane: Lane, cut: Cut, content: Posting, fi
     view.put_posting(row, content)
     changes = stock.effects(view, id_)
     stock.expect(view, changes, 1)
-    waits = [] if content.kind is PostingKind.REVERSAL else stock.must_wait(view, id_, changes)
+    waits = [] if insist or content.kind is PostingKind.REVERSAL else stock.must_wait(view, id_, changes)
     if waits:
         agenda.remind(view, view.clock().now + view.policy.stock_patience_minutes * MINUTE, f"{PATIENCE}{content.key}")
     row.waits_for = HOLDS.join([stock.hold(key) for key in waits] + periods.holds(view, content.effective, id_))
