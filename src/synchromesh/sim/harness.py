@@ -37,10 +37,13 @@ from synchromesh.state.memory import MemoryStore
 LATEST: Final = timedelta(minutes=30)
 """How long after it was given up a request may still be booked."""
 
-ROUNDS: Final = 40
+ROUNDS: Final = 300
 """How often the operator comes back after the last message, an hour apart, before the auditor judges what there is."""
 
-CALM_AFTER: Final = 30
+WORTH_WAITING: Final = timedelta(hours=36)
+"""What is due later than this changes nothing any more: horizons of identities."""
+
+CALM_AFTER: Final = 60
 """After so many of these rounds ERP and the processes have no more faults, so that a night comes to its end."""
 
 CLOSED_DAY: Final = START.date()
@@ -95,19 +98,23 @@ class Night:
         while (moment := self._next()) is not None:
             self.now = max(self.now, moment)
             await self._turn()
+        await self._come_to_rest()
+        witness = Witness(self.store, self.log, self.books, tuple(self.scene.zones))
+        return audit(self.scene, self.told, witness.evidence(self.acknowledged, self.connector.refused, self._operator.dismissed))
+
+    async def _come_to_rest(self) -> None:
+        """After the last message people repair what is open and time passes, until nothing moves any more."""
         for round_ in range(ROUNDS):
-            self.now += timedelta(hours=1)
             if round_ == CALM_AFTER:
                 self._faults.set_rates({})
                 self._deaths.stop()
+            self.now += timedelta(hours=1)
             await self._turn()
-            while self.processes.due is not None and self.processes.due < self.now + timedelta(minutes=50):
-                self.now = max(self.now + timedelta(seconds=1), self.processes.due)
-                await self._turn()
-            if not self._repair() and not self.processes.busy and self.erp.counter.due() is None:
-                break
-        witness = Witness(self.store, self.log, self.books, tuple(self.scene.zones))
-        return audit(self.scene, self.told, witness.evidence(self.acknowledged, self.connector.refused, self._operator.dismissed))
+            if self._repair() or self.processes.busy or self.erp.counter.due() is not None:
+                continue
+            if self.processes.due is None or self.processes.due > self.now + WORTH_WAITING:
+                return
+            self.now = max(self.now, self.processes.due)
 
     # --- the world ---------------------------------------------------------------------------------------------------------
 
@@ -159,7 +166,7 @@ class Night:
             self._deliver(self._arrivals.popleft())
         if self._chance.happens(self.profile.stalls):
             self._stalled_until = self.now + timedelta(minutes=self._chance.whole(10, 600))
-        if self._chance.happens(self.profile.by_hand):
+        if self._arrivals and self._chance.happens(self.profile.by_hand):
             self._colleagues.meddle(self._chance.one(list(self.scene.zones)), self.now)
         await self.processes.work(self.now >= self._stalled_until)
 
@@ -173,6 +180,7 @@ class Night:
     def _repair(self) -> bool:
         """The operator goes through the open exceptions; whether anything was decided."""
         decided = False
+        self._operator.waits = False
         reading = self.store.reading()
         for plant, row in reading.exceptions("open", 1000):
             posting = next((p for p in reading.postings_of(plant, row.position) if p.key == row.posting), None) if row.posting else None

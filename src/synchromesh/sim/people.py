@@ -30,7 +30,6 @@ class Operator:
 
     def decide(self, plant: str, row: ExceptionRow, posting: PostingRow | None, is_fact: bool, now: datetime) -> DecisionEvent | None:
         """What the operator does about one open exception; None to leave it for now."""
-        self.waits = False
         if posting is None:
             if not is_fact or not self._chance.happens(0.3):
                 return None

@@ -61,6 +61,6 @@ PROFILES: Final[Mapping[str, Profile]] = {
     "blind": Profile(grade=Grade.BLIND),
     "reversals": Profile(differences=False, habits=Habits(corrected=0.25, cancelled=0.15)),
     "gathered": Profile(gather="order", gather_silence_seconds=14_400),
-    "operations": Profile(gather="operation"),
+    "operations": Profile(gather="operation", gather_silence_seconds=7_200),
 }
 """The nights by name. "rough" is the usual one."""
