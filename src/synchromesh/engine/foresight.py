@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from synchromesh.model.event import FactCancelled, FactCorrected, OutcomesReported
-from synchromesh.plant import stock
+from synchromesh.plant import outcomes, stock
 from synchromesh.plant.fact import Told
 from synchromesh.plant.keys import id_of
 from synchromesh.plant.rows import EntityKey, Identity, PostingId
@@ -16,7 +16,7 @@ def prefetch(view: View, batch: Sequence[Told]) -> None:
     """Load what the messages name, then what those things name in turn."""
     identities: list[Identity] = []
     postings: list[PostingId] = []
-    names: set[EntityKey] = {("clock", ""), ("totals", ""), ("expected", "")}
+    names: set[EntityKey] = {("clock", ""), ("totals", ""), ("expected", ""), ("expected", outcomes.CANCELLED)}
     for told in batch:
         if not told.own:
             identities.append((told.source, told.id))

@@ -16,9 +16,9 @@ from synchromesh.model.event import (
     PeriodChanged,
     StockObserved,
 )
-from synchromesh.model.posting import Category, Line, PostingKind
-from synchromesh.plant import exceptions, lanes, periods, stock, waiting
-from synchromesh.plant.entities import ComponentState, Item, Location, Order, Outside
+from synchromesh.model.posting import Line, PostingKind
+from synchromesh.plant import lanes, outcomes, periods, stock, waiting
+from synchromesh.plant.entities import ComponentState, Expected, Item, Location, Order, Outside
 from synchromesh.plant.view import View
 
 _lines_encode: Final = msgspec.json.Encoder(decimal_format="string").encode
@@ -116,20 +116,8 @@ def _cancelled(view: View, event: DocumentCancelled) -> None:
         return
     id_ = view.document(event.document)
     row = view.posting(id_) if id_ is not None else None
-    if id_ is None or row is None or row.state != "posted":
-        return
-    row.state, row.settled = "reversed outside", view.clock().now
-    view.put_posting(row)
-    lane = view.lane(row.lane)
-    lanes.reopen(view, lane, row)
-    lanes.stick(view, lane, row)
-    changes = stock.effects(view, id_)
-    stock.move_booked(view, changes, -1)
-    exceptions.open_for(
-        view,
-        row,
-        Category.OTHER,
-        f"document {event.document}",
-        f"Document {event.document} ({row.kind} for {row.order or row.lane}) was cancelled in ERP by hand.",
-        "Retry to book it again, or dismiss it when the cancellation is right.",
-    )
+    if row is None:
+        # It may be one of ours whose outcome is still on its way here.
+        view.made(Expected, "expected", outcomes.CANCELLED).names[event.document] = None
+    elif row.state == "posted":
+        outcomes.reversed_outside(view, row)

@@ -11,12 +11,15 @@ import msgspec
 
 from synchromesh.model.posting import Category, Fate, Outcome, PostingKind, Refusal
 from synchromesh.plant import exceptions, lanes, stock
-from synchromesh.plant.entities import Lane
+from synchromesh.plant.entities import Expected, Lane
 from synchromesh.plant.keys import id_of
 from synchromesh.plant.rows import PostingRow
 from synchromesh.plant.view import View
 
 _encode: Final = msgspec.json.Encoder().encode
+CANCELLED: Final = "cancelled documents"
+"""The entity that remembers documents which were cancelled in ERP before their outcome was known here."""
+
 OPEN: Final = frozenset({"ready", "parked", "in doubt"})
 
 
@@ -59,6 +62,29 @@ def book(view: View, row: PostingRow, document: str, link: str = "") -> None:
         _reversed(view, content.reverses)
     lanes.promote(view, lane)
     lanes.serve(view, changes)
+    cancelled = view.of(Expected, "expected", CANCELLED)
+    if cancelled is not None and document in cancelled.names:
+        view.touch("expected", CANCELLED)
+        del cancelled.names[document]
+        reversed_outside(view, row)
+
+
+def reversed_outside(view: View, row: PostingRow) -> None:
+    """Somebody cancelled the posting's document in ERP by hand: the books have moved back, and a person decides what that means."""
+    row.state, row.settled = "reversed outside", view.clock().now
+    view.put_posting(row)
+    lane = view.lane(row.lane)
+    lanes.reopen(view, lane, row)
+    lanes.stick(view, lane, row)
+    stock.move_booked(view, stock.effects(view, (row.position, row.ordinal)), -1)
+    exceptions.open_for(
+        view,
+        row,
+        Category.OTHER,
+        f"document {row.document}",
+        f"Document {row.document} ({row.kind} for {row.order or row.lane}) was cancelled in ERP by hand.",
+        "Retry to book it again, or dismiss it when the cancellation is right.",
+    )
 
 
 def _reversed(view: View, key: str) -> None:

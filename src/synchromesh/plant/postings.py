@@ -331,25 +331,34 @@ def _replace(view: View, lane_name: str, lane: Lane, cut: Cut, id_: PostingId, k
             amount, less = EXACT.subtract(amount, less), Decimal(0)
         if amount:
             rest.append(msgspec.structs.replace(line, quantity=Quantity(amount, line.quantity.unit)))
-    made = undo(view, lane_name, lane, cut, id_)
     row = view.posting(id_)
     assert row is not None, "what is undone exists"
+    # What was never booked is given up only when its successor stands in the lane, so that their group does not end in between.
+    unbooked = row.state in UNBOOKED
+    made = 0 if unbooked else undo(view, lane_name, lane, cut, id_)
     if rest:
         again = _content(view, lane_name, cut, old.kind, tuple(rest), old.operation, old.labour_seconds, old.machine_seconds)
         row.successor = again.key
         enter(view, lane_name, lane, cut, msgspec.structs.replace(again, effective=old.effective, original=old.original))
         made += 1
+    if unbooked:
+        undo(view, lane_name, lane, cut, id_)
     view.put_posting(row)
     return made
+
+
+UNBOOKED: Final = ("waiting", "rejected")
+"""States of a posting that certainly is not in the books and is not on its way there."""
 
 
 def undo(view: View, lane_name: str, lane: Lane, cut: Cut, id_: PostingId) -> int:
     """Make a posting as if it had never been: withdrawn when it certainly was not booked, else reversed behind it in its lane."""
     row = view.posting(id_)
     assert row is not None, "what is undone exists"
-    if row.state in ("waiting", "rejected"):
+    if row.state in UNBOOKED:
         lanes.withdraw(view, lane, row)
         exceptions.resolve_for(view, row)
+        lanes.promote(view, lane)
         return 0
     lines = view.content(id_).lines
     enter(view, lane_name, lane, cut, _content(view, lane_name, cut, PostingKind.REVERSAL, lines, reverses=row.key))
