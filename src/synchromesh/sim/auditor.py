@@ -19,6 +19,7 @@ from synchromesh.sim.account import (
 from synchromesh.sim.books import (
     books_agree,
     completions_agree,
+    completions_come_last,
     days_are_true,
     documents_were_decided,
     lanes_were_kept,
@@ -42,6 +43,7 @@ _QUESTIONS = (
     lanes_were_kept,
     books_agree,
     completions_agree,
+    completions_come_last,
     days_are_true,
     stock_agrees,
 )

@@ -10,9 +10,9 @@ from fractions import Fraction
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from synchromesh.model.event import FactCancelled, FactCorrected, PlantEvent
+from synchromesh.model.event import FactCancelled, FactCorrected, OrderCompleted, PlantEvent
 from synchromesh.model.posting import Line, PostingKind
-from synchromesh.sim.case import Case, named
+from synchromesh.sim.case import Case, Nature, named
 from synchromesh.sim.evidence import Decided, Document
 from synchromesh.sim.told import FactId
 from synchromesh.sim.truth import Book, Place, factor, moves, rounded, stock_after, transfer
@@ -140,6 +140,41 @@ def completions_agree(case: Case) -> Iterator[Finding]:
         if held[order] != wanted and order not in case.scene.never and not waits:
             fault = Fault.LOST if held[order] < wanted else Fault.DOUBLED
             yield Finding(fault, f"order {order} has {held[order]} completions where {wanted} is true")
+
+
+def completions_come_last(case: Case) -> Iterator[Finding]:
+    """A completion stands behind the documents of all facts of its order that were received before the plant told its end; only what ERP
+    refused or people cancelled on the way may come later."""
+    booked = {document.number: index for index, document in enumerate(case.evidence.documents)}
+    completed = {p.order: booked[p.document] for p in case.postings.values() if _completes(p) and p.document in booked}
+    groups = _told_before_the_end(case)
+    for posting in case.postings.values():
+        if posting.order not in completed or _completes(posting) or posting.replaces:
+            continue
+        early = posting.group in groups[posting.order]
+        if early and booked.get(posting.document, -1) > completed[posting.order]:
+            yield Finding(Fault.DISORDER, f"{named(posting)} was booked after the completion of order {posting.order}")
+
+
+def _told_before_the_end(case: Case) -> dict[str, set[int]]:
+    """By order, the groups of the facts that stand in the log before its end. Corrections may wait for originals that come after it."""
+    ends: dict[str, int] = {}
+    facts: dict[str, list[tuple[int, int]]] = defaultdict(list)
+    for received in case.evidence.received:
+        fated = case.fates.get((received.plant, received.position))
+        order = case.order_of(received)
+        if not order or fated is None or case.natures[received.plant, received.position] is not Nature.FACT:
+            continue
+        event = case.told[received.fact].event
+        if isinstance(event, OrderCompleted):
+            ends[order] = received.position
+        elif not isinstance(event, FactCorrected):
+            facts[order].append((received.position, fated.group))
+    return defaultdict(set, {order: {group for at, group in facts[order] if at < end and group} for order, end in ends.items()})
+
+
+def _completes(posting: Decided) -> bool:
+    return posting.kind is PostingKind.COMPLETION
 
 
 def days_are_true(case: Case) -> Iterator[Finding]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 import msgspec
@@ -42,7 +42,7 @@ class Case:
         self.ours = [document for document in evidence.documents if not document.by_hand]
         self.outstanding = [posting for posting in evidence.postings if posting.state in _OUTSTANDING and not posting.replaced]
         self.truth = self._truth()
-        self.held_up = {order for received in evidence.received if self._waits_for_ever(received) for order in self._orders(received)}
+        self.held_up = {self.order_of(received) for received in evidence.received if self._waits_for_ever(received)}
         """Orders of which some fact waits for what ERP will never know: their completion waits with it."""
 
     def only_ends_input(self, received: Received) -> bool:
@@ -51,18 +51,17 @@ class Case:
         readable = self.natures[received.plant, received.position] in (Nature.FACT, Nature.REPEAT)
         return readable and told is not None and isinstance(told.event, InputEnded)
 
+    def order_of(self, received: Received) -> str:
+        """The order that a readable message is about, or ''."""
+        told = self.told.get(received.fact)
+        event = told.event if told is not None else None
+        order: str = getattr(event.event if isinstance(event, FactCorrected) else event, "order", "")
+        return order
+
     def _waits_for_ever(self, received: Received) -> bool:
         fated = self.fates.get((received.plant, received.position))
         due = self.truth.due.get(received.fact)
         return fated is not None and fated.fate == "waiting" and due in (Due.UNKNOWN, Due.OPEN)
-
-    def _orders(self, received: Received) -> Iterator[str]:
-        """The orders that a readable message is about."""
-        told = self.told.get(received.fact)
-        event = told.event if told is not None else None
-        order = getattr(event.event if isinstance(event, FactCorrected) else event, "order", "")
-        if order:
-            yield order
 
     def _truth(self) -> Truth:
         arrived = {

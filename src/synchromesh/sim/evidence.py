@@ -62,7 +62,7 @@ class Decided(msgspec.Struct, frozen=True):
     """A posting that the system decided. `place` is (position of the message at which it was decided, position that caused it,
     ordinal): the order of decision, where postings of one decision and different causes are in no order. One that took the place of a
     refused one has the place of that one. `reverses` is the key of the posting that it takes back; `replaced`: another posting took
-    its place.
+    its place; `replaces`: it took another's.
     """
 
     plant: str
@@ -77,6 +77,7 @@ class Decided(msgspec.Struct, frozen=True):
     document: str = ""
     reverses: str = ""
     replaced: bool = False
+    replaces: bool = False
 
 
 class Opened(msgspec.Struct, frozen=True):

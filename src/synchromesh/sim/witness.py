@@ -128,6 +128,7 @@ class Witness:
 def _decided(rows: Sequence[tuple[str, PostingRow]]) -> list[Decided]:
     """Postings as the auditor takes them: one that was sent again after a refusal stands in the place of the first."""
     places: dict[str, tuple[int, int, int]] = {}
+    successors = {row.successor for _, row in rows}
     decided = []
     for plant, row in sorted(rows, key=lambda each: (each[1].turn, each[1].position, each[1].ordinal)):
         place = places.get(row.key, (row.turn, row.position, row.ordinal))
@@ -138,7 +139,7 @@ def _decided(rows: Sequence[tuple[str, PostingRow]]) -> list[Decided]:
         decided.append(
             Decided(
                 plant, place, row.key, content.kind, row.state, row.lane, row.order, lines, row.group, row.document, content.reverses,
-                bool(row.successor),
+                bool(row.successor), row.key in successors,
             )
         )  # fmt: skip
     return decided
