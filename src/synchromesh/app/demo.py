@@ -103,6 +103,9 @@ class Demo:
         self, folder: Path, sandbox: SandboxProcess, facts: int | None, watch: Callable[[Summary], Awaitable[None]], stop: asyncio.Event
     ) -> Verdict | None:
         config = folder / "synchromesh.toml"
+        plants = _Plants(self._seed)
+        async with aiohttp.ClientSession() as session:
+            await plants.open_erp(Clerk(session, sandbox.url))
         config.write_text(CONFIG.format(port=self._port, url=sandbox.url))
         prepare(read_settings(config))
         supervisor = Supervisor(config)
@@ -110,8 +113,7 @@ class Demo:
         self.address = supervisor.address
         try:
             async with aiohttp.ClientSession() as session:
-                plants = _Plants(self._seed, session, self.address, Clerk(session, sandbox.url))
-                story = plants.all(facts) if facts is not None else plants.live()
+                story = plants.tell(_Line(session, self.address), Clerk(session, sandbox.url), facts)
                 watching = asyncio.create_task(self._watch(session, watch))
                 telling = asyncio.create_task(story)
                 stopped = asyncio.create_task(stop.wait())
@@ -156,51 +158,75 @@ class Demo:
             log.close()
 
 
+class _Line:
+    """The line from the plants to the gateway."""
+
+    def __init__(self, session: aiohttp.ClientSession, address: str) -> None:
+        self._session = session
+        self._address = address
+
+    async def send(self, messages: Sequence[Message]) -> None:
+        """Send messages of one plant as a source does: again until "received" is heard."""
+        body = b"[%b]" % b",".join(map(_event, messages))
+        url = f"{self._address}/v1/plants/{messages[0].partition}/events"
+        while True:
+            async with self._session.post(url, data=body, headers={"content-type": "application/json"}) as answer:
+                if answer.status == 202:
+                    return
+                if answer.status not in (429, 503, 507):
+                    raise RuntimeError(f"the gateway refused a fact: {await answer.text()}")
+            await asyncio.sleep(1)
+
+
 class _Plants:
     """The simulated plants, telling the gateway what they do, and ERP's clerk, who enters orders as they come."""
 
-    def __init__(self, seed: int, session: aiohttp.ClientSession, address: str, clerk: Clerk) -> None:
+    def __init__(self, seed: int) -> None:
         self._seed = seed
-        self._session = session
-        self._address = address
-        self._clerk = clerk
         self.stream = Stream(seed, PACE, datetime.now(UTC) - timedelta(minutes=1))
         self.told: list[Told] = []
         self.acknowledged: list[Message] = []
 
-    async def _open(self) -> None:
+    async def open_erp(self, clerk: Clerk) -> None:
+        """What ERP knows before the first fact."""
         for known in self.stream.masters():
-            await self._clerk.learn(known)
-        await self._clerk.open_books(self.stream.scene)
+            await clerk.learn(known)
+        await clerk.open_books(self.stream.scene)
 
-    async def live(self) -> None:
+    async def tell(self, line: _Line, clerk: Clerk, facts: int | None) -> None:
+        if facts is None:
+            await self._live(line, clerk)
+        else:
+            await self._all(line, clerk, facts)
+
+    async def _live(self, line: _Line, clerk: Clerk) -> None:
         """Tell at the pace at which it happens, some of it twice, for ever."""
-        await self._open()
         start = time.monotonic()
         for count, happening in enumerate(self.stream.happenings()):
             if isinstance(happening, Known):
-                await self._clerk.learn(happening)
+                await clerk.learn(happening)
                 continue
             await asyncio.sleep(max(0.0, start + count / PACE - time.monotonic()))
             message = happening.message(datetime.now(UTC))
-            await self._send([message])
+            await line.send([message])
             if count % 20 == 0:
-                await self._send([message])
+                await line.send([message])
 
-    async def all(self, facts: int) -> None:
+    async def _all(self, line: _Line, clerk: Clerk, facts: int) -> None:
         """Tell so many facts as fast as they are taken, through a network that repeats."""
-        await self._open()
         for happening in self._happenings(facts):
             if isinstance(happening, Known):
-                await self._clerk.learn(happening)
+                await clerk.learn(happening)
             else:
                 self.told.append(happening)
         for known in self.stream.rest():
-            await self._clerk.learn(known)
+            await clerk.learn(known)
         arrivals = iter(disturb(self.told, self._seed, REPEATS).messages)
         while group := list(islice(arrivals, GROUP)):
             for plant in dict.fromkeys(message.partition for message in group):
-                await self._send([message for message in group if message.partition == plant])
+                mine = [message for message in group if message.partition == plant]
+                await line.send(mine)
+                self.acknowledged += mine
 
     def _happenings(self, facts: int) -> Iterator[Known | Told]:
         told = 0
@@ -210,19 +236,6 @@ class _Plants:
                 if told > facts:
                     return
             yield happening
-
-    async def _send(self, messages: Sequence[Message]) -> None:
-        """Send as a source does: again until "received" is heard."""
-        body = b"[%b]" % b",".join(map(_event, messages))
-        url = f"{self._address}/v1/plants/{messages[0].partition}/events"
-        while True:
-            async with self._session.post(url, data=body, headers={"content-type": "application/json"}) as answer:
-                if answer.status == 202:
-                    self.acknowledged += messages
-                    return
-                if answer.status not in (429, 503, 507):
-                    raise RuntimeError(f"the gateway refused a fact: {await answer.text()}")
-            await asyncio.sleep(1)
 
 
 def _event(message: Message) -> bytes:

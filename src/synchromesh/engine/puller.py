@@ -40,7 +40,7 @@ class Puller:
         self._cursor = cursor.content if cursor is not None else ""
         self._observed = cursor is not None
         self._items: dict[str, None] = {}
-        """Items pulled before the first reading of their stock."""
+        """Items pulled before the first reading of their stock. A system without any item is not set up yet and is not read."""
 
     async def step(self) -> int:
         """Pull once and append what came; how many changes there were. Raises `ConnectorError`, `LogError`; nothing is skipped then."""
@@ -54,7 +54,7 @@ class Puller:
         ]
         if not self._observed:
             self._items.update((_item(change.data).item, None) for change in pulled.changes if change.type == ITEM)
-        if not pulled.changes and not self._observed:
+        if not pulled.changes and not self._observed and self._items:
             messages += self._stock(await self._connector.balances(), now)
             self._observed = True
             messages += self._moved(pulled, now)
