@@ -106,7 +106,8 @@ async def test_typed_json_becomes_plain_and_exact(pretended: Pretended, tryton: 
     pretended.answers = [
         (
             200,
-            '{"id": 1, "result": [0.1, {"__class__": "Decimal", "decimal": "3.05"}, {"__class__": "date", "year": 2026, "month": 1, "day": 2},'
+            '{"id": 1, "result": [0.1, {"__class__": "Decimal", "decimal": "3.05"},'
+            ' {"__class__": "date", "year": 2026, "month": 1, "day": 2},'
             ' {"__class__": "datetime", "year": 2026, "month": 1, "day": 2, "hour": 3, "minute": 4, "second": 5, "microsecond": 6}]}',
         )
     ]

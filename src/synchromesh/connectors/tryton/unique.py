@@ -7,12 +7,13 @@ from collections.abc import Sequence
 import msgspec
 
 from synchromesh.connectors.agreement import Abilities, Balance, ConnectorError, Finding, FindingState, Grade, Pulled
-from synchromesh.connectors.tryton import replies
+from synchromesh.connectors.tryton import replies, units
 from synchromesh.connectors.tryton.documents import ModuleOwnership
+from synchromesh.connectors.tryton.places import read_places
 from synchromesh.connectors.tryton.reading import Reader
 from synchromesh.connectors.tryton.rpc import Failed, Tryton, read_as
 from synchromesh.connectors.tryton.settings import Settings
-from synchromesh.connectors.tryton.wire import MODEL, Answer, Envelope
+from synchromesh.connectors.tryton.wire import MODEL, Answer, Envelope, Stock
 from synchromesh.model.posting import Fate, Posting, PostingKind, Reply
 
 
@@ -73,7 +74,14 @@ class UniqueConnector:
 
     async def balances(self, items: Sequence[str] = ()) -> list[Balance]:
         """See `Connector.balances`."""
-        return await self._reader.balances(items)
+        rows = read_as(await self._tryton.call(f"model.{MODEL}.balances", [*items]), list[Stock], "the stock")
+        places = (await read_places(self._tryton)).all
+        found = [
+            Balance(row.item, place.name, units.quantity(row.quantity, row.symbol), row.lot, place.status)
+            for row in rows
+            if (place := places.get(row.location)) and place.warehouse
+        ]
+        return sorted(found, key=lambda b: (b.item, b.location, b.status, b.lot))
 
     async def close(self) -> None:
         """See `Connector.close`."""

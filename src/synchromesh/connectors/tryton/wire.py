@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from decimal import Decimal
 from typing import Final
 
 import msgspec
@@ -32,6 +33,16 @@ class Answer(msgspec.Struct, frozen=True, omit_defaults=True):
     record: int = 0
     replayed: bool = False
     refusal: Refusal | None = None
+
+
+class Stock(msgspec.Struct, frozen=True):
+    """What one location, by its id, holds of an item and lot ('' for none), in the item's own unit by its symbol."""
+
+    location: int
+    item: str
+    lot: str
+    symbol: str
+    quantity: Decimal
 
 
 def canonical(posting: Posting) -> bytes:

@@ -7,6 +7,7 @@ same request have already taken, so that the second of two issues sees what the 
 from __future__ import annotations
 
 import datetime
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any, Final
 
@@ -14,7 +15,7 @@ from trytond.pool import Pool
 from trytond.transaction import Transaction
 
 from synchromesh.connectors.tryton import units
-from synchromesh.connectors.tryton.wire import HELD_BACK
+from synchromesh.connectors.tryton.wire import HELD_BACK, Stock
 from synchromesh.model.posting import Category, Refusal
 from synchromesh.model.quantity import Quantity, plain
 
@@ -279,12 +280,7 @@ class Books:
         return total
 
     def _read_stock(self, item: Record) -> dict[tuple[int, int | None], Decimal]:
-        locations = self.pool.get("stock.location").search([("type", "=", "storage")])
-        with Transaction().set_context(stock_date_end=datetime.date.max, forecast=False, stock_assign=False):
-            rows = self.pool.get("product.product").products_by_location(
-                [location.id for location in locations], grouping=("product", "lot"), grouping_filter=([item.id],)
-            )
-        return {(location, lot): Decimal(repr(quantity)) for (location, _, lot), quantity in rows.items()}
+        return {(location, lot): quantity for (location, _, lot), quantity in _done_stock([item.id]).items()}
 
     def expect_lot(self, item: Record, number: str) -> None:
         """Remember a lot that will be made when the postings of this request are written."""
@@ -301,3 +297,29 @@ class Books:
         """After a write: read quantities anew, they now hold what this request moved."""
         self._stock.clear()
         self._taken.clear()
+
+
+def stock_of(items: Sequence[str]) -> list[Stock]:
+    """What all storage locations hold of the items with these codes, or of all items."""
+    pool = Pool()
+    product, lot = pool.get("product.product"), pool.get("stock.lot")
+    wanted = [p.id for p in product.search([("code", "in", list(items)), ("active", "in", [True, False])])] if items else None
+    rows = {key: quantity for key, quantity in _done_stock(wanted).items() if quantity} if wanted != [] else {}
+    products = {p.id: p for p in product.browse({key[1] for key in rows})}
+    lots = {found.id: found.number for found in lot.browse({key[2] for key in rows if key[2]})}
+    return [
+        Stock(place, products[item].code, lots.get(number or 0, ""), products[item].default_uom.symbol, quantity)
+        for (place, item, number), quantity in rows.items()
+        if products[item].code
+    ]
+
+
+def _done_stock(products: list[int] | None) -> dict[tuple[int, int, int | None], Decimal]:
+    """By location, product and lot: all that is done, whatever its day."""
+    pool = Pool()
+    locations = pool.get("stock.location").search([("type", "=", "storage")])
+    with Transaction().set_context(stock_date_end=datetime.date.max, forecast=False, stock_assign=False):
+        rows = pool.get("product.product").products_by_location(
+            [location.id for location in locations], grouping=("product", "lot"), grouping_filter=(products,) if products else None
+        )
+    return {key: Decimal(repr(quantity)) for key, quantity in rows.items()}

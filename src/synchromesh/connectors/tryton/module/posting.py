@@ -18,7 +18,7 @@ from trytond.pool import Pool
 from trytond.rpc import RPC
 from trytond.transaction import Transaction, without_check_access
 
-from synchromesh.connectors.tryton.module.books import Books, Record, Refused
+from synchromesh.connectors.tryton.module.books import Books, Record, Refused, stock_of
 from synchromesh.connectors.tryton.module.plan import Plan, plan
 from synchromesh.connectors.tryton.wire import Answer, Envelope, canonical, digest
 from synchromesh.model.posting import Category, PostingKind, Refusal
@@ -58,7 +58,7 @@ class Posting(ModelSQL, ModelView):
             ("number_unique", Unique(table, table.number), "synchromesh.msg_number_unique"),
         ]
         cls._order = [("id", "DESC")]
-        cls.__rpc__.update(post=RPC(readonly=False), find=RPC())
+        cls.__rpc__.update(post=RPC(readonly=False), find=RPC(), balances=RPC())
 
     @classmethod
     def post(cls, envelopes: Sequence[object]) -> list[object]:
@@ -83,6 +83,13 @@ class Posting(ModelSQL, ModelView):
         with without_check_access():
             found = cls.search([("key", "=", key)])
             return msgspec.to_builtins(_replayed(found[0])) if found else None
+
+    @classmethod
+    def balances(cls, items: Sequence[str]) -> list[object]:
+        """What is done in the books of every storage location, of these items or all; see `wire.Stock`."""
+        Pool().get("ir.model.access").check(cls.__name__, "read")
+        with without_check_access():
+            return [msgspec.to_builtins(row) for row in stock_of(items)]
 
     @classmethod
     def _begin(cls) -> None:
