@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Protocol, cast
+from typing import Final, Protocol, cast
 
 from synchromesh.app import plugins
 from synchromesh.app.settings import Settings
 from synchromesh.log.agreement import Log
-from synchromesh.state.agreement import Outbox, Reading, State
+from synchromesh.log.archive import read_archive
+from synchromesh.model.message import Record
+from synchromesh.state.agreement import Outbox, Reading, Snapshots, State
+
+ARCHIVE: Final = "archive"
+"""The folder beside the log that holds what was trimmed."""
+
+PAGE: Final = 5_000
 
 
 class LogKind(Protocol):
@@ -47,3 +55,29 @@ class Stores:
 
     def reading(self) -> Reading:
         return self._state.open_reading(self._data / "state.db")
+
+    def scratch(self, path: Path) -> State:
+        """A store of the same kind at another place."""
+        return self._state.open_state(path)
+
+    def snapshot(self, path: Path) -> None:
+        """Copy the state as it is now. Raises `StateError` where this kind of store can't be copied."""
+        state = self.state()
+        try:
+            cast(Snapshots, state).snapshot(path)
+        finally:
+            state.close()
+
+    def history(self, partition: str) -> Iterator[Record]:
+        """Everything that a partition was ever told: the archive, whose chain is checked on the way, and then the log."""
+        position = 0
+        for record in read_archive(self._data / ARCHIVE, partition):
+            yield record
+            position = record.position
+        log = self.log()
+        try:
+            while records := log.read({partition: position}, PAGE).get(partition):
+                yield from records
+                position = records[-1].position
+        finally:
+            log.close()

@@ -17,6 +17,9 @@ VERBS: Final = {
     "init": "Write a commented configuration file to start from.",
     "check": "Say everything that is wrong with a configuration.",
     "serve": "Take facts in, book them in ERP, and show what becomes of each.",
+    "trace": "Tell what became of a fact, found by order, lot, message or document.",
+    "verify": "Rebuild every plant from its log and compare it with what is stored.",
+    "simulate": "Play nights of seeded faults and let the auditor judge them.",
     "schema": "Print the JSON Schema of the canonical events.",
 }
 """Every verb with its line of help; `synchromesh.cli.NAME` has its `app`."""

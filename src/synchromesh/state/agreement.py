@@ -10,6 +10,7 @@ Times are integers: microseconds since 1970 in UTC.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Protocol
 
 import msgspec
@@ -29,6 +30,7 @@ __all__ = [
     "PostingRow",
     "Reading",
     "Ready",
+    "Snapshots",
     "State",
     "StateCorrupt",
     "StateError",
@@ -91,6 +93,14 @@ class State(Protocol):
         ...
 
     def close(self) -> None: ...
+
+
+class Snapshots(Protocol):
+    """A store that can be copied while it is used."""
+
+    def snapshot(self, path: Path) -> None:
+        """Copy the store as it is at one committed moment to `path`; the copy opens like the store. It is there whole, or not at all."""
+        ...
 
 
 class Ready(msgspec.Struct, frozen=True):

@@ -1,0 +1,46 @@
+"""`synchromesh trace`: the story of any fact, found by order, lot, message id, posting key or document number."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+
+from synchromesh.app.stores import Stores
+from synchromesh.cli.frame import DEFAULT_CONFIG, Code, Config, Failure, Json, answer, settings
+from synchromesh.cli.show import trace_view
+from synchromesh.engine.inquiry import Inquiry
+from synchromesh.log.agreement import LogError
+from synchromesh.state.agreement import StateError
+
+app = typer.Typer()
+
+Query = Annotated[str, typer.Argument(help="An order, a lot, a message id, a posting key or a document number.")]
+
+
+@app.command()
+def trace(query: Query, config: Config = DEFAULT_CONFIG, json: Json = False) -> None:
+    """Tell what became of a fact: message, events, postings, documents, exceptions."""
+    configured = settings(config)
+    try:
+        stores = Stores(configured)
+        log, reading = stores.log(), stores.reading()
+        inquiry = Inquiry(
+            configured.synchromesh.name,
+            [plant.id for plant in configured.plants],
+            reading,
+            log,
+            tuple,
+            now=lambda: datetime.now(UTC),
+            clock=time.monotonic,
+        )
+        found = inquiry.trace(query)
+    except (LogError, StateError) as error:
+        raise Failure(str(error), Code.UNREACHED) from error
+    reading.close()
+    log.close()
+    answer(found, json, lambda console: console.print(trace_view(found)))
+    if not found.stories:
+        raise typer.Exit(Code.PROBLEMS)

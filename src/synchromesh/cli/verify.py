@@ -1,0 +1,49 @@
+"""`synchromesh verify`: rebuild every plant from its log and compare."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+from rich.console import Console
+from rich.progress import Progress, TaskID
+
+from synchromesh.app.verifying import Verified, verify
+from synchromesh.cli.frame import DEFAULT_CONFIG, Code, Config, Failure, Json, answer, settings
+from synchromesh.log.agreement import LogError
+from synchromesh.state.agreement import StateError
+
+app = typer.Typer()
+
+
+@app.command("verify")
+def verify_command(config: Config = DEFAULT_CONFIG, json: Json = False) -> None:
+    """Rebuild every plant from its log, beside the running system, and compare it with what is stored, row by row."""
+    configured = settings(config)
+    with Progress(console=Console(file=sys.stderr), transient=True, disable=json) as bar:
+        tasks: dict[str, TaskID] = {}
+
+        def progress(partition: str, end: int, position: int) -> None:
+            if partition not in tasks:
+                tasks[partition] = bar.add_task(partition, total=end)
+            bar.update(tasks[partition], completed=position)
+
+        try:
+            found = verify(configured, progress)
+        except (LogError, StateError, OSError) as error:
+            raise Failure(str(error), Code.UNREACHED) from error
+    answer(found, json, lambda console: _words(console, found))
+    if not all(each.ok for each in found):
+        raise typer.Exit(Code.PROBLEMS)
+
+
+def _words(console: Console, found: list[Verified]) -> None:
+    for each in found:
+        if each.ok:
+            console.print(f"[green]{each.partition}[/green]: the state is what {each.position:,} messages make of it")
+        elif each.rebuilt < each.position:
+            console.print(f"[red]{each.partition}[/red]: the log ends at {each.rebuilt:,}, and the state stands at {each.position:,}")
+        for difference in each.differences:
+            console.print(f"[red]{each.partition}[/red]: {difference.table} {difference.key!r}: {difference.problem}", markup=True)
+    if not found:
+        console.print("nothing is stored yet")
