@@ -36,7 +36,10 @@ BACKFLUSHED: Final = (
 
 STRANGE: Final = ItemChanged("GLUE", "KGM", "glue that nobody created in ERP", 1)
 
-ITEMS: Final = {item.item: item for item in (*PRODUCTS, *COMPONENTS, *BACKFLUSHED, STRANGE)}
+UNPLANNED: Final = ItemChanged("TAPE", "MTR", "tape, used when needed", 1, (AlternativeUnit("ROLL", 50, 3),))
+"""What no order plans and workers use all the same; ERP may come to know it late."""
+
+ITEMS: Final = {item.item: item for item in (*PRODUCTS, *COMPONENTS, *BACKFLUSHED, UNPLANNED, STRANGE)}
 
 _SMALLER: Final = {"KGM": "GRM", "LTR": "MLT", "MTR": "CMT"}
 
@@ -70,7 +73,7 @@ def opening(plant: str, ample: str = "1000000") -> tuple[StockLine, ...]:
     places = site(plant)
     return tuple(
         StockLine(item.item, location, amount(ample, item.unit), lot)
-        for item in (*COMPONENTS, *BACKFLUSHED)
+        for item in (*COMPONENTS, *BACKFLUSHED, UNPLANNED)
         for lot in lots(plant, item)
         for location in (places.raw, places.line)
     )

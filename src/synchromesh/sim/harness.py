@@ -69,6 +69,7 @@ class Night:
         self.told = arrivals.told
         self._arrivals = deque(arrivals.messages)
         self._known = deque(past.known)
+        self._found_late = past.found
         self._chance = Chance(seed, "night")
         self._deaths = Deaths(Chance(seed, "deaths"), profile.kills)
         self.log = MemoryLog(self._deaths.point, self._deaths.point)
@@ -94,7 +95,7 @@ class Night:
 
     async def play(self) -> Verdict:
         """From the first message to rest, and the verdict."""
-        self._found()
+        self._begin()
         while (moment := self._next()) is not None:
             self.now = max(self.now, moment)
             await self._turn()
@@ -118,12 +119,10 @@ class Night:
 
     # --- the world ---------------------------------------------------------------------------------------------------------
 
-    def _found(self) -> None:
+    def _begin(self) -> None:
         """What there is before the first message: ERP's masters and stock, and the plants' policies."""
         while self._known and self._known[0].at <= START and not isinstance(self._known[0].event, OrderChanged):
             self._learn(self._known.popleft())
-        for line in self.scene.opening:
-            self.books.enter(StockSet(line.item, line.location, line.quantity, line.lot), START)
         wanted = [Deciding(ENTERPRISE, "plants", ENTERPRISE, msgspec.json.encode(list(self.scene.zones)).decode())]
         for plant, zone in self.scene.zones.items():
             policy = self.profile.policy(zone, self.connector.abilities.differences)
@@ -142,6 +141,16 @@ class Night:
                 self.books.enter(ErpLocation(location=location, plant=known.plant), self.now)
             case ItemChanged() as item:
                 self.books.enter(item, self.now)
+                self._stock(item)
+
+    def _stock(self, item: ItemChanged) -> None:
+        """What lies on the shelf of a new item: known from the beginning, or found and booked by hand."""
+        for line in self.scene.opening:
+            if line.item == item.item:
+                self.books.enter(StockSet(line.item, line.location, line.quantity, line.lot), self.now)
+        for line in self._found_late:
+            if line.item == item.item:
+                self._colleagues.find(line, self.now)
 
     def _next(self) -> datetime | None:
         """When the next thing happens by itself: a message, news in ERP, or a process that wants to go on. None after the last message."""

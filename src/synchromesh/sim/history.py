@@ -12,7 +12,8 @@ from typing import Final
 import msgspec
 
 from synchromesh.model.event import OrderChanged, StockLine
-from synchromesh.sim.catalogue import ITEMS, STRANGE, opening, site
+from synchromesh.sim.catalogue import ITEMS, STRANGE, UNPLANNED, opening, site
+from synchromesh.sim.chance import Chance
 from synchromesh.sim.plants import Habits, Happening, SimulatedPlant
 from synchromesh.sim.told import Known, Scene, Told
 from synchromesh.sim.truth import Ledger, Truth
@@ -22,16 +23,21 @@ ZONES: Final = {"oslo": "Europe/Oslo", "lyon": "Europe/Paris"}
 
 START: Final = datetime(2026, 3, 2, 4, 30, tzinfo=UTC)
 
+_LATEST_ITEM_HOURS: Final = 16
+"""How late ERP comes to know the unplanned item."""
+
 _REMEMBERED: Final = 20_000
 """How many facts a stream's ledger remembers: a thousand times as many as any correction looks back."""
 
 
 class History(msgspec.Struct, frozen=True):
-    """A finite history. `known` and `told` are each in the order of time."""
+    """A finite history. `known` and `told` are each in the order of time. `found` is stock of items that ERP comes to know late: somebody
+    books it by hand then."""
 
     scene: Scene
     known: tuple[Known, ...]
     told: tuple[Told, ...]
+    found: tuple[StockLine, ...]
 
 
 def history(seed: int, habits: Habits, orders: int, plants: Mapping[str, str] = ZONES) -> History:
@@ -40,10 +46,14 @@ def history(seed: int, habits: Habits, orders: int, plants: Mapping[str, str] = 
     happenings = [one for maker in makers for one in maker.happenings(orders)]
     happenings.sort(key=attrgetter("at"))
     known = [*_masters(START, plants), *(one for one in happenings if isinstance(one, Known))]
+    late = Chance(seed, "history").whole(0, _LATEST_ITEM_HOURS)
+    known = [msgspec.structs.replace(one, at=START + timedelta(hours=late)) if one.event == UNPLANNED else one for one in known]
+    known.sort(key=attrgetter("at"))
     told = tuple(one for one in happenings if isinstance(one, Told))
     never = frozenset[str]().union(*(maker.never for maker in makers))
-    scene = Scene(ITEMS, {number: order for maker in makers for number, order in maker.orders.items()}, _opening(plants), plants, never)
-    return History(scene, tuple(known), told)
+    stock = [line for line in _opening(plants) if line.item != UNPLANNED.item]
+    scene = Scene(ITEMS, {number: order for maker in makers for number, order in maker.orders.items()}, tuple(stock), plants, never)
+    return History(scene, tuple(known), told, tuple(line for line in _opening(plants) if line.item == UNPLANNED.item))
 
 
 class Stream:
@@ -105,8 +115,8 @@ def _plants(seed: int, habits: Habits, start: datetime, plants: Mapping[str, str
 
 
 def _masters(at: datetime, plants: Mapping[str, str]) -> list[Known]:
-    known = [Known(at, "", item) for item in ITEMS.values() if item != STRANGE]
-    return known + [Known(at, name, location) for name in plants for location in site(name).locations]
+    places = [Known(at, name, location) for name in plants for location in site(name).locations]
+    return places + [Known(at, "", item) for item in ITEMS.values() if item != STRANGE]
 
 
 def _opening(plants: Mapping[str, str]) -> tuple[StockLine, ...]:

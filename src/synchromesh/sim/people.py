@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime, timedelta
 
 from synchromesh.connectors.sandbox.books import Books
 from synchromesh.connectors.sandbox.records import Document, HandBooking, HandCancel, Refused
-from synchromesh.model.event import DecisionEvent, DoubtSettled, FactDismissed, PeriodChanged, PostingRetried, amount
+from synchromesh.model.event import DecisionEvent, DoubtSettled, FactDismissed, PeriodChanged, PostingRetried, StockLine, amount
 from synchromesh.model.posting import Category, Line, PostingKind
 from synchromesh.plant.rows import ExceptionRow, PostingRow
 from synchromesh.sim.catalogue import COMPONENTS, lots, site
@@ -87,6 +87,11 @@ class Colleagues:
                 self._cancel(now)
         except Refused:
             return  # as at any screen: the person reads the refusal and goes away
+
+    def find(self, found: StockLine, now: datetime) -> None:
+        """Stock is there that ERP did not know of: it is booked by hand."""
+        line = Line(found.item, found.quantity, found.location, found.lot, reason="found with a new item")
+        self._books.enter(HandBooking(kind=PostingKind.ADJUSTMENT, effective=now.date(), lines=(line,)), now)
 
     def _adjustment(self, plant: str, day: date) -> HandBooking:
         item = self._chance.one(COMPONENTS)

@@ -33,7 +33,7 @@ from synchromesh.model.event import (
     TimeRecorded,
 )
 from synchromesh.model.quantity import Quantity
-from synchromesh.sim.catalogue import BACKFLUSHED, COMPONENTS, ITEMS, PRODUCTS, STRANGE, lots, site, told_as
+from synchromesh.sim.catalogue import BACKFLUSHED, COMPONENTS, ITEMS, PRODUCTS, STRANGE, UNPLANNED, lots, site, told_as
 from synchromesh.sim.chance import Chance
 from synchromesh.sim.told import Known, Told
 from synchromesh.sim.truth import HELD, Place, factor, yields
@@ -55,6 +55,7 @@ class Habits(msgspec.Struct, frozen=True):
     late_orders: float = 0.15
     unknown_orders: float = 0.0
     unknown_items: float = 0.0
+    unplanned: float = 0.1
     moves: float = 0.3
 
 
@@ -224,6 +225,9 @@ class SimulatedPlant:
             location = chance.one(("", "", self._site.line))
             event = MaterialConsumed(order.order, component.item, quantity, operation, lot, location, into if chance.happens(0.5) else "")
             yield self._revisable("wms", event)
+        if chance.happens(self._habits.unplanned):
+            quantity = told_as(chance, UNPLANNED, Fraction(chance.whole(1, 20)))
+            yield self._revisable("wms", MaterialConsumed(order.order, UNPLANNED.item, quantity, operation, location=self._site.line))
         if chance.happens(self._habits.unknown_items):
             quantity = told_as(chance, STRANGE, Fraction(2))
             yield "wms", MaterialConsumed(order.order, STRANGE.item, quantity, operation, location=self._site.line)

@@ -1,0 +1,273 @@
+"""Each law broken on purpose: the simulation must catch every sabotage within 50 seeds."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from decimal import Decimal
+from fractions import Fraction
+
+import msgspec
+import pytest
+
+from synchromesh.connectors.sandbox.inprocess import InProcess
+from synchromesh.engine import dispatcher as dispatching
+from synchromesh.engine import job as jobs
+from synchromesh.engine.reader import Reader
+from synchromesh.model.message import Record
+from synchromesh.model.posting import Fate, Posting, Reply
+from synchromesh.plant import corrections, exceptions, fold, lanes, postings, production, waiting
+from synchromesh.plant.entities import Item, Lane
+from synchromesh.plant.fact import Told
+from synchromesh.plant.view import View
+from synchromesh.sim.deaths import MortalConnector
+from synchromesh.sim.harness import run_seed
+from synchromesh.sim.processes import Livelock, Processes
+from synchromesh.sim.profile import PROFILES, Profile
+from synchromesh.state.agreement import Changes
+from synchromesh.state.memory import MemoryOutbox, MemoryState
+
+SEEDS = 50
+Patch = pytest.MonkeyPatch
+
+
+def acknowledge_before_durable(patch: Patch) -> None:
+    """Law 1: the source hears "received" though the process died before the append."""
+    accept = Processes.accept
+    patch.setattr(Processes, "accept", lambda self, message: accept(self, message) or True)
+
+
+def position_before_state(patch: Patch) -> None:
+    """Law 2: the position is committed first, and the process may die before the state follows."""
+    commit = MemoryState.commit
+
+    def torn(self: MemoryState, epoch: int, batch: Sequence[Changes]) -> None:
+        commit(self, epoch, [Changes(partition=each.partition, position=each.position, now=each.now) for each in batch])
+        commit(self, epoch, batch)
+
+    patch.setattr(MemoryState, "commit", torn)
+
+
+def state_before_position(patch: Patch) -> None:
+    """Law 2: the state is committed first; after a death the batch is folded again."""
+    commit = MemoryState.commit
+
+    def torn(self: MemoryState, epoch: int, batch: Sequence[Changes]) -> None:
+        known = self.positions()
+        behind = [msgspec.structs.replace(each, position=known.get(each.partition, 0)) for each in batch]
+        commit(self, epoch, behind)
+        commit(self, epoch, [Changes(partition=each.partition, position=each.position, now=each.now) for each in batch])
+
+    patch.setattr(MemoryState, "commit", torn)
+
+
+def new_key_at_every_sending(patch: Patch) -> None:
+    """Law 3: a posting that is sent again goes out under another key."""
+    post = MortalConnector.post
+    sent: dict[str, int] = {}
+
+    async def renamed(self: MortalConnector, contents: Sequence[Posting]) -> list[Reply]:
+        fresh = []
+        for content in contents:
+            sent[content.key] = sent.get(content.key, -1) + 1
+            fresh.append(msgspec.structs.replace(content, key=f"{content.key}#{sent[content.key]}"))
+        replies = await post(self, fresh)
+        return [msgspec.structs.replace(reply, key=content.key) for reply, content in zip(replies, contents, strict=True)]
+
+    patch.setattr(MortalConnector, "post", renamed)
+
+
+def resend_blindly(patch: Patch) -> None:
+    """Law 4: what may be booked is sent again without asking."""
+    after_reply = jobs.after_reply
+
+    def blind(job: jobs.Job, reply: Reply, now: float, jitter: Callable[[], float]) -> Reply | None:
+        heard = after_reply(job, reply, now, jitter)
+        job.doubtful = False
+        return heard
+
+    patch.setattr(dispatching, "after_reply", blind)
+
+
+def believe_absence_at_once(patch: Patch) -> None:
+    """Law 4: "not found" is taken for "not booked" while the first request may still run."""
+    init = InProcess.__init__
+
+    def hasty(self: InProcess, *arguments: object) -> None:
+        init(self, *arguments)  # type: ignore[arg-type]
+        self.abilities = msgspec.structs.replace(self.abilities, settle_seconds=0.0)
+
+    patch.setattr(InProcess, "__init__", hasty)
+
+
+def forget_claims(patch: Patch) -> None:
+    """After a death nobody asks about what was claimed."""
+    patch.setattr(MemoryOutbox, "orphans", lambda *_: [])
+
+
+def take_silence_for_success(patch: Patch) -> None:
+    """A request without an answer counts as posted."""
+    post = MortalConnector.post
+
+    async def hopeful(self: MortalConnector, contents: Sequence[Posting]) -> list[Reply]:
+        replies = await post(self, contents)
+        return [Reply(reply.key, Fate.POSTED, "200") if reply.fate is Fate.DOUBT else reply for reply in replies]
+
+    patch.setattr(MortalConnector, "post", hopeful)
+
+
+def take_refusal_for_success(patch: Patch) -> None:
+    """Whatever ERP answers counts as posted."""
+    post = MortalConnector.post
+
+    async def deaf(self: MortalConnector, contents: Sequence[Posting]) -> list[Reply]:
+        replies = await post(self, contents)
+        return [Reply(reply.key, Fate.POSTED, "200") if reply.fate is Fate.REJECTED else reply for reply in replies]
+
+    patch.setattr(MortalConnector, "post", deaf)
+
+
+def drop_lane_order(patch: Patch) -> None:
+    """Law 5: everything in a lane is sent at once, whatever stands before it."""
+    promote = lanes.promote
+
+    def rush(view: View, lane: Lane) -> None:
+        promote(view, lane)
+        for id_ in lane.queue[1:]:
+            row = view.posting(id_)
+            if row is not None and row.state == "waiting":
+                row.state, row.waits_for = "ready", ""
+                view.put_posting(row)
+                view.send(row)
+
+    patch.setattr(lanes, "promote", rush)
+
+
+def drop_on_error(patch: Patch) -> None:
+    """Law 6: what can't be booked is forgotten, and nobody is told."""
+    patch.setattr(exceptions, "open_fact", lambda *_: None)
+
+
+def drop_refusals(patch: Patch) -> None:
+    """Law 6: a refusal of ERP opens no exception."""
+    patch.setattr(exceptions, "open_for", lambda *_: None)
+
+
+def round_each_report(patch: Patch) -> None:
+    """Law 7: each report is rounded, not the total."""
+    add = postings.add
+
+    def coarse(lane: Lane, key: str, item: Item, amount: Decimal, unit: str) -> None:
+        exact = postings.total_in({unit: amount}, item.unit, item)
+        step = 10**item.decimals
+        add(lane, key, item, Decimal(round(Fraction(exact) * step)).scaleb(-item.decimals), item.unit)
+
+    patch.setattr(production, "add", coarse)
+
+
+def ignore_repeats(patch: Patch) -> None:
+    """Identity: a message that comes again is a new fact."""
+    patch.setattr(View, "known", lambda *_: None)
+
+
+def tell_facts_apart_by_content(patch: Patch) -> None:
+    """Identity: two reports that say the same are taken for one."""
+    read = Reader.read
+
+    def by_content(self: Reader, record: Record) -> Told:
+        told = read(self, record)
+        if told.own or record.message.occurred is None:
+            return told
+        return msgspec.structs.replace(told, source="content", id=hashlib.sha256(record.message.body).hexdigest())
+
+    patch.setattr(Reader, "read", by_content)
+
+
+def believe_the_second_telling(patch: Patch) -> None:
+    """Identity: a key that comes back with other content is taken for a repeat."""
+    repeated = fold._repeated
+
+    def trusting(view: View, told: Told, first: int) -> None:
+        original = view.fact(first)
+        repeated(view, told if original is None else msgspec.structs.replace(told, told=original.told), first)
+
+    patch.setattr(fold, "_repeated", trusting)
+
+
+def never_resume(patch: Patch) -> None:
+    """What waits by name is not told that the thing has come."""
+    patch.setattr(waiting, "arrived", lambda *_: None)
+
+
+def correct_by_adding(patch: Patch) -> None:
+    """A correction is booked on top of what it corrects."""
+    patch.setattr(corrections, "current", lambda *_: ())
+
+
+def complete_too_early(patch: Patch) -> None:
+    """The end of an order does not wait for facts of the order that wait."""
+    patch.setattr(waiting, "wait", _without_counting(waiting.wait))
+
+
+def _without_counting(wait: Callable[..., None]) -> Callable[..., None]:
+    def careless(view: View, row: object, name: str, order: str) -> None:
+        wait(view, row, name, order)
+        known = view.order(order) if order else None
+        if known is not None:
+            known.waiting = 0
+
+    return careless
+
+
+def commit_without_outgoing_work(patch: Patch) -> None:
+    """Law 2: now and then the state is committed and its outgoing work is not."""
+    commit = MemoryState.commit
+
+    def idle(self: MemoryState, epoch: int, batch: Sequence[Changes]) -> None:
+        for each in batch:
+            if each.position % 7 == 0:
+                each.outbox_added.clear()
+        commit(self, epoch, batch)
+
+    patch.setattr(MemoryState, "commit", idle)
+
+
+CROWDED = msgspec.structs.replace(PROFILES["rough"], kills=0.03)
+
+
+@pytest.mark.parametrize(
+    ("sabotage", "profile"),
+    [
+        (acknowledge_before_durable, CROWDED),
+        (position_before_state, CROWDED),
+        (state_before_position, CROWDED),
+        (new_key_at_every_sending, PROFILES["rough"]),
+        (resend_blindly, PROFILES["askable"]),
+        (believe_absence_at_once, PROFILES["askable"]),
+        (forget_claims, CROWDED),
+        (take_silence_for_success, PROFILES["rough"]),
+        (take_refusal_for_success, PROFILES["rough"]),
+        (drop_lane_order, PROFILES["rough"]),
+        (drop_on_error, PROFILES["rough"]),
+        (drop_refusals, PROFILES["rough"]),
+        (round_each_report, PROFILES["calm"]),
+        (ignore_repeats, PROFILES["rough"]),
+        (tell_facts_apart_by_content, PROFILES["rough"]),
+        (believe_the_second_telling, PROFILES["rough"]),
+        (never_resume, PROFILES["rough"]),
+        (correct_by_adding, PROFILES["calm"]),
+        (complete_too_early, PROFILES["rough"]),
+        (commit_without_outgoing_work, PROFILES["rough"]),
+    ],
+    ids=lambda value: value.__name__ if callable(value) else "",
+)
+def test_the_simulation_catches(sabotage: Callable[[Patch], None], profile: Profile, monkeypatch: Patch) -> None:
+    sabotage(monkeypatch)
+    assert any(_caught(seed, profile) for seed in range(SEEDS)), f"{SEEDS} seeds did not notice: {sabotage.__doc__}"
+
+
+def _caught(seed: int, profile: Profile) -> bool:
+    try:
+        return not run_seed(seed, profile).ok
+    except (AssertionError, Livelock, KeyError, ValueError):
+        return True  # the sabotaged system fell down by itself, which nobody overlooks
