@@ -16,10 +16,10 @@ from typing import Final
 
 import msgspec
 
-from synchromesh.mapping.compiler import MAPPING_FILE, Compiler, Row, Site
+from synchromesh.mapping.compiler import MAPPING_FILE, Compiler, Row
 from synchromesh.mapping.expression import Scope
 from synchromesh.mapping.functions import dig, text
-from synchromesh.mapping.manifest import MANIFEST, Manifest, Parts, duration, nearest, read_folder, to_manifest
+from synchromesh.mapping.manifest import MANIFEST, Parts, duration, nearest, read_folder, to_manifest
 from synchromesh.mapping.refusal import ManifestError, MappingRefused, Unfit, shown
 from synchromesh.mapping.zone import Zone, zone_data
 from synchromesh.model.event import CanonicalEvent
@@ -111,7 +111,8 @@ class Adapter:
         try:
             row = self._decode(message.body)
         except (ValueError, ArithmeticError, RecursionError) as error:
-            raise MappingRefused(f"the payload is not a JSON object: {error}", "", shown(message.body[:60])) from None
+            fault = "a number is out of every range" if isinstance(error, ArithmeticError) else str(error)
+            raise MappingRefused(f"the payload is not a JSON object: {fault}", "", shown(message.body[:60])) from None
         if self._known_fields is not None and not row.keys() <= self._known_fields:
             raise self._unknown_field(row)
         try:

@@ -140,7 +140,8 @@ class Compiler:
                 raise self._error(f"{key}.{name}", f"is missing; {kind.tag or kind.cls.__name__} needs it")
         return made
 
-    def _value(self, key: str, target: str, value: str | list[str] | Fields, kind: inspect.Type, roots: tuple[str, ...]) -> None:
+    def _value(self, key: str, target: str, value: object, kind: inspect.Type, roots: tuple[str, ...]) -> None:
+        """Lines that set a field, which is left out when its expression yields nothing."""
         if isinstance(value, dict):
             nested, tag = self._nested(key, value, kind)
             made = self._struct(key, {name: part for name, part in value.items() if name != "type"}, nested, roots)
@@ -150,18 +151,13 @@ class Compiler:
             return
         if isinstance(value, list):
             parts = [self._expression(key, part, roots, None) for part in value]
-            self._line(
-                f"{target} = [{', '.join(part.source for part in parts)}]", Site(key, tuple(path for part in parts for path in part.paths))
-            )
+            paths = tuple(path for part in parts for path in part.paths)
+            self._line(f"{target} = [{', '.join(part.source for part in parts)}]", Site(key, paths))
             return
         kinds, wrap = _accepted(kind)
         compiled = self._expression(key, value, roots, kinds)
-        source = f"whole({compiled.source})" if wrap else compiled.source
         site = Site(key, compiled.paths)
-        if compiled.source[:1] in ("'", '"'):
-            self._line(f"{target} = {source}", site)
-            return
-        self._line(f"value = {source}", site)
+        self._line(f"value = whole({compiled.source})" if wrap else f"value = {compiled.source}", site)
         self._line(f"if value is not None: {target} = value", site)
 
     def _nested(self, key: str, value: Fields, kind: inspect.Type) -> tuple[inspect.StructType, str]:
@@ -179,14 +175,16 @@ class Compiler:
             raise self._error(f"{key}.type", f"names the event type; {nearest(str(tag), tags)}")
         return tags[tag], tag
 
-    def _expression(self, key: str, text: str, roots: tuple[str, ...], kinds: set[Kind] | None) -> Compiled:
+    def _expression(self, key: str, text: object, roots: tuple[str, ...], kinds: set[Kind] | None) -> Compiled:
         """Compile an expression that yields one of `kinds` (None: any; nothing and what is known only later always pass)."""
+        if not isinstance(text, str):
+            raise self._error(key, f"is {text!r}; an expression stands in quotes, for example 'row[\"qty\"]' or '\"EA\"'")
         try:
             compiled = compile_expression(text, self._scope, roots)
         except ExpressionError as error:
             raise self._error(key, str(error)) from None
-        if kinds is not None and compiled.kind not in (kinds | {Kind.ANY, Kind.NONE}) and not (not kinds and compiled.kind is Kind.TEXT):
-            wanted = " or ".join(sorted(kinds)) or "a field"
+        if kinds is not None and compiled.kind not in (kinds | {Kind.ANY, Kind.NONE}):
+            wanted = " or ".join(sorted(kinds)) or "a list of the payload"
             raise self._error(key, f"needs {wanted}, but the expression yields {compiled.kind}{_advice(kinds)}")
         known = self._manifest.fields
         for path in compiled.paths:
@@ -214,22 +212,21 @@ class Compiler:
         self._indent -= 1
 
 
+_KINDS: Final[dict[type[inspect.Type], set[Kind]]] = {
+    inspect.StrType: {Kind.TEXT},
+    inspect.IntType: {Kind.NUMBER, Kind.WHOLE},
+    inspect.BoolType: {Kind.BOOL},
+    inspect.DateType: {Kind.DATE},
+}
+
+
 def _accepted(kind: inspect.Type) -> tuple[set[Kind] | None, bool]:
     """What a field takes (None: anything), and whether a number has to be made whole for it."""
-    match kind:
-        case inspect.UnionType(types=parts):
-            return next((_accepted(part) for part in parts if not isinstance(part, inspect.NoneType)), (None, False))
-        case inspect.StructType(cls=cls) if cls is Quantity:
-            return {Kind.QUANTITY}, False
-        case inspect.StrType():
-            return {Kind.TEXT}, False
-        case inspect.IntType():
-            return {Kind.NUMBER, Kind.WHOLE}, True
-        case inspect.BoolType():
-            return {Kind.BOOL}, False
-        case inspect.DateType():
-            return {Kind.DATE}, False
-    return None, False
+    if isinstance(kind, inspect.UnionType):
+        kind = next(part for part in kind.types if not isinstance(part, inspect.NoneType))
+    if isinstance(kind, inspect.StructType) and kind.cls is Quantity:
+        return {Kind.QUANTITY}, False
+    return _KINDS.get(type(kind)), isinstance(kind, inspect.IntType)
 
 
 def _advice(kinds: set[Kind]) -> str:

@@ -1,8 +1,8 @@
 """The expression language of adapters: a small part of Python's expressions, checked when an adapter is loaded and compiled once.
 
-An expression reads the payload (`row["Qty Completed"]`, `row.order.id`, `each.qty`), has literals (numbers are exact decimals), comparisons,
-`and`, `or`, `not`, `x if condition else y`, `+ - * /`, and calls of the functions listed here. It can't name anything else, so it can't
-reach the program. Every construct takes bounded time and space.
+An expression reads the payload (`row["Qty Completed"]`, `row.order.id`, `each.qty`), has literals (numbers are exact decimals),
+comparisons, `and`, `or`, `not`, `x if condition else y`, `+ - * /`, and calls of the functions listed here. It can't name anything else,
+so it can't reach the program. Every construct takes bounded time and space.
 """
 
 from __future__ import annotations
@@ -87,7 +87,8 @@ class Scope:
 
 
 _PLAIN: Final[dict[str, Kind]] = {
-    "text": Kind.TEXT, "trim": Kind.TEXT, "squash": Kind.TEXT, "lower": Kind.TEXT, "upper": Kind.TEXT, "concat": Kind.TEXT, "some": Kind.QUANTITY,
+    "text": Kind.TEXT, "trim": Kind.TEXT, "squash": Kind.TEXT, "lower": Kind.TEXT, "upper": Kind.TEXT, "concat": Kind.TEXT,
+    "some": Kind.QUANTITY,
 }  # fmt: skip
 _OPERATORS: Final[dict[type[ast.operator], str]] = {ast.Add: "add", ast.Sub: "subtract", ast.Mult: "multiply", ast.Div: "divide"}
 _COMPARISONS: Final[dict[type[ast.cmpop], str]] = {
@@ -139,7 +140,8 @@ class _Translator:
             "number": lambda call: (f"number({self._arguments(call, 1)[0][0]})", Kind.NUMBER),
         }  # fmt: skip
 
-    def visit(self, node: ast.expr) -> tuple[str, Kind]:
+    def visit(self, node: ast.expr) -> tuple[str, Kind]:  # noqa: PLR0911 - one answer for each construct of the language
+        """Source and kind of a part. Raises `ExpressionError` for what the language does not have."""
         match node:
             case ast.Constant():
                 return self._constant(node)

@@ -1,7 +1,7 @@
 """What expressions are made of at run time: the functions a manifest may call, and exact arithmetic.
 
-Nothing (None) stays nothing through every function but `first`, `present`, `matches` and `concat`, so an optional field is simply left out of
-the event. What can't be taken raises `Unfit` with a sentence; nothing is guessed.
+Nothing (None) stays nothing through every function but `first`, `present`, `matches` and `concat`, so an optional field is simply
+left out of the event. What can't be taken raises `Unfit` with a sentence; nothing is guessed.
 """
 
 from __future__ import annotations

@@ -28,7 +28,8 @@ _DURATION: Final = re.compile(r"(\d{1,5})\s*([smhdw])")
 _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 Identifier = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
-Fields = dict[str, "str | list[str] | Fields"]
+Fields = dict[str, object]
+"""For each field of an event: an expression, a list of expressions, or a table for a struct within it."""
 
 
 class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -34,8 +34,8 @@ class Pattern:
             token = _TOKEN.match(source, position)
             if token is None:
                 raise ValueError(
-                    f"the pattern {source!r} can't be used from {source[position : position + 10]!r} on: only characters, classes, counts after"
-                    " a single character, and groups that are not repeated"
+                    f"the pattern {source!r} can't be used from {source[position : position + 10]!r} on: it may have characters, classes,"
+                    " counts after a single character, and groups that are not repeated"
                 )
             count = token["count"]
             if count and (count in "*+" or count.endswith(",}")):

@@ -13,7 +13,7 @@ def shown(value: object) -> str:
     return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
 
 
-class MappingRefused(ValueError):  # noqa: N818 - a refusal is an answer, not a fault of the program
+class MappingRefused(ValueError):
     """A message that can't become canonical events.
 
     `sentence` says what is wrong and what to do, `field` is where in the payload or the adapter, `value` is what stood there, cut to

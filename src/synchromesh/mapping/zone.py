@@ -25,6 +25,7 @@ _DIRECTIVES: Final = {
     "Y": ("year", r"\d{4}"), "m": ("month", r"\d{1,2}"), "d": ("day", r"\d{1,2}"), "H": ("hour", r"\d{1,2}"),
     "M": ("minute", r"\d{2}"), "S": ("second", r"\d{2}"), "f": ("microsecond", r"\d{1,6}"),
 }  # fmt: skip
+_UNITS: Final = ("year", "month", "day", "hour", "minute", "second")
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _EPOCHS: Final = {"epoch": 1_000_000, "epoch_ms": 1_000}
 
@@ -138,7 +139,7 @@ def formatted_time(zone: Zone, format: str) -> Callable[[object], datetime | Non
     def read(value: object) -> datetime | None:
         if value is None:
             return None
-        return _moment(zone, datetime(**_parts(pattern, value, format)), value)
+        return _moment(zone, _parts(pattern, value, format), value)
 
     return read
 
@@ -150,8 +151,7 @@ def formatted_date(format: str) -> Callable[[object], date | None]:
     def read(value: object) -> date | None:
         if value is None:
             return None
-        parts = _parts(pattern, value, format or "%Y-%m-%d")
-        return date(parts["year"], parts["month"], parts["day"])
+        return _parts(pattern, value, format or "%Y-%m-%d").date()
 
     return read
 
@@ -180,15 +180,15 @@ def _pattern(format: str, needed: set[str]) -> re.Pattern[str]:
     return re.compile("".join(pieces), re.ASCII)
 
 
-def _parts(pattern: re.Pattern[str], value: object, format: str) -> dict[str, int]:
+def _parts(pattern: re.Pattern[str], value: object, format: str) -> datetime:
+    """The local time that a text tells in a format. Raises `Unfit`."""
     found = pattern.fullmatch(value.strip()) if isinstance(value, str) and len(value) <= len(format) + 40 else None
     if found is None:
         raise Unfit(f"this does not fit the format {format!r}", value)
-    parts = {name: int(digits) for name, digits in found.groupdict().items()}
-    if "microsecond" in parts:
-        parts["microsecond"] = int(found["microsecond"].ljust(6, "0"))
+    parts = found.groupdict()
+    year, month, day, hour, minute, second = (int(parts.get(name, "0")) for name in _UNITS)
     try:
-        datetime(**{"hour": 0, **parts})  # noqa: DTZ001 - only asked whether the calendar has it
+        microsecond = int(parts.get("microsecond", "0").ljust(6, "0"))
+        return datetime(year, month, day, hour, minute, second, microsecond)  # noqa: DTZ001 - a local time, the zone comes next
     except ValueError as error:
         raise Unfit(f"the calendar has no such time ({error})", value) from None
-    return parts
