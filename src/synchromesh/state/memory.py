@@ -208,7 +208,7 @@ def _apply(store: MemoryStore, changes: Changes, rows: _Rows) -> None:
     for id in changes.outbox_removed:
         partition.outbox.pop(id, None)
         store.claims.pop((changes.partition, *id), None)
-    partition.outbox |= changes.outbox_added
+    partition.outbox |= dict(sorted(changes.outbox_added.items()))
     del partition.forwards[: changes.forwarded]
     for body in rows.forwards:
         store.sequence += 1
@@ -259,7 +259,8 @@ class MemoryOutbox:
             return [self._ready(entry) for entry in entries]
 
     def _unclaimed(self, name: str, target: str) -> Iterator[EntryId]:
-        for id, (of, _) in sorted(self._store.partitions[name].outbox.items()):
+        # In the order in which they became ready: a dictionary keeps it.
+        for id, (of, _) in self._store.partitions[name].outbox.items():
             if of == target and (name, *id) not in self._store.claims:
                 yield (name, *id)
 

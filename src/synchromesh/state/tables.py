@@ -1,8 +1,8 @@
 """The tables of a state store, defined once for every database. Migrations make them (`migrations/`); a test compares the two.
 
-Rows of a plant are keyed by partition and position, so that a batch writes pages that lie together, and hold their content as one value: the
-fold reads rows by key only. What a read model must search has a column of its own. Identities live in tables of their own, one a
-segment, made and dropped by the store (`sqlite.identities`).
+Rows of a plant are keyed by partition and position, so that a batch writes pages that lie together, and hold their content as one
+value: the fold reads rows by key only. What a read model must search has a column of its own. Identities live in tables of their
+own, a pair for each segment, made and dropped by the store (`sqlite.identities`).
 """
 
 from __future__ import annotations
@@ -67,13 +67,12 @@ OUTBOX: Final = Table(
     Column("ordinal", Integer, primary_key=True, autoincrement=False),
     Column("target", Text, nullable=False),
     Column("lane", Text, nullable=False),
-    Column("claimant", Text, nullable=False),
-    Column("claimed", BigInteger, nullable=False),
-    Index("outbox_unclaimed", "target", "partition", "position", "ordinal", sqlite_where=text("claimed = 0")),
+    Column("added", BigInteger, nullable=False),
+    Index("outbox_of_target", "target", "partition", "added", "position", "ordinal"),
     sqlite_with_rowid=False,
 )
-"""Postings that are ready, and since when (microseconds, 0 for not yet) which dispatcher has claimed each. A row leaves with its
-outcome, so the table and its index stay small."""
+"""Postings that are ready. A row leaves with its outcome, so the table and its index stay small. `added` is the position of the batch that
+made it ready. Claims stand elsewhere."""
 
 DOCUMENT: Final = Table(
     "document",
@@ -113,6 +112,17 @@ IDENTITY_SEGMENT: Final = Table(
     Column("partition", Integer, primary_key=True, autoincrement=False),
     Column("segment", BigInteger, primary_key=True, autoincrement=False),
     Column("newest", BigInteger, nullable=False),
+    Column("indexed", BigInteger, nullable=False),
     sqlite_with_rowid=False,
 )
-"""`newest` is the partition's time at the segment's newest entry. Each segment has a table of its own, which is dropped whole."""
+"""`newest` is the partition's time at the segment's newest entry, `indexed` the row through which its hashes are in its index. Each segment
+has two tables of its own, entries and index, which are dropped whole."""
+
+IDENTITY_FILTER: Final = Table(
+    "identity_filter",
+    METADATA,
+    Column("partition", Integer, primary_key=True, autoincrement=False),
+    Column("segment", BigInteger, primary_key=True, autoincrement=False),
+    Column("bits", LargeBinary, nullable=False),
+)
+"""Which hashes a segment's index may hold; apart from `identity_segment`, whose rows change with every batch."""

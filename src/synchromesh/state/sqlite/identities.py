@@ -1,102 +1,290 @@
-"""Identities in segments: a table for so many positions of a partition each, dropped whole when its horizon has passed.
+"""Which identities were told, for 5,000,000 of them as fast as for none.
 
-Inserts go to the newest segment only, so a batch writes pages of a small tree however long the history is; a look-up asks every live one.
+A partition's identities stand in segments, cut by position, so that which ones leave together is decided by the log alone. A segment
+is a table of entries in the order of arrival, and an index of their 64-bit hashes. Hashes arrive at random, and an index written at
+random writes a page an entry; so new ones are held in memory (the tail) and reach the index many at a time, in its order. After a crash
+the tail is read from the entries. A filter in memory tells for nearly all new identities that an older segment can't hold them. Whatever
+hash and filter say, an identity is known only when an entry equals it in full.
 """
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from hashlib import blake2b
+from typing import Final
+
+import msgspec
 
 from synchromesh.plant.rows import Changes, Identity
-from synchromesh.state.memory import SEGMENT_POSITIONS
-from synchromesh.state.sqlite.rows import many
+from synchromesh.sqlite.database import data_version
+
+TAIL: Final = 16_384
+"""How many entries wait in memory, at about 150 bytes, before their hashes are written to the index."""
+FILTER_BITS: Final = 1 << 23
+"""For 2 ** 19 entries: one new identity in 200 is looked up for nothing."""
+_MASK: Final = FILTER_BITS - 1
+_REMEMBERED: Final = 50_000
+
+
+def hash_of(source: str, id: str) -> int:
+    """The 64-bit hash of an identity, signed as SQLite's integers are."""
+    return int.from_bytes(blake2b(f"{source}\0{id}".encode(), digest_size=8).digest(), "little", signed=True)
+
+
+class Segment(msgspec.Struct):
+    """One segment as its writer holds it. `last` is the newest row, `indexed` the row through which the index is written."""
+
+    partition: int
+    number: int
+    newest: int
+    indexed: int
+    last: int = 0
+    tail: dict[int, list[int]] = {}
+    bits: bytearray | None = None
+
+    @property
+    def entries(self) -> str:
+        """The table of entries."""
+        return f"identity_{self.partition}_{self.number}"
+
+    @property
+    def index(self) -> str:
+        """The table of hashes."""
+        return f"identity_hash_{self.partition}_{self.number}"
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """Where an identity stands."""
+
+    segment: Segment
+    row: int
+    position: int
+
+
+def segments_of(connection: sqlite3.Connection, partition: int) -> list[Segment]:
+    """A partition's segments, oldest first, without tails and filters."""
+    rows = connection.execute("SELECT segment, newest, indexed FROM identity_segment WHERE partition = ? ORDER BY segment", (partition,))
+    return [Segment(partition, number, newest, indexed) for number, newest, indexed in rows.fetchall()]
+
+
+def indexed_entries(connection: sqlite3.Connection, segment: Segment, source: str, id: str) -> list[tuple[int, int]]:
+    """(row, position) of the entries that the index finds for an identity and that equal it in full, newest last."""
+    rows = connection.execute(
+        f"SELECT e.row, e.position FROM {segment.index} h JOIN {segment.entries} e ON e.row = h.row "  # noqa: S608 - numbers in the name
+        "WHERE h.hash = ? AND e.source = ? AND e.id = ? ORDER BY e.row",
+        (hash_of(source, id), source, id),
+    )
+    return rows.fetchall()
+
+
+def position_of_identity(connection: sqlite3.Connection, partition: int, identity: Identity) -> int | None:
+    """Where an identity was told, as a reader finds it, who has no tail: that part of the newest segments is read through."""
+    for segment in reversed(segments_of(connection, partition)):
+        fresh = connection.execute(
+            f"SELECT row, position FROM {segment.entries} WHERE row > ? AND source = ? AND id = ? ORDER BY row",  # noqa: S608 - as above
+            (segment.indexed, *identity),
+        ).fetchall()
+        found = fresh or indexed_entries(connection, segment, *identity)
+        if found:
+            return int(found[-1][1])
+    return None
+
+
+def positions_of_id(connection: sqlite3.Connection, partition: int, id: str) -> list[int]:
+    """Where any source told this id: reads all entries through."""
+    return [
+        int(position)
+        for segment in segments_of(connection, partition)
+        for (position,) in connection.execute(f"SELECT position FROM {segment.entries} WHERE id = ?", (id,))  # noqa: S608 - as above
+    ]
+
+
+def all_entries(connection: sqlite3.Connection, partition: int) -> Iterator[tuple[int, Identity]]:
+    """(position, identity) of all of a partition, by position."""
+    for segment in segments_of(connection, partition):
+        rows = connection.execute(f"SELECT position, source, id FROM {segment.entries} ORDER BY position, source, id")  # noqa: S608 - as above
+        for position, source, id in rows:
+            yield position, (source, id)
 
 
 class Identities:
-    """The identities of one store, through one connection. `forget` after a rollback: what is cached may not be true."""
+    """A store's identities as its one writer sees them. What it holds in memory follows the writer's transactions: `forget` it after one
+    that failed. It notices by itself when another writer has been there."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: sqlite3.Connection, span: int) -> None:
         self._connection = connection
-        self._segments: dict[int, list[int]] = {}
+        self._span = span
+        self._partitions: dict[int, list[Segment]] = {}
+        self._absent: dict[tuple[int, Identity], int] = {}
+        self._version = -1
 
     def forget(self) -> None:
-        self._segments.clear()
+        """What is in memory may not be true any more; it is loaded anew when asked for."""
+        self._partitions.clear()
+        self._absent.clear()
 
-    def known(self, number: int, identities: Sequence[Identity]) -> dict[Identity, int]:
-        """The positions of those that are known, newest segments first, since repeats come soon."""
-        found: dict[Identity, int] = {}
-        missing: Iterable[Identity] = identities
-        for segment in reversed(self._live(number)):
-            sql = (
-                "SELECT s.source, s.id, s.position FROM ({keys}) AS k "  # noqa: S608 - the table's name is made of numbers
-                f"CROSS JOIN {_table(number, segment)} AS s ON s.source = k.column1 AND s.id = k.column2"
-            )
-            for source, id_, position in many(self._connection, sql, (), missing):
-                found[source, id_] = position
-            missing = [identity for identity in missing if identity not in found]
-            if not missing:
-                break
+    def known(self, partition: int, identities: Sequence[Identity]) -> dict[Identity, int]:
+        """The positions of those that were told; the others are remembered, for they are probably about to be."""
+        self._notice_others()
+        found = self._find(partition, {identity: hash_of(*identity) for identity in identities})
+        return {identity: entry.position for identity, entry in found.items()}
+
+    def _find(self, partition: int, hashes: Mapping[Identity, int]) -> dict[Identity, Entry]:
+        candidates = {value for segment in self._loaded(partition) for value in self._maybe(segment, hashes.values())}
+        found: dict[Identity, Entry] = {}
+        if len(self._absent) > _REMEMBERED:
+            self._absent.clear()
+        for identity, value in hashes.items():
+            entry = self._look_up(partition, identity, value) if value in candidates else None
+            if entry is None:
+                self._absent[partition, identity] = value
+            else:
+                found[identity] = entry
         return found
 
-    def add(self, number: int, changes: Changes) -> None:
-        """Insert a batch's identities, date their segments, and drop those that are over."""
-        by_segment: dict[int, list[tuple[str, str, int]]] = {}
-        for (source, id_), position in changes.identities.items():
-            by_segment.setdefault(position // SEGMENT_POSITIONS, []).append((source, id_, position))
-        for segment, rows in by_segment.items():
-            self._insert(number, segment, rows, changes.now)
+    @staticmethod
+    def _maybe(segment: Segment, hashes: Iterable[int]) -> Iterator[int]:
+        """The hashes that a segment may hold."""
+        tail, bits = segment.tail, segment.bits
+        if bits is None:
+            return (value for value in hashes if value in tail)
+        return (value for value in hashes if (bits[(value & _MASK) >> 3] >> (value & 7) & 1 and _in_filter(bits, value)) or value in tail)
+
+    def _look_up(self, partition: int, identity: Identity, value: int) -> Entry | None:
+        for segment in reversed(self._loaded(partition)):
+            for row in reversed(segment.tail.get(value, ())):
+                entry = self._connection.execute(
+                    f"SELECT position FROM {segment.entries} WHERE row = ? AND source = ? AND id = ?",  # noqa: S608
+                    (row, *identity),
+                ).fetchone()
+                if entry is not None:
+                    return Entry(segment, row, entry[0])
+            if segment.bits is not None and _in_filter(segment.bits, value):
+                rows = indexed_entries(self._connection, segment, *identity)
+                if rows:
+                    return Entry(segment, *rows[-1])
+        return None
+
+    def write(self, partition: int, changes: Changes) -> None:
+        """Add a batch's identities and drop the segments that are over, within the caller's transaction."""
+        self._notice_others()
+        if changes.identities:
+            self._add(partition, changes.identities, changes.now)
         if changes.forget_identities_before:
-            self._drop(number, changes.forget_identities_before)
+            self._drop(partition, changes.forget_identities_before)
 
-    def _insert(self, number: int, segment: int, rows: list[tuple[str, str, int]], now: int) -> None:
-        table = _table(number, segment)
-        if segment not in self._live(number):
+    def _notice_others(self) -> None:
+        version = data_version(self._connection)
+        if version != self._version:
+            self.forget()
+            self._version = version
+
+    def _add(self, partition: int, identities: Mapping[Identity, int], now: int) -> None:
+        """One that was told before moves to its new position."""
+        hashes = self._hashes_of_new(partition, identities)
+        rows: dict[int, list[tuple[int, int, str, str]]] = {}
+        segments = {segment.number: segment for segment in self._loaded(partition)}
+        for (source, id), position in identities.items():
+            number = position // self._span
+            segment = segments.get(number)
+            if segment is None:
+                segment = segments[number] = self._add_segment(partition, number, now)
+            segment.last += 1
+            segment.tail.setdefault(hashes[source, id], []).append(segment.last)
+            rows.setdefault(number, []).append((segment.last, position, source, id))
+        for number, entries in rows.items():
+            segment = segments[number]
+            segment.newest = max(segment.newest, now)
+            self._connection.executemany(f"INSERT INTO {segment.entries} VALUES (?, ?, ?, ?)", entries)  # noqa: S608
             self._connection.execute(
-                f"CREATE TABLE {table} (source TEXT NOT NULL, id TEXT NOT NULL, position INTEGER NOT NULL, "
-                "PRIMARY KEY (source, id)) WITHOUT ROWID"
+                "UPDATE identity_segment SET newest = ? WHERE partition = ? AND segment = ?", (segment.newest, partition, number)
             )
-            self._segments[number] = sorted([*self._live(number), segment])
-        rows.sort()
-        self._connection.executemany(f"INSERT OR REPLACE INTO {table} VALUES (?, ?, ?)", rows)  # noqa: S608 - numbers
+        self._index_tails(partition)
+
+    def _hashes_of_new(self, partition: int, identities: Mapping[Identity, int]) -> dict[Identity, int]:
+        hashes: dict[Identity, int] = {}
+        unsure: dict[Identity, int] = {}
+        for identity in identities:
+            value = self._absent.pop((partition, identity), None)
+            if value is None:
+                value = unsure[identity] = hash_of(*identity)
+            hashes[identity] = value
+        for entry in self._find(partition, unsure).values() if unsure else ():
+            self._connection.execute(f"DELETE FROM {entry.segment.entries} WHERE row = ?", (entry.row,))  # noqa: S608
+        for identity in unsure:
+            self._absent.pop((partition, identity), None)
+        return hashes
+
+    def _index_tails(self, partition: int) -> None:
+        """Write a tail to the index when it is long, or when its segment is complete."""
+        segments = self._loaded(partition)
+        for segment in segments:
+            if segment.last - segment.indexed >= TAIL or (segment.tail and segment is not segments[-1]):
+                self._index_tail(segment)
+
+    def _index_tail(self, segment: Segment) -> None:
+        bits = segment.bits = segment.bits or bytearray(FILTER_BITS // 8)
+        pairs = sorted((value, row) for value, rows in segment.tail.items() for row in rows)
+        for value, _ in pairs:
+            for slot in (value & _MASK, value >> 20 & _MASK, value >> 41 & _MASK):
+                bits[slot >> 3] |= 1 << (slot & 7)
+        key = (segment.partition, segment.number)
+        self._connection.executemany(f"INSERT INTO {segment.index} VALUES (?, ?)", pairs)  # noqa: S608
+        self._connection.execute("REPLACE INTO identity_filter VALUES (?, ?, ?)", (*key, bits))
+        self._connection.execute("UPDATE identity_segment SET indexed = ? WHERE partition = ? AND segment = ?", (segment.last, *key))
+        segment.indexed, segment.tail = segment.last, {}
+
+    def _drop(self, partition: int, before: int) -> None:
+        segments = self._loaded(partition)
+        gone = [segment for segment in segments if segment.newest < before]
+        for segment in gone:
+            segments.remove(segment)
+            key = (partition, segment.number)
+            self._connection.execute(f"DROP TABLE {segment.entries}")
+            self._connection.execute(f"DROP TABLE {segment.index}")
+            self._connection.execute("DELETE FROM identity_segment WHERE partition = ? AND segment = ?", key)
+            self._connection.execute("DELETE FROM identity_filter WHERE partition = ? AND segment = ?", key)
+        if gone:
+            self._absent.clear()
+
+    def _add_segment(self, partition: int, number: int, now: int) -> Segment:
+        segment = Segment(partition, number, now, 0)
         self._connection.execute(
-            "INSERT INTO identity_segment VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET newest = max(newest, excluded.newest)",
-            (number, segment, now),
+            f"CREATE TABLE {segment.entries} (row INTEGER PRIMARY KEY, position INTEGER NOT NULL, source TEXT NOT NULL, id TEXT NOT NULL)"
         )
+        self._connection.execute(
+            f"CREATE TABLE {segment.index} (hash INTEGER NOT NULL, row INTEGER NOT NULL, PRIMARY KEY (hash, row)) WITHOUT ROWID"
+        )
+        self._connection.execute("INSERT INTO identity_segment VALUES (?, ?, ?, 0)", (partition, number, now))
+        segments = self._loaded(partition)
+        segments.append(segment)
+        segments.sort(key=lambda each: each.number)
+        return segment
 
-    def _drop(self, number: int, before: int) -> None:
-        rows = self._connection.execute("SELECT segment FROM identity_segment WHERE partition = ? AND newest < ?", (number, before))
-        for (segment,) in rows.fetchall():
-            self._connection.execute(f"DROP TABLE {_table(number, segment)}")
-            self._connection.execute("DELETE FROM identity_segment WHERE partition = ? AND segment = ?", (number, segment))
-            self._segments.pop(number, None)
+    def _loaded(self, partition: int) -> list[Segment]:
+        segments = self._partitions.get(partition)
+        if segments is None:
+            segments = segments_of(self._connection, partition)
+            for segment in segments:
+                self._load(segment)
+            self._partitions[partition] = segments
+        return segments
 
-    def _live(self, number: int) -> list[int]:
-        known = self._segments.get(number)
-        if known is None:
-            rows = self._connection.execute("SELECT segment FROM identity_segment WHERE partition = ? ORDER BY segment", (number,))
-            known = self._segments[number] = [row[0] for row in rows]
-        return known
-
-    def rows(self, number: int) -> Iterable[tuple[int, Identity]]:
-        """All of a partition by position."""
-        for segment in self._live(number):
-            sql = f"SELECT position, source, id FROM {_table(number, segment)} ORDER BY position, source, id"  # noqa: S608 - numbers
-            for position, source, id_ in self._connection.execute(sql):
-                yield position, (source, id_)
-
-    def find(self, partitions: Mapping[str, int], id_: str) -> list[tuple[str, int]]:
-        """Where an id was told, by any source: a scan, for people."""
-        found = []
-        for name, number in partitions.items():
-            for segment in self._live(number):
-                sql = (
-                    f"SELECT t.position FROM (SELECT DISTINCT source FROM {_table(number, segment)}) AS s "  # noqa: S608 - numbers
-                    f"CROSS JOIN {_table(number, segment)} AS t ON t.source = s.source AND t.id = ?"
-                )
-                found += [(name, row[0]) for row in self._connection.execute(sql, (id_,))]
-        return sorted(found)
+    def _load(self, segment: Segment) -> None:
+        bits = self._connection.execute(
+            "SELECT bits FROM identity_filter WHERE partition = ? AND segment = ?", (segment.partition, segment.number)
+        ).fetchone()
+        segment.bits = bytearray(bits[0]) if bits else None
+        segment.last = segment.indexed
+        sql = f"SELECT row, source, id FROM {segment.entries} WHERE row > ? ORDER BY row"  # noqa: S608 - as above
+        rows = self._connection.execute(sql, (segment.indexed,))
+        for row, source, id in rows:
+            segment.last = row
+            segment.tail.setdefault(hash_of(source, id), []).append(row)
 
 
-def _table(number: int, segment: int) -> str:
-    return f"identity_{number:d}_{segment:d}"
+def _in_filter(bits: bytearray, value: int) -> bool:
+    """Whether a filter may have seen a hash: all three of its bits are set."""
+    first, second, third = value & _MASK, value >> 20 & _MASK, value >> 41 & _MASK
+    return bool(bits[first >> 3] >> (first & 7) & 1 and bits[second >> 3] >> (second & 7) & 1 and bits[third >> 3] >> (third & 7) & 1)

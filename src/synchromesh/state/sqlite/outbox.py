@@ -1,100 +1,200 @@
-"""The store as a dispatcher sees it: claims, each durable before it is returned."""
+"""The outbox as a dispatcher sees it. Claims stand in a file of their own beside the store.
+
+So dispatchers and the worker never wait for each other, and claims outlive a store that is rebuilt or restored: what was sent stays
+known. For each partition the file also keeps the highest position at which claims were made or forgotten. A store that stands before it
+is being restored, its outbox may name what was sent long ago, and nothing is taken from it until it has caught up.
+"""
 
 from __future__ import annotations
 
+import sqlite3
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
-from synchromesh.sqlite.database import connect, data_version, in_words, transaction
+from synchromesh.sqlite.database import connect, create, damaged, data_version, in_words, transaction
 from synchromesh.sqlite.lock import WriterLock
 from synchromesh.state import encoding
-from synchromesh.state.agreement import Ready
+from synchromesh.state.agreement import PostingId, Ready, StateCorrupt
 from synchromesh.state.fairness import fairly
-from synchromesh.state.sqlite.partitions import Partitions
-from synchromesh.state.sqlite.schema import KINDS, check, open_existing
-from synchromesh.state.sqlite.store import lock_of
+from synchromesh.state.sqlite.schema import KINDS, open_existing
 
-SHORTEST_PAUSE: Final = 0.001
-LONGEST_PAUSE: Final = 0.004
-CACHE_KIB: Final = 8_192
+APPLICATION: Final = 0x534D434C  # "SMCL": what `file` and SQLite's header say this is.
+SCHEMA: Final = 1
+CACHE_KIB: Final = 8 * 1024
+SWEEP_AFTER: Final = 512
+"""How many claims are made between two looks for claims whose posting has left the outbox."""
+SHORTEST_PAUSE: Final = 0.000_5
+LONGEST_PAUSE: Final = 0.005
 
-_UNCLAIMED: Final = (
-    "SELECT partition, position, ordinal FROM outbox WHERE target = ? AND partition = ? AND claimed = 0 ORDER BY position, ordinal LIMIT ?"
-)
-_CONTENT: Final = (
-    "SELECT o.target, o.lane, p.value, o.claimed FROM outbox AS o JOIN posting AS p USING (partition, position, ordinal) "
-    "WHERE o.partition = ? AND o.position = ? AND o.ordinal = ?"
-)
+_TABLES: Final = f"""
+CREATE TABLE claim (
+  partition TEXT NOT NULL, position INTEGER NOT NULL, ordinal INTEGER NOT NULL, target TEXT NOT NULL, claimant TEXT NOT NULL,
+  at INTEGER NOT NULL, PRIMARY KEY (partition, position, ordinal)
+) WITHOUT ROWID;
+CREATE TABLE seen (partition TEXT PRIMARY KEY, position INTEGER NOT NULL) WITHOUT ROWID;
+PRAGMA application_id = {APPLICATION};
+PRAGMA user_version = {SCHEMA};
+"""
+
+_UNCLAIMED: Final = """
+SELECT p.name, o.position, o.ordinal, o.lane, t.value, p.number, o.added
+FROM state.partition p JOIN state.outbox o ON o.partition = p.number
+LEFT JOIN state.posting t ON t.partition = o.partition AND t.position = o.position AND t.ordinal = o.ordinal
+WHERE p.number = ? AND o.target = ? AND o.added >= ? AND NOT EXISTS (
+  SELECT 1 FROM claim c WHERE c.partition = p.name AND c.position = o.position AND c.ordinal = o.ordinal)
+ORDER BY o.added, o.position, o.ordinal
+"""
+_ORPHANS: Final = """
+SELECT c.partition, c.position, c.ordinal, o.lane, t.value, c.at FROM claim c JOIN state.partition p ON p.name = c.partition
+JOIN state.outbox o ON o.partition = p.number AND o.position = c.position AND o.ordinal = c.ordinal
+LEFT JOIN state.posting t ON t.partition = o.partition AND t.position = o.position AND t.ordinal = o.ordinal
+WHERE o.target = ? AND c.claimant <> ? ORDER BY c.partition, c.position, c.ordinal
+"""
+# Only a store that stands where it stood or later may say that a posting has left.
+_SWEEP: Final = """
+DELETE FROM claim WHERE NOT EXISTS (
+  SELECT 1 FROM state.outbox o JOIN state.partition p ON p.number = o.partition
+  WHERE p.name = claim.partition AND o.position = claim.position AND o.ordinal = claim.ordinal
+) AND EXISTS (
+  SELECT 1 FROM state.partition p LEFT JOIN seen s ON s.partition = p.name
+  WHERE p.name = claim.partition AND p.position >= coalesce(s.position, 0))
+"""
+_SEE: Final = """
+INSERT INTO seen SELECT name, position FROM state.partition WHERE true
+ON CONFLICT (partition) DO UPDATE SET position = excluded.position WHERE excluded.position > seen.position
+"""
+_READY: Final = """
+SELECT p.number FROM state.partition p LEFT JOIN seen s ON s.partition = p.name
+WHERE p.position >= coalesce(s.position, 0) ORDER BY p.number
+"""
+
+_ANY: Final = "SELECT EXISTS (SELECT 1 FROM state.outbox WHERE target = ?)"
 
 
 class SqliteOutbox:
-    """`Outbox` on one file. `wait` may be called from a second thread, everything else from one."""
+    """Safe for threads, and for dispatchers in many processes."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._waiting = open_existing(path, 256)
+        self._claims = path.with_suffix(".claims")
+        self._thread = threading.RLock()
+        # Whoever claims needs a store; only its writer makes one.
+        open_existing(path, 256).close()
+        with in_words(self._claims, KINDS, "opening the claims"):
+            self._lock = WriterLock(path.with_suffix(".claims-lock"))
+            with self._lock:
+                if not self._claims.exists():
+                    create(self._claims, _build)
+            self._connection = connect(self._claims, cache_kib=1024)
+            _check(self._connection, self._claims)
+            self._connection.execute("ATTACH ? AS state", (f"{path.absolute().as_uri()}?mode=ro",))
+            self._connection.execute(f"PRAGMA state.cache_size = -{CACHE_KIB}")
+        self._claimed_through: dict[tuple[str, int], int] = {}
+        self._version = -1
+        self._unswept = SWEEP_AFTER
         self._seen = -1
-        with in_words(path, KINDS, "opening the state"):
-            self._lock = WriterLock(lock_of(path))
-            self._connection = connect(path, cache_kib=CACHE_KIB)
-            check(self._connection, path)
-        self._partitions = Partitions(self._connection)
 
     def take(self, target: str, claimant: str, limit: int, now: int) -> list[Ready]:
-        with in_words(self._path, KINDS, "claiming postings"):
-            names = {number: name for name, number in self._partitions.all().items()}
-            if not self._unclaimed(target, names, 1):
+        with in_words(self._path, KINDS, "taking from the outbox"), self._thread:
+            self._seen = data_version(self._connection, "state")
+            if not self._connection.execute(_ANY, (target,)).fetchone()[0]:
                 return []
-            with self._lock, transaction(self._connection):
-                found = self._unclaimed(target, names, limit)
-                self._connection.executemany(
-                    "UPDATE outbox SET claimant = ?, claimed = ? WHERE partition = ? AND position = ? AND ordinal = ?",
-                    [(claimant, now, *key) for key in found],
-                )
-            return [self._ready(names[number], number, position, ordinal) for number, position, ordinal in found]
+            # The look at the outbox is part of the transaction: what another dispatcher has claimed and finished is gone from both.
+            with self._lock:
+                try:
+                    with transaction(self._connection):
+                        return self._claim(target, claimant, limit, now)
+                except BaseException:
+                    self._claimed_through.clear()
+                    raise
 
-    def _unclaimed(self, target: str, names: dict[int, str], limit: int) -> list[tuple[int, int, int]]:
-        each = [iter(self._connection.execute(_UNCLAIMED, (target, number, limit)).fetchall()) for number in names]
-        return fairly(each, limit)
+    def _claim(self, target: str, claimant: str, limit: int, now: int) -> list[Ready]:
+        self._notice_others()
+        numbers = [number for (number,) in self._connection.execute(_READY).fetchall()]
+        rows = fairly([self._unclaimed(number, target) for number in numbers], limit)
+        if not rows:
+            return []
+        claims = [(name, position, ordinal, target, claimant, now) for name, position, ordinal, *_ in rows]
+        self._connection.executemany("INSERT INTO claim VALUES (?, ?, ?, ?, ?, ?)", claims)
+        self._claimed_through |= {(target, number): added for *_, number, added in rows}
+        self._unswept += len(rows)
+        if self._unswept >= SWEEP_AFTER:
+            self._connection.execute(_SWEEP)
+            self._unswept = 0
+        self._connection.execute(_SEE)
+        return [self._ready(name, (position, ordinal), target, lane, value, now) for name, position, ordinal, lane, value, *_ in rows]
 
-    def _ready(self, name: str, number: int, position: int, ordinal: int) -> Ready:
-        target, lane, value, claimed = self._connection.execute(_CONTENT, (number, position, ordinal)).fetchone()
-        return Ready(name, position, ordinal, target, lane, encoding.posting(value).content, claimed)
+    def _unclaimed(self, number: int, target: str) -> Iterator[tuple[str, int, int, str, bytes | None, int, int]]:
+        """One partition's unclaimed postings, fetched as far as they are asked for. What became ready before the newest that was claimed
+        here is claimed as well, so it is not looked at again."""
+        return iter(self._connection.execute(_UNCLAIMED, (number, target, self._claimed_through.get((target, number), 0))))
+
+    def _notice_others(self) -> None:
+        """Another dispatcher may have released what it had claimed."""
+        version = data_version(self._connection)
+        if version != self._version:
+            self._claimed_through.clear()
+            self._version = version
 
     def orphans(self, target: str, claimant: str) -> list[Ready]:
-        with in_words(self._path, KINDS, "claiming postings"), self._lock:
-            names = {number: name for name, number in self._partitions.all().items()}
-            with transaction(self._connection):
-                found = self._connection.execute(
-                    "UPDATE outbox SET claimant = ? WHERE target = ? AND claimed <> 0 AND claimant <> ? "
-                    "RETURNING partition, position, ordinal",
-                    (claimant, target, claimant),
-                ).fetchall()
-            return [self._ready(names[number], number, position, ordinal) for number, position, ordinal in sorted(found)]
+        with in_words(self._path, KINDS, "taking over claims"), self._thread, self._lock, transaction(self._connection):
+            rows = self._connection.execute(_ORPHANS, (target, claimant)).fetchall()
+            self._connection.executemany(
+                "UPDATE claim SET claimant = ? WHERE partition = ? AND position = ? AND ordinal = ?",
+                [(claimant, name, position, ordinal) for name, position, ordinal, *_ in rows],
+            )
+            return [self._ready(name, (position, ordinal), target, lane, value, at) for name, position, ordinal, lane, value, at in rows]
 
     def release(self, ids: Sequence[tuple[str, int, int]]) -> None:
-        with in_words(self._path, KINDS, "giving claims back"), self._lock, transaction(self._connection):
-            self._connection.executemany(
-                "UPDATE outbox SET claimant = '', claimed = 0 WHERE partition = ? AND position = ? AND ordinal = ?",
-                [(self._partitions.number(name), position, ordinal) for name, position, ordinal in ids],
-            )
+        with in_words(self._path, KINDS, "releasing claims"), self._thread, self._lock, transaction(self._connection):
+            self._connection.executemany("DELETE FROM claim WHERE partition = ? AND position = ? AND ordinal = ?", ids)
+            self._claimed_through.clear()
+            self._seen = -1
 
     def wait(self, timeout: float) -> bool:
+        """As agreed. A commit of the worker is noticed within `LONGEST_PAUSE`."""
         deadline = time.monotonic() + timeout
         pause = SHORTEST_PAUSE
-        with in_words(self._path, KINDS, "reading the state"):
-            while (version := data_version(self._waiting)) == self._seen:
-                left = deadline - time.monotonic()
-                if left <= 0:
-                    return False
-                time.sleep(min(pause, left))
-                pause = min(pause * 1.1, LONGEST_PAUSE)
-        self._seen = version
+        while not self._changed():
+            left = deadline - time.monotonic()
+            if left <= 0:
+                return False
+            time.sleep(min(pause, left))
+            pause = min(pause * 1.1, LONGEST_PAUSE)
         return True
 
+    def _changed(self) -> bool:
+        with in_words(self._path, KINDS, "reading the outbox"), self._thread:
+            return data_version(self._connection, "state") != self._seen
+
+    def _ready(self, name: str, id: PostingId, target: str, lane: str, value: bytes | None, claimed_at: int) -> Ready:
+        if value is None:
+            raise damaged(self._path, KINDS, f"partition {name}: the outbox names posting {id[0]}.{id[1]}, which is not there")
+        return Ready(name, *id, target, lane, encoding.posting(value).content, claimed_at)
+
     def close(self) -> None:
-        self._waiting.close()
-        self._connection.close()
-        self._lock.close()
+        with self._thread:
+            self._connection.close()
+            self._lock.close()
+
+
+def _build(path: Path) -> None:
+    connection = sqlite3.connect(path, isolation_level=None)
+    try:
+        connection.executescript(_TABLES)
+    finally:
+        connection.close()
+
+
+def _check(connection: sqlite3.Connection, path: Path) -> None:
+    application = connection.execute("PRAGMA application_id").fetchone()[0]
+    schema = connection.execute("PRAGMA user_version").fetchone()[0]
+    if application != APPLICATION:
+        raise damaged(path, KINDS, "it is a database, but not the claims of Synchromesh")
+    if schema != SCHEMA:
+        raise StateCorrupt(
+            f"{path} has schema {schema} and this program knows schema {SCHEMA}; use the program that wrote it, or a newer one"
+        )

@@ -12,7 +12,7 @@ from synchromesh.plant.rows import EntityKey, ExceptionRow, FactRow, PostingRow
 from synchromesh.sqlite.database import in_words
 from synchromesh.state import encoding
 from synchromesh.state.sqlite import loads
-from synchromesh.state.sqlite.identities import Identities
+from synchromesh.state.sqlite.identities import position_of_identity, positions_of_id
 from synchromesh.state.sqlite.partitions import Partitions
 from synchromesh.state.sqlite.rows import at
 from synchromesh.state.sqlite.schema import KINDS, open_existing
@@ -48,12 +48,12 @@ class SqliteReading:
 
     def identity(self, partition: str, source: str, id: str) -> int | None:
         with self._asking():
-            known = Identities(self._connection).known(self._partitions.number(partition), [(source, id)])
-            return known.get((source, id))
+            return position_of_identity(self._connection, self._partitions.number(partition), (source, id))
 
     def find_identity(self, id: str) -> list[tuple[str, int]]:
         with self._asking():
-            return Identities(self._connection).find(self._partitions.all(), id)
+            partitions = self._partitions.all().items()
+            return sorted((name, position) for name, number in partitions for position in positions_of_id(self._connection, number, id))
 
     def recent(self, limit: int) -> list[tuple[str, FactRow]]:
         newest: list[tuple[str, FactRow]] = []

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from synchromesh.model.message import Message
-from synchromesh.sqlite.database import connect, in_words, transaction
+from synchromesh.sqlite.database import connect, in_words, publish, transaction
 from synchromesh.sqlite.lock import WriterLock
 from synchromesh.state import encoding
 from synchromesh.state.agreement import (
@@ -22,8 +22,9 @@ from synchromesh.state.agreement import (
     PostingRow,
     StateError,
 )
+from synchromesh.state.memory import SEGMENT_POSITIONS
 from synchromesh.state.sqlite import loads
-from synchromesh.state.sqlite.identities import Identities
+from synchromesh.state.sqlite.identities import Identities, all_entries
 from synchromesh.state.sqlite.partitions import Partitions
 from synchromesh.state.sqlite.rows import at, position_of
 from synchromesh.state.sqlite.schema import KINDS, prepare
@@ -31,6 +32,11 @@ from synchromesh.state.sqlite.schema import KINDS, prepare
 CACHE_KIB: Final = 32_768
 CHECKPOINT_PAGES: Final = 8_000
 """Pages in the write-ahead log before they are written back: larger writes pages of hot entities fewer times."""
+
+
+_INSERT_OUTBOX: Final = (
+    "INSERT INTO outbox VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET target = excluded.target, lane = excluded.lane"
+)
 
 
 def lock_of(path: Path) -> Path:
@@ -41,7 +47,7 @@ def lock_of(path: Path) -> Path:
 class SqliteState:
     """`State` on one file. Used by one thread at a time; other processes claim and read beside it."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, segment_positions: int = SEGMENT_POSITIONS) -> None:
         self._path = path
         with in_words(path, KINDS, "opening the state"):
             self._lock = WriterLock(lock_of(path))
@@ -49,7 +55,7 @@ class SqliteState:
             self._connection = connect(path, cache_kib=CACHE_KIB)
             self._connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
         self._partitions = Partitions(self._connection)
-        self._identities = Identities(self._connection)
+        self._identities = Identities(self._connection, segment_positions)
 
     def lease(self, owner: str) -> int:
         with in_words(self._path, KINDS, "taking the lease"), self._lock, transaction(self._connection):
@@ -122,15 +128,15 @@ class SqliteState:
         many("INSERT OR REPLACE INTO fact VALUES (?, ?)", [(at(number, key), encode(row)) for key, row in sorted(changes.facts.items())])
         rows = [(number, *key, encode(row)) for key, row in sorted(changes.postings.items())]
         many("INSERT OR REPLACE INTO posting VALUES (?, ?, ?, ?)", rows)
-        self._identities.add(number, changes)
+        self._identities.write(number, changes)
         self._write_outgoing(number, changes)
 
     def _write_outgoing(self, number: int, changes: Changes) -> None:
         run, many = self._connection.execute, self._connection.executemany
         removed = [(number, *key) for key in changes.outbox_removed]
         many("DELETE FROM outbox WHERE partition = ? AND position = ? AND ordinal = ?", removed)
-        added = [(number, *key, target, lane) for key, (target, lane) in sorted(changes.outbox_added.items())]
-        many("INSERT INTO outbox VALUES (?, ?, ?, ?, ?, '', 0)", added)
+        added = [(number, *key, target, lane, changes.position) for key, (target, lane) in sorted(changes.outbox_added.items())]
+        many(_INSERT_OUTBOX, added)
         documents = sorted((name, *key) for name, key in changes.documents.items())
         many("INSERT OR REPLACE INTO document VALUES (?, ?, ?, ?)", [(number, *each) for each in documents])
         many(
@@ -173,17 +179,25 @@ class SqliteState:
         forwards = run("SELECT value FROM forward WHERE partition = ? ORDER BY sequence", (number,))
         for index, (value,) in enumerate(forwards):
             yield encoding.forward_row(index, value)
-        for position, identity in self._identities.rows(number):
+        for position, identity in all_entries(self._connection, number):
             yield encoding.identity_row(identity, position)
 
     def snapshot(self, path: Path) -> None:
-        """Copy the store as it is at one committed moment, while others go on; the copy opens like the store."""
+        """Copy the store as it is at one committed moment, while others go on; the copy opens like the store. It is there complete and
+        durable, or not at all. Claims are not part of it: what was sent since must stay known when it is put back."""
+        provisional = path.with_name(path.name + ".new")
         with in_words(path, KINDS, "copying the state"):
-            target = sqlite3.connect(path)
+            provisional.unlink(missing_ok=True)
+            source = connect(self._path, cache_kib=1024, read_only=True)
             try:
-                self._connection.backup(target)
+                target = sqlite3.connect(provisional)
+                try:
+                    source.backup(target)
+                finally:
+                    target.close()
             finally:
-                target.close()
+                source.close()
+            publish(provisional, path)
 
     def close(self) -> None:
         self._connection.close()

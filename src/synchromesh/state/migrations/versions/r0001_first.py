@@ -82,11 +82,10 @@ def _outgoing_tables() -> None:
         _number("ordinal", sa.Integer),
         sa.Column("target", sa.Text, nullable=False),
         sa.Column("lane", sa.Text, nullable=False),
-        sa.Column("claimant", sa.Text, nullable=False),
-        sa.Column("claimed", sa.BigInteger, nullable=False),
+        sa.Column("added", sa.BigInteger, nullable=False),
         sqlite_with_rowid=False,
     )
-    op.create_index("outbox_unclaimed", "outbox", ["target", "partition", "position", "ordinal"], sqlite_where=sa.text("claimed = 0"))
+    op.create_index("outbox_of_target", "outbox", ["target", "partition", "added", "position", "ordinal"])
     op.create_table(
         "forward",
         sa.Column("sequence", sa.Integer, primary_key=True),
@@ -101,5 +100,12 @@ def _identity_tables() -> None:
         _number("partition", sa.Integer),
         _number("segment"),
         sa.Column("newest", sa.BigInteger, nullable=False),
+        sa.Column("indexed", sa.BigInteger, nullable=False),
         sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "identity_filter",
+        _number("partition", sa.Integer),
+        _number("segment"),
+        sa.Column("bits", sa.LargeBinary, nullable=False),
     )
