@@ -48,12 +48,12 @@ def again(view: View, row: PostingRow) -> None:
     new = msgspec.structs.replace(old, key=key_of(view.partition, view.position, "again", 1))
     cut = Cut(view.position, 1, row.group, row.facts, old.original or old.effective, view.clock().now)
     if row.state == "reversed outside":
-        enter(view, row.lane, lane, cut, new, insist=True)
+        # What was decided since may build on what was cancelled, so the rebooking goes before it.
+        enter(view, row.lane, lane, cut, new, before=lanes.decided_after(view, lane, row.turn), turn=row.turn, insist=True)
         lanes.finish(view, lane, row)
     else:
-        assert lane.queue[0] == (row.position, row.ordinal), "only the head of a lane can be stuck"
         stock.expect(view, stock.effects(view, (row.position, row.ordinal)), -1)
-        enter(view, row.lane, lane, cut, new, first=True, insist=True)
+        enter(view, row.lane, lane, cut, new, before=(row.position, row.ordinal), turn=row.turn, insist=True)
         lanes.finish(view, lane, row)
         row.state = "withdrawn"
     row.successor, row.settled = new.key, view.clock().now

@@ -25,17 +25,22 @@ HOLDS: Final = "; "
 STUCK: Final = frozenset({"rejected", "in doubt", "reversed outside"})
 
 
-def enqueue(lane: Lane, id_: PostingId, group: int, facts: int, first: bool = False) -> None:
-    """The posting stands last in its lane (or first, when it takes the place of one that stuck), on behalf of its group's facts."""
-    if first:
-        lane.queue.insert(0, id_)
-    else:
+def enqueue(lane: Lane, id_: PostingId, group: int, facts: int, before: PostingId | None = None) -> None:
+    """The posting stands last in its lane, or before another one, on behalf of its group's facts."""
+    if before is None:
         lane.queue.append(id_)
+    else:
+        lane.queue.insert(lane.queue.index(before), id_)
     known = lane.groups.get(group)
     if known is None:
         lane.groups[group] = Group(facts, 1)
     else:
         known.outstanding += 1
+
+
+def decided_after(view: View, lane: Lane, turn: int) -> PostingId | None:
+    """The first posting in the lane's queue that was decided after this turn, if there is one."""
+    return next((id_ for id_ in lane.queue if (row := view.posting(id_)) is not None and row.turn > turn), None)
 
 
 def promote(view: View, lane: Lane) -> None:

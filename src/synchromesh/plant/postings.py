@@ -207,9 +207,12 @@ def _content(
     )
 
 
-def enter(view: View, lane_name: str, lane: Lane, cut: Cut, content: Posting, *, first: bool = False, insist: bool = False) -> PostingRow:
-    """The posting is decided: it stands in its lane and in the ledgers, and is sent when it is its turn. `first` puts it at the head;
-    `insist` lets it wait for no stock, since a person wants it sent."""
+def enter(
+    view: View, lane_name: str, lane: Lane, cut: Cut, content: Posting, *, before: PostingId | None = None, turn: int = 0,
+    insist: bool = False,
+) -> PostingRow:  # fmt: skip
+    """The posting is decided: it stands in its lane and in the ledgers, and is sent when it is its turn. `before` puts it before another
+    one of its lane, whose turn or an earlier one it then has; `insist` lets it wait for no stock, since a person wants it sent."""
     id_ = id_of(content.key)
     row = PostingRow(
         position=id_[0],
@@ -224,7 +227,7 @@ def enter(view: View, lane_name: str, lane: Lane, cut: Cut, content: Posting, *,
         facts=cut.facts,
         content=_encode(content),
         decided=cut.decided,
-        turn=view.position,
+        turn=turn or view.position,
     )
     _note_last(lane, content, id_)
     view.put_posting(row, content)
@@ -234,7 +237,7 @@ def enter(view: View, lane_name: str, lane: Lane, cut: Cut, content: Posting, *,
     if waits:
         agenda.remind(view, view.clock().now + view.policy.stock_patience_minutes * MINUTE, f"{PATIENCE}{content.key}")
     row.waits_for = HOLDS.join([stock.hold(key) for key in waits] + periods.holds(view, content.effective, id_))
-    lanes.enqueue(lane, id_, cut.group, cut.facts, first)
+    lanes.enqueue(lane, id_, cut.group, cut.facts, before)
     if periods.asks(view, content.effective):
         _refuse_period(view, lane, row)
     lanes.promote(view, lane)

@@ -38,11 +38,16 @@ def wait(view: View, row: FactRow, name: str, order: str) -> None:
     if pages.count == 1 and hours:
         agenda.remind(view, view.clock().now + hours * 3_600_000_000, LATE + name)
     known = view.order(row.order) if row.order else None
-    if known is not None and not name.startswith(REST):
+    if known is not None and _holds_up(row):
         known.waiting += 1
         view.touch("order", row.order)
     if name.startswith("fact "):
         view.made(Expected, "expected", "").names[name[5:]] = None
+
+
+def _holds_up(row: FactRow) -> bool:
+    """Whether the end of the fact's order counts this waiting: neither its own, nor one for the order itself, which no order counted."""
+    return not row.reference.startswith(REST) and row.reference != f"order {row.order}"
 
 
 def arrived(view: View, name: str) -> None:
@@ -96,7 +101,7 @@ def resume(view: View, name: str, retell: Callable[[View, FactRow], None]) -> No
 def waits_no_more(view: View, row: FactRow) -> None:
     """A fact of an order goes on, or was dismissed; when it was the last one that waited, the end of the order can go on too."""
     order = view.order(row.order) if row.order else None
-    if order is None or not order.waiting or row.reference.startswith(REST):
+    if order is None or not order.waiting or not _holds_up(row):
         return
     view.touch("order", row.order)
     order.waiting -= 1

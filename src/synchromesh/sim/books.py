@@ -59,7 +59,7 @@ def lanes_were_kept(case: Case) -> Iterator[Finding]:
         before = newest.get((posting.plant, posting.lane))
         if before is None or _earlier(before, posting):
             newest[posting.plant, posting.lane] = posting
-        elif _earlier(posting, before) and posting.key not in case.evidence.refused:
+        elif _earlier(posting, before) and not posting.rebooks and posting.key not in case.evidence.refused:
             yield Finding(Fault.DISORDER, f"{named(posting)} was booked after {named(before)}, which was decided later")
 
 
@@ -149,7 +149,7 @@ def completions_come_last(case: Case) -> Iterator[Finding]:
     completed = {p.order: booked[p.document] for p in case.postings.values() if _completes(p) and p.document in booked}
     groups = _told_before_the_end(case)
     for posting in case.postings.values():
-        if posting.order not in completed or _completes(posting) or posting.replaces:
+        if posting.order not in completed or _completes(posting) or posting.rebooks:
             continue
         early = posting.group in groups[posting.order]
         if early and booked.get(posting.document, -1) > completed[posting.order]:

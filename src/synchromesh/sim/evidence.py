@@ -60,9 +60,9 @@ class Fated(msgspec.Struct, frozen=True):
 
 class Decided(msgspec.Struct, frozen=True):
     """A posting that the system decided. `place` is (position of the message at which it was decided, position that caused it,
-    ordinal): the order of decision, where postings of one decision and different causes are in no order. One that took the place of a
-    refused one has the place of that one. `reverses` is the key of the posting that it takes back; `replaced`: another posting took
-    its place; `replaces`: it took another's.
+    ordinal): the order of decision, where postings of one decision and different causes are in no order. One that stands in for another has
+    the decision of that one. `reverses` is the key of the posting that it takes back; `replaced`: another posting stands in for it;
+    `rebooks`: it stands in for one that others cancelled in ERP.
     """
 
     plant: str
@@ -77,7 +77,7 @@ class Decided(msgspec.Struct, frozen=True):
     document: str = ""
     reverses: str = ""
     replaced: bool = False
-    replaces: bool = False
+    rebooks: bool = False
 
 
 class Opened(msgspec.Struct, frozen=True):

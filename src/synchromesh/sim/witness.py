@@ -126,20 +126,17 @@ class Witness:
 
 
 def _decided(rows: Sequence[tuple[str, PostingRow]]) -> list[Decided]:
-    """Postings as the auditor takes them: one that was sent again after a refusal stands in the place of the first."""
-    places: dict[str, tuple[int, int, int]] = {}
-    successors = {row.successor for _, row in rows}
+    rebooked: set[str] = set()
     decided = []
-    for plant, row in sorted(rows, key=lambda each: (each[1].turn, each[1].position, each[1].ordinal)):
-        place = places.get(row.key, (row.turn, row.position, row.ordinal))
-        if ":again:" in row.successor and row.state != "reversed outside":
-            places[row.successor] = place
+    for plant, row in sorted(rows, key=lambda each: (each[0], each[1].position, each[1].ordinal)):
+        if row.successor and (row.state == "reversed outside" or row.key in rebooked):
+            rebooked.add(row.successor)
         content = _posting(row.content)
         lines = content.lines if content.kind is not PostingKind.REVERSAL else ()
         decided.append(
             Decided(
-                plant, place, row.key, content.kind, row.state, row.lane, row.order, lines, row.group, row.document, content.reverses,
-                bool(row.successor), row.key in successors,
+                plant, (row.turn, row.position, row.ordinal), row.key, content.kind, row.state, row.lane, row.order, lines, row.group,
+                row.document, content.reverses, bool(row.successor), row.key in rebooked,
             )
         )  # fmt: skip
     return decided
