@@ -253,6 +253,8 @@ class SqliteLog:
 
     def close(self) -> None:
         with self._pool:
+            if self._closed:
+                return
             self._closed = True
             for view in self._idle:
                 view.connection.close()
