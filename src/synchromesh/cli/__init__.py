@@ -16,6 +16,7 @@ VERBS: Final = {
     "demo": "Two simulated plants, a sandbox ERP with faults, and the page.",
     "init": "Write a commented configuration file to start from.",
     "check": "Say everything that is wrong with a configuration.",
+    "adapter": "Write an adapter for a source's payloads, and run its samples.",
     "serve": "Take facts in, book them in ERP, and show what becomes of each.",
     "trace": "Tell what became of a fact, found by order, lot, message or document.",
     "verify": "Rebuild every plant from its log and compare it with what is stored.",

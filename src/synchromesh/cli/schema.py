@@ -8,7 +8,7 @@ import msgspec
 import typer
 
 from synchromesh.cli.frame import Json
-from synchromesh.model.event import EXTERNAL
+from synchromesh.model.schema import event_schema
 
 app = typer.Typer()
 
@@ -17,5 +17,4 @@ app = typer.Typer()
 def schema(json: Json = False) -> None:
     """Print the JSON Schema (2020-12) of the canonical events that a source may tell: the `data` of an event, with its `type`."""
     del json  # a schema is JSON in either case
-    document = {"$schema": "https://json-schema.org/draft/2020-12/schema", **msgspec.json.schema(EXTERNAL)}
-    sys.stdout.write(msgspec.json.format(msgspec.json.encode(document).decode(), indent=2) + "\n")
+    sys.stdout.write(msgspec.json.format(msgspec.json.encode(event_schema()).decode(), indent=2) + "\n")
