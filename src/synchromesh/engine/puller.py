@@ -12,7 +12,7 @@ from typing import Final
 
 import msgspec
 
-from synchromesh.connectors.agreement import Balance, Connector, Pulled
+from synchromesh.connectors.agreement import Balance, Change, Connector, Pulled
 from synchromesh.engine.activation import Deciding, activations, in_force
 from synchromesh.log.agreement import Log
 from synchromesh.model.event import ItemChanged, StockLine, StockObserved
@@ -48,7 +48,7 @@ class Puller:
         now = self._now()
         messages = [
             Message(
-                change.plant if change.plant in self._plants else ENTERPRISE, f"erp/{self._target}", change.id, NATIVE, now, change.data
+                change.plant if change.plant in self._plants else ENTERPRISE, f"erp/{self._target}", change.id, NATIVE, now, _body(change)
             )
             for change in pulled.changes
         ]
@@ -85,3 +85,11 @@ class Puller:
             )
             for item, lines in by_item.items()
         ]
+
+
+def _body(change: Change) -> bytes:
+    """The change as a canonical event: its data with its type, which a connector may leave out of the data."""
+    if change.data.startswith(b'{"type":'):
+        return change.data
+    opening = b'{"type":' + msgspec.json.encode(change.type)
+    return opening + (b"," if len(change.data) > len(b"{}") else b"") + change.data[1:]

@@ -1,0 +1,357 @@
+"""Real reports of a real factory, booked in a real ERP (Tryton), and proved against the factory's own totals.
+
+    python examples/4tu/run.py FOLDER
+
+FOLDER holds the data set's reports as CSV (README.md says where they are published) and, where you have one, a file of totals per
+order whose name begins with `totals`. Orders and items are created in Tryton from the reports. Then the reports are told twice over: (a) as a
+file in a drop folder, (b) shuffled over HTTP into an empty store and an empty Tryton, and (c) three times more with processes killed at
+random. The books must be the same, and (c) must book nothing new.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import random
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Mapping
+from contextlib import asynccontextmanager
+from decimal import Decimal
+from pathlib import Path
+
+import aiohttp
+import msgspec
+
+from synchromesh.app.reading import read_settings
+from synchromesh.app.roles import prepare
+from synchromesh.app.stores import Stores
+from synchromesh.app.supervisor import Supervisor
+from synchromesh.connectors.tryton.provision import Provisioner
+from synchromesh.connectors.tryton.rpc import Tryton
+from synchromesh.connectors.tryton.server import TrytonServer
+from synchromesh.connectors.tryton.server import start as start_tryton
+from synchromesh.connectors.tryton.settings import read_settings as tryton_settings
+from synchromesh.engine.views import Summary
+from synchromesh.model.quantity import Quantity
+from synchromesh.plant.entities import Order
+
+HERE = Path(__file__).parent
+PLANT = "factory"
+INTERFACE = "shopfloor-reports/1"
+SOURCE = "shopfloor"
+CONFIG = """\
+[synchromesh]
+name = "4tu"
+data = "data"
+
+[http]
+port = 0
+
+[[plant]]
+id = "factory"
+zone = "Europe/Amsterdam"
+erp = "tryton"
+adapters = [{adapter}]
+
+[plant.policy]
+gather = "order"
+yield_operation = "Packing"
+held_status = "mrb"
+gather_silence_seconds = 86_400
+
+[[plant.files]]
+folder = "drop"
+interface = "shopfloor-reports/1"
+
+[erp.tryton]
+connector = "tryton"
+url = "{url}"
+database = "{database}"
+user = "{user}"
+password = "{password}"
+"""
+
+Row = dict[str, str]
+Books = dict[str, dict[str, Decimal]]
+"""By order: yield, scrap and mrb on ERP's books."""
+
+
+class Failed(Exception):
+    """Something is not as it must be."""
+
+
+def read_reports(folder: Path) -> tuple[Path, list[Row]]:
+    """The reports: the file whose first line names the published columns."""
+    for path in sorted(folder.glob("*.csv")):
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            rows = csv.DictReader(file)
+            if "Case ID" in (rows.fieldnames or ()):
+                return path, list(rows)
+    raise Failed(f"{folder} holds no CSV file with a column 'Case ID'; README.md says where the data set is published")
+
+
+def item_code(description: str) -> str:
+    return description.strip().upper().replace(" ", "-")
+
+
+async def provision(server: TrytonServer, rows: list[Row]) -> None:
+    """Create every item and every order that the reports name, released."""
+    erp = Provisioner(server.settings())
+    for description in sorted({row["Part Desc."] for row in rows}):
+        await erp.create_item(item_code(description), description.strip())
+    for row in {row["Case ID"].strip(): row for row in rows}.values():
+        quantity = Quantity(Decimal(row["Work Order Qty"]), "EA")
+        await erp.create_order(row["Case ID"].strip(), item_code(row["Part Desc."]), quantity)
+    await erp.close()
+
+
+class Run:
+    """One installation in a folder of its own, with a Tryton of its own."""
+
+    def __init__(self, folder: Path, server: TrytonServer) -> None:
+        self.folder = folder
+        self.server = server
+        self.config = folder / "synchromesh.toml"
+        (folder / "drop").mkdir()
+        self.config.write_text(
+            CONFIG.format(
+                adapter=msgspec.json.encode(str(HERE / "adapter")).decode(),
+                url=server.url,
+                database=server.database,
+                user=server.user,
+                password=server.password,
+            )
+        )
+        self.supervisor = Supervisor(self.config)
+
+    @asynccontextmanager
+    async def serving(self):  # type: ignore[no-untyped-def]
+        prepare(read_settings(self.config))
+        self.supervisor = Supervisor(self.config)
+        await self.supervisor.start()
+        try:
+            yield self.supervisor
+        finally:
+            await self.supervisor.stop()
+
+    async def summary(self) -> Summary:
+        async with aiohttp.ClientSession() as session, session.get(f"{self.supervisor.address}/v1/summary") as answer:
+            return msgspec.json.decode(await answer.read(), type=Summary)
+
+    async def settled(self, facts: int, patience: float = 300) -> Summary:
+        """Wait until so many facts are in and none is on its way any more."""
+        until = time.monotonic() + patience
+        while time.monotonic() < until:
+            try:
+                summary = await self.summary()
+            except aiohttp.ClientError:
+                await asyncio.sleep(0.5)  # the gateway is being started again
+                continue
+            moving = sum(summary.fates.get(fate, 0) for fate in ("gathered", "booking", "waiting"))
+            if summary.facts >= facts and not moving and not summary.waiting:
+                return summary
+            await asyncio.sleep(0.3)
+        raise Failed(f"after {patience:.0f} s facts are still on their way: {summary.fates} of {summary.facts}")
+
+    def orders(self, names: set[str]) -> dict[str, Order]:
+        """The orders as they stand in the state."""
+        reading = Stores(read_settings(self.config)).reading()
+        found = reading.entities(PLANT, [("order", name) for name in sorted(names)])
+        reading.close()
+        return {key[1]: msgspec.msgpack.decode(value, type=Order) for key, value in found.items()}
+
+
+async def drop_file(run: Run, source: Path) -> None:
+    """Put the file into the drop folder as a careful writer does: under another name until it is whole."""
+    part = run.folder / "drop" / (source.name + ".part")
+    shutil.copyfile(source, part)
+    part.rename(run.folder / "drop" / source.name)
+
+
+async def tell_shuffled(run: Run, rows: list[Row], seed: int) -> None:
+    """Post every row as JSON, in an order of chance, and then that the input has ended."""
+    numbered = [{**row, "_line": number} for number, row in enumerate(rows, 1)]
+    random.Random(seed).shuffle(numbered)
+    async with aiohttp.ClientSession() as session:
+        url = f"{run.supervisor.address}/v1/plants/{PLANT}/interfaces/{INTERFACE.replace('/', '%2F')}/messages"
+        for start in range(0, len(numbered), 100):
+            async with session.post(aiohttp.client.URL(url, encoded=True), json=numbered[start : start + 100]) as answer:
+                if answer.status != 202:
+                    raise Failed(await answer.text())
+        ended = {"id": f"end-{seed}", "source": SOURCE}
+        async with session.post(f"{run.supervisor.address}/v1/plants/{PLANT}/ended", json=ended) as answer:
+            if answer.status != 202:
+                raise Failed(await answer.text())
+
+
+async def read_books(server: TrytonServer) -> tuple[Books, int]:
+    """What Tryton's own stock moves say of each order, and how many documents there are."""
+    tryton = Tryton(tryton_settings(server.settings()))
+    books: Books = defaultdict(lambda: {"yield": Decimal(0), "scrap": Decimal(0), "mrb": Decimal(0)})
+    fields = ["quantity", "to_location.code", "to_location.type", "production_output.reference"]
+    moves = await tryton.call(
+        "model.stock.move.search_read", [["state", "=", "done"], ["production_output", "!=", None]], 0, None, None, fields
+    )
+    assert isinstance(moves, list)
+    for move in moves:
+        assert isinstance(move, dict)
+        place = move["to_location."]
+        order = move["production_output."]
+        assert isinstance(place, dict)
+        assert isinstance(order, dict)
+        kind = "scrap" if place["type"] == "lost_found" else "mrb" if str(place["code"]).endswith("/mrb") else "yield"
+        books[str(order["reference"])][kind] += Decimal(str(move["quantity"]))
+    documents = await tryton.call("model.synchromesh.posting.search_count", [])
+    await tryton.close()
+    assert isinstance(documents, int)
+    return dict(books), documents
+
+
+def expected_books(rows: list[Row]) -> Books:
+    """By the rules of the README, straight from the rows: yield is what was packed, scrap what was rejected anywhere."""
+    books: Books = defaultdict(lambda: {"yield": Decimal(0), "scrap": Decimal(0), "mrb": Decimal(0)})
+    for row in rows:
+        order = books[row["Case ID"].strip()]
+        if " ".join(row["Activity"].split()) == "Packing":
+            order["yield"] += Decimal(row["Qty Completed"])
+        order["scrap"] += Decimal(row["Qty Rejected"])
+        order["mrb"] += Decimal(row["Qty for MRB"])
+    return {order: amounts for order, amounts in books.items() if any(amounts.values())}
+
+
+def check_totals(folder: Path, orders: Mapping[str, Order]) -> int:
+    """Compare the state's totals per operation with the file of totals, which was made without this program."""
+    files = sorted(folder.glob("totals*.csv"))
+    if not files:
+        return 0
+    count = 0
+    with files[0].open(encoding="utf-8-sig", newline="") as file:
+        for row in csv.DictReader(file):
+            operations = orders[row["case"]].operations
+            sums = {
+                "completed": sum(sum(each.good.values()) for each in operations.values()),
+                "rejected": sum(sum(each.scrap.values()) for each in operations.values()),
+                "mrb": sum(sum(each.held.values()) for each in operations.values()),
+                "packed": sum(operations["Packing"].good.values()) if "Packing" in operations else 0,
+            }
+            for name, value in sums.items():
+                if value != Decimal(row[name]):
+                    raise Failed(f"order {row['case']}: the state has {value} {name}, the totals say {row[name]}")
+            count += 1
+    return count
+
+
+def check_books(books: Books, rows: list[Row], label: str) -> None:
+    wanted = expected_books(rows)
+    for order in sorted(wanted.keys() | books.keys()):
+        if books.get(order) != wanted.get(order):
+            raise Failed(f"{label}: order {order}: Tryton has {books.get(order)}, the reports say {wanted.get(order)}")
+
+
+def check_fates(summary: Summary, rows: int, label: str) -> None:
+    if summary.facts != rows or sum(summary.fates.values()) != rows:
+        raise Failed(f"{label}: {rows} reports, and fates of {summary.fates}, which sum to {sum(summary.fates.values())}")
+
+
+async def kill_at_random(run: Run, chance: random.Random, stop: asyncio.Event) -> int:
+    """Kill a process now and then, as a power cut would; the supervisor starts it again."""
+    kills = 0
+    while not stop.is_set():
+        try:
+            await asyncio.wait_for(stop.wait(), chance.uniform(1.0, 3.0))
+        except TimeoutError:
+            role = chance.choice(["gateway", "worker", "dispatcher"])
+            process = run.supervisor.processes[role]
+            if process.returncode is None:
+                process.send_signal(signal.SIGKILL)
+                kills += 1
+    return kills
+
+
+async def first_run(folder: Path, cache: Path, data: Path, source: Path, rows: list[Row]) -> tuple[Books, int]:
+    """(a) the file edge, and (c) three times more with processes killed at random."""
+    server = start_tryton(folder / "tryton", cache)
+    try:
+        await provision(server, rows)
+        run = Run(folder, server)
+        async with run.serving():
+            begin = time.monotonic()
+            await drop_file(run, source)
+            summary = await run.settled(len(rows))
+            check_fates(summary, len(rows), "(a)")
+            print(
+                f"(a) file: {summary.facts} reports in {time.monotonic() - begin:.0f} s, fates {summary.fates}, {summary.documents} documents"
+            )
+        books, documents = await read_books(server)
+        check_books(books, rows, "(a)")
+        orders = check_totals(data, run.orders({row["Case ID"].strip() for row in rows}))
+        print(
+            f"(a) Tryton holds yield, scrap and mrb of {len(books)} orders once, in {documents} documents; totals of {orders} orders agree"
+        )
+        await again_with_kills(run, source, rows, documents)
+        return books, documents
+    finally:
+        server.stop()
+
+
+async def again_with_kills(run: Run, source: Path, rows: list[Row], documents: int) -> None:
+    async with run.serving():
+        stop = asyncio.Event()
+        killing = asyncio.create_task(kill_at_random(run, random.Random(4), stop))
+        for repeat in range(1, 4):
+            await drop_file(run, source)
+            done = run.folder / "drop" / "done"
+            until = time.monotonic() + 120
+            while sum(1 for _ in done.iterdir()) < repeat + 1 and time.monotonic() < until:
+                await asyncio.sleep(0.3)
+        stop.set()
+        kills = await killing
+        summary = await run.settled(len(rows) * 4)
+    _, now = await read_books(run.server)
+    if now != documents:
+        raise Failed(f"(c) {now - documents} new documents after telling everything three times more")
+    print(f"(c) told three times more, {kills} processes killed: {summary.fates.get('duplicate')} duplicates, no new document")
+
+
+async def second_run(folder: Path, cache: Path, rows: list[Row]) -> tuple[Books, int]:
+    """(b) the same reports shuffled over HTTP, into an empty store and another Tryton."""
+    folder.mkdir()
+    server = start_tryton(folder / "tryton", cache)
+    try:
+        await provision(server, rows)
+        run = Run(folder, server)
+        async with run.serving():
+            begin = time.monotonic()
+            await tell_shuffled(run, rows, seed=7)
+            summary = await run.settled(len(rows))
+            check_fates(summary, len(rows), "(b)")
+            print(f"(b) HTTP, shuffled: {summary.facts} reports in {time.monotonic() - begin:.0f} s, {summary.documents} documents")
+        books, documents = await read_books(server)
+        check_books(books, rows, "(b)")
+        return books, documents
+    finally:
+        server.stop()
+
+
+async def main(data: Path) -> None:
+    source, rows = read_reports(data)
+    print(f"{len(rows)} reports of {len({row['Case ID'] for row in rows})} orders in {source.name}")
+    cache = Path(tempfile.gettempdir()) / "synchromesh-tryton"
+    with tempfile.TemporaryDirectory(prefix="synchromesh-4tu-") as folder:
+        first, _ = await first_run(Path(folder) / ".", cache, data, source, rows)
+        second, _ = await second_run(Path(folder) / "b", cache, rows)
+    if first != second:
+        raise Failed("(a) and (b) differ")
+    print("(a) and (b) give the same books")
+
+
+if __name__ == "__main__":
+    try:
+        asyncio.run(main(Path(sys.argv[1])))
+    except Failed as failure:
+        sys.exit(f"FAILED: {failure}")
