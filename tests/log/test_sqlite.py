@@ -15,6 +15,8 @@ from synchromesh.log import sqlite
 from synchromesh.log.agreement import Log
 from synchromesh.log.sqlite import SqliteLog, open_log
 
+ROOT = Path(__file__).parents[2]
+
 
 @pytest.fixture
 def log(tmp_path: Path) -> Iterator[SqliteLog]:
@@ -64,7 +66,7 @@ log.close()
 
 
 def _python(script: str, *arguments: str) -> subprocess.Popen[str]:
-    return subprocess.Popen([sys.executable, "-c", script, *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    return subprocess.Popen([sys.executable, "-c", script, *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT)
 
 
 def test_an_appender_that_stalls_inside_its_transaction_hides_nothing_behind_it(log: SqliteLog, tmp_path: Path) -> None:

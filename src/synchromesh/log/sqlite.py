@@ -151,12 +151,15 @@ class SqliteLog:
         at = view.partitions[partition].at
         room = READ_BYTES // readers
         records: list[Record] = []
-        rows = view.connection.execute("SELECT crc, body FROM message WHERE at > ? AND at <= ? ORDER BY at", (at(after), at(after + count)))
-        for crc, body in rows:
+        rows = view.connection.execute(
+            "SELECT at, crc, body FROM message WHERE at > ? AND at <= ? ORDER BY at", (at(after), at(after + count))
+        )
+        for position, (row, crc, body) in enumerate(rows, after + 1):
             room -= len(body)
             if room < 0 and records:
                 return records
-            position = after + len(records) + 1
+            if row != at(position):
+                break
             records.append(Record(position, self._decoded(partition, position, crc, body)))
         if len(records) < count:
             raise damaged(self._path, KINDS, f"partition {partition} has no message at position {after + len(records) + 1}")
@@ -232,10 +235,16 @@ class SqliteLog:
 
     def _bodies(self, view: _View, partition: str, first: int, last: int) -> Iterator[bytes]:
         at = view.partitions[partition].at
-        rows = view.connection.execute("SELECT crc, body FROM message WHERE at BETWEEN ? AND ? ORDER BY at", (at(first), at(last)))
-        for position, (crc, body) in enumerate(rows, first):
-            self._decoded(partition, position, crc, body)
+        rows = view.connection.execute("SELECT at, crc, body FROM message WHERE at BETWEEN ? AND ? ORDER BY at", (at(first), at(last)))
+        expected = first
+        for row, crc, body in rows:
+            if row != at(expected):
+                break
+            self._decoded(partition, expected, crc, body)
+            expected += 1
             yield body
+        if expected <= last:
+            raise damaged(self._path, KINDS, f"partition {partition} has no message at position {expected}")
 
     @contextmanager
     def _view(self) -> Iterator[_View]:
