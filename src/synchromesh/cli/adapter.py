@@ -47,8 +47,8 @@ def new(folder: Folder, name: Name = "", json: Json = False) -> None:
     answer(written, json, lambda console: console.print(Text("\n".join(("written:", *written.files)))))
 
 
-@app.command()
-def test(folders: Folders, json: Json = False) -> None:
+@app.command("test")
+def run(folders: Folders, json: Json = False) -> None:
     """Load adapters and run their samples."""
     tested = tuple(_tested(folder) for folder in folders)
     answer(tested, json, lambda console: _words(console, tested))

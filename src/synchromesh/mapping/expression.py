@@ -102,13 +102,16 @@ def compile_expression(text: str, scope: Scope, roots: tuple[str, ...] = ("row",
     """Check and translate one expression. Raises `ExpressionError`."""
     if len(text) > _MAX_LENGTH:
         raise ExpressionError(f"an expression has at most {_MAX_LENGTH} characters")
+    wrapped = f"({text.strip()}\n)"  # so that an expression may go over several lines
     try:
-        tree = ast.parse(text.strip(), mode="eval")
-    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        raise ExpressionError(f"{text!r} is not an expression: {error}") from None
+        tree = ast.parse(wrapped, mode="eval")
+    except SyntaxError as error:
+        raise ExpressionError(f"{text!r} is not an expression: {error.msg}") from None
+    except (ValueError, RecursionError, MemoryError) as error:
+        raise ExpressionError(f"{text[:80]!r} is not an expression: {error}") from None
     if sum(1 for _ in ast.walk(tree)) > _MAX_NODES:
         raise ExpressionError(f"an expression has at most {_MAX_NODES} parts; split the rule")
-    translator = _Translator(text.strip(), scope, roots)
+    translator = _Translator(wrapped, scope, roots)
     source, kind = translator.visit(tree.body)
     return Compiled(source, kind, tuple(translator.paths))
 

@@ -33,7 +33,7 @@ class Expected(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What must become of a sample: `events`, or `recorded`, or `refused`."""
 
     identity: str | msgspec.UnsetType = msgspec.UNSET
-    occurred: Aware | None | msgspec.UnsetType = msgspec.UNSET
+    occurred: Aware | msgspec.UnsetType | None = msgspec.UNSET
     events: tuple[PlantEvent | EnterpriseEvent, ...] = ()
     recorded: str = ""
     refused: str = ""
@@ -87,7 +87,7 @@ def _run(adapter: Adapter, payload: Path) -> str:
     message = Message("sample", adapter.source, payload.stem, adapter.interface, expected.received, body)
     try:
         found = adapter.map(message)
-        identity = adapter.identity(msgspec.json.decode(body))
+        identity = adapter.identity(msgspec.json.decode(body, type=dict[str, object]))
     except MappingRefused as refused:
         return _refusal_differs(expected, refused)
     return _mapping_differs(expected, found, identity)
