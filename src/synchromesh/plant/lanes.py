@@ -11,7 +11,7 @@ from typing import Final
 import msgspec
 
 from synchromesh.model.posting import PostingKind
-from synchromesh.plant import stock
+from synchromesh.plant import exceptions, stock
 from synchromesh.plant.entities import Group, Lane
 from synchromesh.plant.fates import Fate
 from synchromesh.plant.keys import id_of
@@ -31,11 +31,7 @@ def enqueue(lane: Lane, id_: PostingId, group: int, facts: int, before: PostingI
         lane.queue.append(id_)
     else:
         lane.queue.insert(lane.queue.index(before), id_)
-    known = lane.groups.get(group)
-    if known is None:
-        lane.groups[group] = Group(facts, 1)
-    else:
-        known.outstanding += 1
+    hold(lane, group, facts)
 
 
 def decided_after(view: View, lane: Lane, turn: int) -> PostingId | None:
@@ -51,7 +47,7 @@ def promote(view: View, lane: Lane) -> None:
         assert row is not None, "a queued posting exists"
         if row.state != "waiting" or row.waits_for:
             return
-        if row.kind == PostingKind.REVERSAL and not _aim(view, row):
+        if row.kind == PostingKind.REVERSAL and not _aim(view, lane, row):
             withdraw(view, lane, row)
             continue
         row.state = "ready"
@@ -60,17 +56,39 @@ def promote(view: View, lane: Lane) -> None:
         return
 
 
-def _aim(view: View, row: PostingRow) -> bool:
+def _aim(view: View, lane: Lane, row: PostingRow) -> bool:
     """Put the original's document into a reversal, whose content is frozen from here on; False when nothing is left to reverse."""
     content = view.content((row.position, row.ordinal))
     original = view.posting(id_of(content.reverses))
     assert original is not None, "a reversal names a posting that exists"
+    original = standing(view, original)
+    if original.state == "reversed outside":
+        abandon(view, lane, original)
     if original.state != "posted":
         return False
-    aimed = msgspec.structs.replace(content, reverses_document=original.document)
+    aimed = msgspec.structs.replace(content, reverses=original.key, reverses_document=original.document)
     row.content = _encode(aimed)
     view.put_posting(row, aimed)
     return True
+
+
+def standing(view: View, row: PostingRow) -> PostingRow:
+    """The posting that stands for this one now: itself, or the one that it was sent again as. What a correction put in its place books
+    for another group."""
+    while row.successor:
+        again = view.posting(id_of(row.successor))
+        if again is None or again.group != row.group:
+            break
+        row = again
+    return row
+
+
+def abandon(view: View, lane: Lane, row: PostingRow) -> None:
+    """A posting that others cancelled in ERP need not be booked again: what it booked was taken back by the plant too."""
+    finish(view, lane, row)
+    row.state, row.settled = "withdrawn", view.clock().now
+    view.put_posting(row)
+    exceptions.resolve_for(view, row)
 
 
 def finish(view: View, lane: Lane, row: PostingRow) -> None:
@@ -87,6 +105,25 @@ def finish(view: View, lane: Lane, row: PostingRow) -> None:
     if group.outstanding <= 0:
         view.move(Fate.EXCEPTION if group.stuck else Fate.BOOKING, Fate.BOOKED, group.facts)
         del lane.groups[row.group]
+
+
+def hold(lane: Lane, group: int, facts: int) -> None:
+    """Keep the group alive while its postings are cut, also when some of them are given up again at once."""
+    known = lane.groups.get(group)
+    if known is None:
+        lane.groups[group] = Group(facts, 1)
+    else:
+        known.outstanding += 1
+
+
+def let_end(view: View, lane: Lane, group: int, made: int) -> None:
+    """The group's postings are cut: it ends here when none is left, and its facts are booked if there ever were any."""
+    known = lane.groups[group]
+    known.outstanding -= 1
+    if known.outstanding <= 0:
+        del lane.groups[group]
+        if made:
+            view.move(Fate.EXCEPTION if known.stuck else Fate.BOOKING, Fate.BOOKED, known.facts)
 
 
 def reopen(view: View, lane: Lane, row: PostingRow) -> None:

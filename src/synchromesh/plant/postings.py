@@ -103,6 +103,7 @@ def decide(view: View, lane_name: str, lane: Lane, cut: Cut) -> int:
             _sort_line(view, lane, key, wanted, taken)
     lane.open = {}
     made = 0
+    lanes.hold(lane, cut.group, cut.facts)
     for kind in sorted(taken, key=SEQUENCE.__getitem__) if taken else ():
         made += _take_back(view, lane_name, lane, cut, kind, taken[kind])
     for (rank, operation), lines in sorted(wanted.items(), key=_rank) if len(wanted) > 1 else wanted.items():
@@ -117,6 +118,7 @@ def decide(view: View, lane_name: str, lane: Lane, cut: Cut) -> int:
             enter(view, lane_name, lane, cut, _content(view, lane_name, cut, PostingKind.CONFIRMATION, (), operation, labour, machine))
             made += 1
     lane.confirmed = {}
+    lanes.let_end(view, lane, cut.group, made)
     return made
 
 
@@ -311,7 +313,7 @@ def _holders(view: View, lane: Lane, cut: Cut, kind: PostingKind, key: str) -> I
             row = view.posting(id_of(row.successor))
         if row is None or row.kind != kind or (row.position, row.ordinal) in seen:
             continue
-        if row.state in ("waiting", "ready", "posted", "parked", "in doubt", "rejected"):
+        if row.state in ("waiting", "ready", "posted", "parked", "in doubt", "rejected", "reversed outside"):
             seen.add((row.position, row.ordinal))
             yield row.position, row.ordinal
 
@@ -350,7 +352,7 @@ def _replace(view: View, lane_name: str, lane: Lane, cut: Cut, id_: PostingId, k
     return made
 
 
-UNBOOKED: Final = ("waiting", "rejected")
+UNBOOKED: Final = ("waiting", "rejected", "reversed outside")
 """States of a posting that certainly is not in the books and is not on its way there."""
 
 
@@ -358,6 +360,9 @@ def undo(view: View, lane_name: str, lane: Lane, cut: Cut, id_: PostingId) -> in
     """Make a posting as if it had never been: withdrawn when it certainly was not booked, else reversed behind it in its lane."""
     row = view.posting(id_)
     assert row is not None, "what is undone exists"
+    if row.state == "reversed outside":
+        lanes.abandon(view, lane, row)
+        return 0
     if row.state in UNBOOKED:
         lanes.withdraw(view, lane, row)
         exceptions.resolve_for(view, row)

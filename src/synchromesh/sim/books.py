@@ -44,7 +44,7 @@ def postings_are_booked(case: Case) -> Iterator[Finding]:
             yield Finding(Fault.LOST, f"{named(posting)} is called {posting.state}, but document {posting.document!r} is not in the books")
         elif posting.state in _BOOKED and document is not None and (document.kind, document.lines) != (posting.kind, posting.lines):
             yield Finding(Fault.UNEXPLAINED, f"document {document.number} does not say what {posting.key} says")
-        elif posting.state not in (*_BOOKED, "reversed outside") and document is not None:
+        elif posting.state not in (*_BOOKED, "reversed outside") and document is not None and not document.cancelled:
             yield Finding(Fault.FATE, f"{named(posting)} is called {posting.state}, but it is in the books as {document.number}")
 
 

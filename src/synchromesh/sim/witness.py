@@ -143,23 +143,19 @@ def _decided(rows: Sequence[tuple[str, PostingRow]]) -> list[Decided]:
 
 
 def _fated(plant: str, fact: FactRow, postings: Mapping[str, PostingRow], gathers: Set[int]) -> Fated:
-    """A fact's fate; one whose row says "booked" is where the postings of its group are, or those that took their places."""
+    """A fact's fate; one whose row says "booked" is where the postings of its group are. What a correction books belongs to the
+    correction's group."""
     fate = fact.fate
     if fate == "booked":
-        states = {_last(row, postings).state for row in postings.values() if row.group == fact.group}
+        group = [row for row in postings.values() if row.group == fact.group]
+        states = {row.state for row in group if not row.successor}
         if states & {"rejected", "in doubt", "reversed outside"}:
             fate = "exception"
         elif states & {"waiting", "ready", "parked"}:
             fate = "booking"
-        elif not states:
+        elif not group:
             fate = "gathered" if fact.group in gathers else "recorded"
     return Fated(plant, fact.position, fate, fact.reference, fact.group)
-
-
-def _last(row: PostingRow, postings: Mapping[str, PostingRow]) -> PostingRow:
-    while row.successor:
-        row = postings[row.successor]
-    return row
 
 
 def _opened(plant: str, row: ExceptionRow) -> Opened:
