@@ -89,7 +89,7 @@ def address(fake: Fake) -> Iterator[str]:
         yield url
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     if not CHROMIUM.exists():
         pytest.skip(f"no browser: {CHROMIUM} does not exist; install chromium or name one in CHROMIUM")
