@@ -119,11 +119,11 @@ def test_arithmetic_is_exact_or_refused():
         ("row", "name a field"),
         ("nubmer(row.a)", "did you mean 'number'"),
         ("number", "is a function; call it"),
-        ("order", 'a field is row\\["order"\\]'),
+        ("xyzzy", 'a field is row\\["xyzzy"\\]'),
         ("number(row.a, 2)", "takes 1 value"),
         ("number(x=row.a)", "without keywords"),
         ("quantity(row.a)", "no quantity travels without one"),
-        ("quantity(row.a, 'KQM')", "did you mean 'KGM'|did you mean 'KMQ'"),
+        ("quantity(row.a, 'kgm')", "did you mean 'KGM'"),
         ("quantity(row.a, 5)", "not a unit"),
         ("code('colors', row.a)", "did you mean 'colours'"),
         ("code(row.a, row.b)", "literal text"),
@@ -181,7 +181,9 @@ def test_any_text_is_an_expression_or_an_error(text):
         pass
 
 
-_NAMES = st.sampled_from(["row.a", "number(row.a)", "1", "'x'", "first(row.b)", "present(row.a)", "True", "None", "__class__", "open", "each"])
+_NAMES = st.sampled_from(
+    ["row.a", "number(row.a)", "1", "'x'", "first(row.b)", "present(row.a)", "True", "None", "__class__", "open", "each"]
+)
 _JOINS = st.sampled_from([" + ", " == ", " and ", " if ", " else ", ".", "(", ")", "[", "]", " in ", ", ", " * ", " not "])
 
 
