@@ -182,7 +182,17 @@ class Dispatcher:
             self._hear(job, None)
             return
         self._reached(True)
-        self._hear(job, after_finding(job, finding, self._connector.abilities, self._clock()))
+        reply = after_finding(job, finding, self._connector.abilities, self._clock())
+        if reply is None and not job.doubtful and not job.attempts:
+            self._give_back(job)
+        else:
+            self._hear(job, reply)
+
+    def _give_back(self, job: Job) -> None:
+        """What another claimed certainly is not booked. It is claimed anew if it still is to be sent: its claimant may have told the log of
+        a refusal that the worker had not folded when the claims were taken over."""
+        self._outbox.release([job.id])
+        del self._jobs[job.id]
 
     def _hear(self, job: Job, reply: Reply | None) -> None:
         if reply is not None:

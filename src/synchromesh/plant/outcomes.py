@@ -35,7 +35,7 @@ def learn(view: View, outcome: Outcome) -> None:
 
 
 def _posted(view: View, row: PostingRow, outcome: Outcome) -> None:
-    if row.state in OPEN:
+    if row.state in OPEN or (row.state == "rejected" and not row.successor):
         book(view, row, outcome.document, outcome.link)
     elif row.document != outcome.document:
         _unexpected(view, row, outcome)
