@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable
 from datetime import timedelta
 from decimal import Decimal
@@ -83,7 +83,7 @@ def _book_twice_with_two_keys(past: History, arrivals: Arrivals, evidence: Evide
 
 
 def _round_wrongly(past: History, arrivals: Arrivals, evidence: Evidence, chance: random.Random) -> Evidence:
-    number = chance.choice([n for n, d in enumerate(evidence.documents) if d.lines])
+    number = chance.choice([n for n, d in enumerate(evidence.documents) if d.lines and d.lines[0].quantity.amount > 0])
     document, posting = evidence.documents[number], evidence.postings[number]
     line = document.lines[0]
     step = Decimal(1).scaleb(-past.scene.items[line.item].decimals)
@@ -96,7 +96,8 @@ def _round_wrongly(past: History, arrivals: Arrivals, evidence: Evidence, chance
 
 
 def _swap_in_a_lane(past: History, arrivals: Arrivals, evidence: Evidence, chance: random.Random) -> Evidence:
-    lane = chance.choice([d.lane for d in evidence.documents if d.kind is PostingKind.COMPLETION])
+    counts = Counter(d.lane for d in evidence.documents)
+    lane = chance.choice(sorted(lane for lane, count in counts.items() if count > 1))
     numbers = [n for n, d in enumerate(evidence.documents) if d.lane == lane]
     documents = list(evidence.documents)
     first, last = numbers[0], numbers[-1]

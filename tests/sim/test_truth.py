@@ -188,8 +188,8 @@ def test_the_truth_does_not_depend_on_the_order_of_arrival(seed: int, chance: ra
 @given(st.integers(0, 100_000))
 @settings(max_examples=20, deadline=None)
 def test_a_ledger_that_forgets_keeps_the_totals(seed: int) -> None:
-    past = history(seed, Habits(), 3)
-    short, whole = Ledger(past.scene, keep=30), Ledger(past.scene)
+    past = history(seed, Habits(), 5)
+    short, whole = Ledger(past.scene, keep=90), Ledger(past.scene)
     for told in past.told:
         short.tell(told)
         whole.tell(told)

@@ -1,0 +1,53 @@
+"""Whole nights with every fault: plants, network, deaths, ERP and people. The auditor must find nothing."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from synchromesh.sim.harness import Night, run_seed
+from synchromesh.sim.profile import PROFILES
+
+
+@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("profile", ["calm", "rough", "askable", "blind", "gathered", "operations"])
+def test_a_night_ends_well(profile: str, seed: int) -> None:
+    verdict = run_seed(seed, profile)
+    assert verdict.ok, f"seed {seed}, {profile}: {verdict}"
+    assert verdict.facts > 20
+    assert verdict.documents > 5
+
+
+@pytest.mark.parametrize("seed", [3, 5, 10, 13, 22, 28, 30, 37])
+def test_a_night_of_reversals_ends_well(seed: int) -> None:
+    verdict = run_seed(seed, "reversals")
+    assert verdict.ok, f"seed {seed}: {verdict}"
+
+
+def test_the_same_seed_is_the_same_night() -> None:
+    assert _play(5) == _play(5)
+    assert _play(5) != _play(6)
+
+
+def _play(seed: int) -> list[object]:
+    night = Night(seed, PROFILES["rough"])
+    asyncio.run(night.play())
+    rows = [row for plant in night.scene.zones for row in night.store.state().rows(plant)]
+    return [night.log.read({"oslo": 0}, 10_000), rows, list(night.books.documents.values())]
+
+
+def test_a_rough_night_is_rough() -> None:
+    """Every fault that the profile names really happens: a simulation that stopped doing harm would prove nothing."""
+    deaths = repeats = refusals = by_hand = 0
+    for seed in range(10):
+        night = Night(seed, PROFILES["rough"])
+        verdict = asyncio.run(night.play())
+        deaths += night.processes.deaths
+        repeats += verdict.fates.get("duplicate", 0)
+        refusals += len(night.connector.refused)
+        by_hand += sum(document.by_hand for document in night.books.documents.values())
+    assert deaths > 20
+    assert repeats > 20
+    assert refusals > 10
+    assert by_hand > 10
