@@ -21,6 +21,7 @@ VERBS: Final = {
     "trace": "Tell what became of a fact, found by order, lot, message or document.",
     "verify": "Rebuild every plant from its log and compare it with what is stored.",
     "simulate": "Play nights of seeded faults and let the auditor judge them.",
+    "bench": "Measure speed, latency and memory beside raw loops of this machine.",
     "schema": "Print the JSON Schema of the canonical events.",
 }
 """Every verb with its line of help; `synchromesh.cli.NAME` has its `app`."""

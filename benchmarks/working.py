@@ -1,0 +1,142 @@
+"""The worker on SQLite: reads, maps, folds and commits facts and their outcomes; and a loop that does the same writes without rules."""
+
+from __future__ import annotations
+
+import gc
+import sqlite3
+import tempfile
+import time
+from datetime import UTC, datetime
+from hashlib import blake2b
+from pathlib import Path
+
+import msgspec
+from benchmarks.figures import Figure
+from benchmarks.plant import PLANT, Size, encode, load, reports
+
+from synchromesh.engine.worker import Worker, own_message
+from synchromesh.log.agreement import Log
+from synchromesh.log.sqlite import open_log
+from synchromesh.model.event import EXTERNAL, OutcomesReported
+from synchromesh.model.message import Message
+from synchromesh.model.posting import Fate, Outcome
+from synchromesh.plant.entities import Totals
+from synchromesh.state.sqlite import open_reading, open_state
+
+TARGET = 10_000
+SHARE = 0.5
+BATCH = 1_000
+OUTCOMES = 100
+"""Outcomes in one message of a dispatcher under load."""
+NOW = datetime(2026, 3, 2, 8, tzinfo=UTC)
+
+
+def measure(size: Size) -> Figure:
+    """Facts a second, the fold of their outcomes included."""
+    with tempfile.TemporaryDirectory(prefix="synchromesh-bench-") as folder:
+        taken = _worker(Path(folder), size)
+    with tempfile.TemporaryDirectory(prefix="synchromesh-bench-") as folder:
+        raw = _raw(Path(folder) / "raw.db", size)
+    return Figure("worker, outcomes included", size.facts / taken, "facts/s", TARGET, raw=raw, least=SHARE)
+
+
+def _worker(folder: Path, size: Size) -> float:
+    log, state = open_log(folder / "log.db"), open_state(folder / "state.db")
+    load(log, size, NOW)
+    worker = Worker(log, state, [PLANT], "bench", now=lambda: NOW, batch=BATCH)
+    drain(worker)
+    interleave(log, reports(size, 1, size.facts, NOW), worker.positions[PLANT])
+    gc.collect()
+    gc.freeze()
+    started = time.perf_counter()
+    drain(worker)
+    taken = time.perf_counter() - started
+    gc.unfreeze()
+    state.close()
+    log.close()
+    assert booked(folder) == size.facts, "every fact is booked"
+    return taken
+
+
+def drain(worker: Worker) -> None:
+    """Fold until nothing is left."""
+    while worker.step():
+        pass
+
+
+def interleave(log: Log, messages: list[Message], head: int, name: str = "o") -> None:
+    """Append facts, a thousand at a time, and behind each thousand the outcomes of the thousand before it, as under load."""
+    waiting: list[int] = []
+    for first in range(0, len(messages) + BATCH, BATCH):
+        facts = messages[first : first + BATCH]
+        told = [_outcomes(waiting[k : k + OUTCOMES], f"{name}-{first + k}") for k in range(0, len(waiting), OUTCOMES)]
+        if facts or told:
+            log.append([*facts, *told])
+        waiting = list(range(head + 1, head + 1 + len(facts)))
+        head += len(facts) + len(told)
+
+
+def _outcomes(positions: list[int], name: str) -> Message:
+    outcomes = tuple(Outcome(f"{PLANT}:{each}:receipt:1", Fate.POSTED, NOW, f"49{each:09d}") for each in positions)
+    return own_message(PLANT, name, OutcomesReported(outcomes), NOW)
+
+
+def booked(folder: Path) -> int:
+    """Documents that the stored totals count."""
+    reading = open_reading(folder / "state.db")
+    try:
+        value = reading.entities(PLANT, [("totals", "")])[("totals", "")]
+    finally:
+        reading.close()
+    return msgspec.msgpack.decode(value, type=Totals).documents
+
+
+_TABLES = """
+CREATE TABLE entity (kind TEXT, name TEXT, value BLOB, PRIMARY KEY (kind, name)) WITHOUT ROWID;
+CREATE TABLE fact (at INTEGER PRIMARY KEY, value BLOB);
+CREATE TABLE posting (at INTEGER PRIMARY KEY, value BLOB);
+CREATE TABLE outbox (at INTEGER PRIMARY KEY, lane TEXT);
+CREATE TABLE document (number TEXT PRIMARY KEY, at INTEGER) WITHOUT ROWID;
+CREATE TABLE identity (hash INTEGER PRIMARY KEY, at INTEGER);
+"""
+
+
+def _raw(path: Path, size: Size) -> float:
+    """Decode each message, write its fact, identity, order, balance, posting and outbox row; a batch later the outcome's rows."""
+    connection = sqlite3.connect(path, isolation_level=None)
+    connection.executescript("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA cache_size = -32768;" + _TABLES)
+    for kind in ("order", "stock"):
+        rows = ((kind, f"{number:012d}", bytes(300)) for number in range(size.orders))
+        connection.execute("BEGIN")
+        connection.executemany("INSERT INTO entity VALUES (?, ?, ?)", rows)
+        connection.execute("COMMIT")
+    messages = reports(size, 1, size.facts, NOW)
+    bodies = [(number, message.id, message.body) for number, message in enumerate(messages)]
+    decode = msgspec.json.Decoder(EXTERNAL).decode
+    waiting: list[tuple[int, str]] = []
+    started = time.perf_counter()
+    for first in range(0, len(bodies) + BATCH, BATCH):
+        batch = bodies[first : first + BATCH]
+        events = [(number, name, decode(body)) for number, name, body in batch]
+        lanes = [(number, f"{hash(event) % size.orders:012d}") for number, _, event in events]
+        connection.execute("BEGIN IMMEDIATE")
+        many = connection.executemany
+        touched = sorted({lane for _, lane in lanes + waiting})
+        many("UPDATE entity SET value = ? WHERE kind = 'order' AND name = ?", [(bytes(400), lane) for lane in touched])
+        many("UPDATE entity SET value = ? WHERE kind = 'stock' AND name = ?", [(bytes(60), lane) for lane in touched])
+        many("INSERT INTO fact VALUES (?, ?)", [(number, encode(event) + bytes(150)) for number, _, event in events])
+        many("INSERT INTO identity VALUES (?, ?)", [(_hash(name), number) for number, name, _ in events])
+        many("INSERT INTO posting VALUES (?, ?)", [(number, bytes(450)) for number, _ in lanes])
+        many("INSERT INTO outbox VALUES (?, ?)", lanes)
+        many("UPDATE posting SET value = ? WHERE at = ?", [(bytes(500), number) for number, _ in waiting])
+        many("DELETE FROM outbox WHERE at = ?", [(number,) for number, _ in waiting])
+        many("INSERT INTO document VALUES (?, ?)", [(f"49{number:09d}", number) for number, _ in waiting])
+        connection.execute("COMMIT")
+        waiting = lanes
+    taken = time.perf_counter() - started
+    connection.close()
+    return size.facts / taken
+
+
+def _hash(name: str) -> int:
+    return int.from_bytes(blake2b(name.encode(), digest_size=8).digest(), "little", signed=True)
