@@ -8,11 +8,11 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from tests.mapping.world import ROOT
 
 from synchromesh.mapping.adapter import load_adapter
 from synchromesh.model.event import ProductionReported
 from synchromesh.model.message import Message
-from tests.mapping.world import ROOT
 
 DATA = ROOT.parent / "shared" / "data" / "4tu"
 RESTORED = ("row", "start_local", "complete_local", "ts_source")
@@ -30,10 +30,9 @@ def mapped(request):
     """Every row with what it became."""
     adapter = load_adapter(ROOT / "examples" / "4tu" / "adapter")
     found = []
-    for number, row in enumerate(read("production_dev.csv"), 1):
-        if request.param == "published columns":
-            row = {key: value for key, value in row.items() if key not in RESTORED}
-        row["_line"] = number
+    left_out = RESTORED if request.param == "published columns" else ()
+    for number, cells in enumerate(read("production_dev.csv"), 1):
+        row = {key: value for key, value in cells.items() if key not in left_out} | {"_line": number}
         message = Message("factory", adapter.source, "", adapter.interface, datetime(2026, 1, 1, tzinfo=UTC), json.dumps(row).encode())
         found.append((row, adapter.identity(row), adapter.map(message)))
     return found

@@ -1,18 +1,20 @@
 """Adapters: from bytes to events or to a refusal that names the place, today and from the log."""
 
+import contextlib
 import hashlib
 import json
+import re
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from tests.mapping.world import HEAD, NOW, REPORT, adapter, message
 
 from synchromesh.mapping.adapter import Adapter, Mapped
 from synchromesh.mapping.refusal import ManifestError, MappingRefused
 from synchromesh.model.event import FactCorrected, MaterialConsumed, OrderCompleted, ProductionReported, TimeRecorded, amount
-from tests.mapping.world import HEAD, NOW, REPORT, adapter, message
 
 GOOD = {"id": 1, "order": "4711", "good": 3, "unit": "EA"}
 
@@ -124,10 +126,9 @@ def test_the_edge_knows_the_time_where_the_payload_does_not(full):
         ({"kind": "X"}, "reports of kind X are forbidden", "kind", "'X'"),
         ({"kind": "Q"}, "no rule of the adapter fits", "", ""),
         ({"good": "twelve"}, "this is not a number .*rules.report.fields.good of adapter demo/1", "good", "'twelve'"),
-        ({"good": None, "unit": ""}, None, "", ""),
         ({"unit": ""}, "the quantity has no unit", "good", "'12'"),
         ({"unit": "pc"}, "the unit is unknown", "unit", "'pc'"),
-        ({"good": "-1"}, "good is -1 EA, .*can't be negative", "", ""),
+        ({"good": "-1"}, "good is -1 EA, .*can't be negative.*rules.report.fields.good", "good", "'-1'"),
         ({"good": "1e20"}, "more than 15 digits", "good", "'1e20'"),
         ({"good": "0.0000000001"}, "more than 9 decimals", "good", None),
         ({"order": ""}, "length >= 1 - at field `order`", "order", "''"),
@@ -135,11 +136,11 @@ def test_the_edge_knows_the_time_where_the_payload_does_not(full):
         ({"operation": ["x"]}, "neither text nor a number", "operation", "['x']"),
         ({"reason": "9"}, "the code is not in the list 'reasons'; add it to codes/reasons.csv", "reason", "'9'"),
         ({"seconds": "1.5"}, "not a whole number", "seconds", None),
-        ({"seconds": -1}, ">= 0 - at field `labour_seconds`", "order", None),
+        ({"seconds": -1}, ">= 0 - at field `labour_seconds`", "seconds", "-1"),
         ({"at": "yesterday"}, "not a time like", "at", "'yesterday'"),
         ({"at": "2026-03-29T02:30:00"}, "never showed this local time", "at", None),
         ({"at": "2026-04-01T12:06:00Z"}, "more than 0:05:00 after the arrival", "occurred", None),
-        ({"kind": "D", "last": "yes"}, "a condition needs true or false", "kind", "'yes'"),
+        ({"kind": "D", "last": "yes"}, "a condition needs true or false", "last", "'yes'"),
         ({"kind": "C", "parts": "x"}, "this is not a list", "parts", "'x'"),
         ({"kind": "C", "parts": [{"item": "B", "n": 1}] * 1001}, "more than the 1000", "parts", None),
         ({"kind": "C", "parts": [{"n": 1}]}, "the field 'each/item' is missing", "each/item", None),
@@ -148,17 +149,15 @@ def test_the_edge_knows_the_time_where_the_payload_does_not(full):
 )
 def test_a_refusal_says_what_and_where(full, change, sentence, field, value):
     body = {**BASE, **change}
-    if sentence is None:
-        assert full.map(message(body)).events[0].good is None, "no amount is no quantity, whatever the unit"
-        return
     error = refused(full, body)
-    if sentence.endswith("'9'"):
-        assert error.value == "'9'"
-    assert __import__("re").search(sentence, error.sentence), error.sentence
-    if field and field not in ("kind", "order"):
-        assert error.field == field
-    if value is not None and field:
+    assert re.search(sentence, error.sentence), error.sentence
+    assert error.field == field
+    if value is not None:
         assert error.value == value
+
+
+def test_no_amount_is_no_quantity(full):
+    assert full.map(message({**BASE, "good": None})).events[0].good is None
 
 
 def test_a_missing_field_is_named(full):
@@ -174,8 +173,8 @@ def test_clocks_may_be_a_little_ahead(full):
 @pytest.mark.parametrize(
     "body",
     [
-        b"", b"\xff", b"[]", b"null", b"{", b'{"a":"\xff"}', b'{"a":"\\ud800"}', b'{"a":1e99999999999999999999}', b'{"a":' + b"9" * 5000 + b"}",
-        b'{"a":' + b"[" * 9000 + b"]" * 9000 + b"}", b'{"a":' * 3000,
+        b"", b"\xff", b"[]", b"null", b"{", b'{"a":"\xff"}', b'{"a":"\\ud800"}', b'{"a":1e99999999999999999999}',
+        b'{"a":' + b"9" * 5000 + b"}", b'{"a":' + b"[" * 9000 + b"]" * 9000 + b"}", b'{"a":' * 3000,
     ],
 )  # fmt: skip
 def test_bytes_that_are_no_payload(full, body):
@@ -263,8 +262,9 @@ _JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["item", "n", "x"]), inner, max_size=3),
     max_leaves=6,
 )
+_FUZZED = ["order", "operation", "good", "scrap", "unit", "at", "lot", "last", "seconds", "minutes", "wrong", "reason"]
 _PAYLOADS = st.fixed_dictionaries(
-    {}, optional={**dict.fromkeys(["order", "operation", "good", "scrap", "unit", "at", "lot", "last", "seconds", "minutes", "wrong"], _JSON),
+    {}, optional={**dict.fromkeys(_FUZZED, _JSON),
                   "kind": st.sampled_from(list("ISDCWXQ")) | _JSON, "parts": st.lists(_JSON, max_size=3) | _JSON}
 )  # fmt: skip
 
@@ -277,23 +277,21 @@ _PAYLOADS = st.fixed_dictionaries(
 )
 @example(b'{"kind":"S","order":"1","good":"1E+9","unit":"EA","operation":"x","lot":null}')
 def test_any_bytes_become_events_or_a_refusal(full, body):
+    sentence, value, mapped = "", "", None
     try:
         mapped = full.map(message(body))
     except MappingRefused as error:
-        assert error.sentence
-        assert len(error.value) <= 80
-    else:
-        assert mapped.events or mapped.recorded
+        sentence, value = error.sentence, error.value
+    assert sentence if mapped is None else mapped.events or mapped.recorded
+    assert len(value) <= 80
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(_PAYLOADS, st.data())
 def test_any_row_has_an_identity_or_is_refused(full, row, data):
     row = {**row, "id": data.draw(_JSON)}
-    try:
+    with contextlib.suppress(MappingRefused):
         assert 1 <= len(full.identity(row)) <= 256
-    except MappingRefused as error:
-        assert error.sentence
 
 
 def test_the_head_is_enough_for_a_rule_that_records(tmp_path):

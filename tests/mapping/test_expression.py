@@ -1,6 +1,7 @@
 """The expression language: what it can say, and that it can say nothing else."""
 
 import base64
+import contextlib
 from datetime import UTC, datetime
 from decimal import Decimal
 
@@ -58,7 +59,7 @@ def value(text: str, row: object = None, mark: str = ".") -> object:
         ("time(row.a)", {"a": "2026-03-01T08:00:00"}, datetime(2026, 3, 1, 7, tzinfo=UTC)),
         ('time(row.a, "%d.%m.%Y %H:%M")', {"a": "1.7.2026 8:05"}, datetime(2026, 7, 1, 6, 5, tzinfo=UTC)),
         ('time(row.a, "epoch_ms")', {"a": 1500}, datetime(1970, 1, 1, 0, 0, 1, 500000, tzinfo=UTC)),
-        ('matches(row.a, "WO-[0-9]{4}(-[A-Z])?")'.replace("(-[A-Z])?", "(|-[A-Z])"), {"a": "WO-1234-B"}, True),
+        ('matches(row.a, "WO-[0-9]{4}(|-[A-Z])")', {"a": "WO-1234-B"}, True),
         ('matches(row.a, "x+")', {}, False),
         ('(\n row.a # a comment\n == "x"\n)', {"a": "x"}, True),
     ],
@@ -74,7 +75,7 @@ def test_a_decimal_comma_is_stated():
             value("number(row.a)", {"a": wrong}, mark=mark)
 
 
-@pytest.mark.parametrize("text", ["", " ", "NaN", "inf", "1_000", "0x10", "１２", "1e400", "1.", ".5", "+-1", "9" * 41, "1e31"])
+@pytest.mark.parametrize("text", ["", " ", "NaN", "inf", "1_000", "0x10", "\uff11\uff12", "1e400", "1.", ".5", "+-1", "9" * 41, "1e31"])
 def test_what_is_no_number(text):
     with pytest.raises(Unfit):
         value("number(row.a)", {"a": text})
@@ -175,10 +176,8 @@ def test_a_condition_is_true_or_false():
 
 @given(st.text(max_size=60))
 def test_any_text_is_an_expression_or_an_error(text):
-    try:
+    with contextlib.suppress(ExpressionError):
         compile_expression(text, scope())
-    except ExpressionError:
-        pass
 
 
 _NAMES = st.sampled_from(
@@ -195,10 +194,8 @@ def test_whatever_compiles_reaches_nothing_outside(text, given_value):
     except ExpressionError:
         return
     assert "__" not in compiled.source
-    try:
+    with contextlib.suppress(ValueError, LookupError, TypeError, ArithmeticError):
         eval(compiled.source, {"__builtins__": {}, **used.names}, {"row": {"a": given_value}})
-    except (ValueError, LookupError, TypeError, ArithmeticError):
-        pass
 
 
 def test_the_clock_set_back_and_forward_follows_the_stated_rule():

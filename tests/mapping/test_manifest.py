@@ -3,11 +3,11 @@
 from datetime import timedelta
 
 import pytest
+from tests.mapping.world import HEAD, REPORT, adapter, message, write
 
 from synchromesh.mapping.adapter import load_adapter
 from synchromesh.mapping.manifest import duration
 from synchromesh.mapping.refusal import ManifestError
-from tests.mapping.world import HEAD, REPORT, adapter, message, write
 
 GOOD = {"id": 1, "order": "4711", "good": 3, "unit": "EA"}
 
@@ -17,7 +17,7 @@ GOOD = {"id": 1, "order": "4711", "good": 3, "unit": "EA"}
     [
         ("= nonsense", "", "is not TOML"),
         ("horizn = '7d'", "horizn", "did you mean 'horizon'"),
-        ("name = 5", "owner", "is missing"),
+        ("name = 5", "version", "is missing"),
         (HEAD + REPORT, "format", "is missing"),
         (HEAD + 'format = "xml"' + REPORT, "format", "Invalid enum value 'xml'"),
         (HEAD.replace("7d", "7 moons") + 'format = "json"' + REPORT, "horizon", "not a duration"),

@@ -3,11 +3,11 @@
 import json
 
 import pytest
+from tests.mapping.world import ROOT
 
 from synchromesh.mapping import samples
 from synchromesh.mapping.refusal import ManifestError
 from synchromesh.mapping.scaffold import new_adapter
-from tests.mapping.world import ROOT
 
 EVENT = {"type": "production.reported", "order": "4711", "operation": "Milling 2", "good": {"amount": 12, "unit": "EA"}}
 

@@ -39,4 +39,4 @@ def test_bounds_and_units_are_in_it():
 
 
 def test_it_is_json():
-    assert msgspec.json.decode(msgspec.json.encode(event_schema())) == event_schema()
+    assert msgspec.json.decode(msgspec.json.encode(event_schema()))["$defs"].keys() == definitions().keys()

@@ -7,6 +7,7 @@ too, is in `content()`, and nothing else is read.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -16,7 +17,7 @@ from typing import Final
 
 import msgspec
 
-from synchromesh.mapping.compiler import MAPPING_FILE, Compiler, Row
+from synchromesh.mapping.compiler import MAPPING_FILE, Compiler, Row, Site
 from synchromesh.mapping.expression import Scope
 from synchromesh.mapping.functions import dig, text
 from synchromesh.mapping.manifest import MANIFEST, Parts, duration, nearest, read_folder, to_manifest
@@ -24,11 +25,12 @@ from synchromesh.mapping.refusal import ManifestError, MappingRefused, Unfit, sh
 from synchromesh.mapping.zone import Zone, zone_data
 from synchromesh.model.event import CanonicalEvent
 from synchromesh.model.message import Message
-from synchromesh.model.validity import check
+from synchromesh.model.validity import NegativeAmount
 
 LANGUAGE: Final = 1
 """The expression language's version. It changes when an expression of before would mean something else."""
 
+_FIELD: Final = re.compile(r" - at `\$\.(\w+)")
 _MAX_IDENTITY: Final = 256
 _MAX_CONTENT: Final = 10_000_000
 
@@ -117,8 +119,6 @@ class Adapter:
             raise self._unknown_field(row)
         try:
             occurred, events, recorded, refused = self._program.decide(row)
-            for event in events:
-                check(event)
         except (ValueError, LookupError, TypeError, ArithmeticError) as error:
             raise self._refusal(error, row) from None
         if refused:
@@ -153,15 +153,25 @@ class Adapter:
 
     def _refusal(self, error: Exception, row: Row) -> MappingRefused:
         """The refusal for a fault of the compiled function: what is wrong, at which key of the manifest, in which field."""
-        site = self._program.sites[_line_of(error.__traceback__)]
+        site = self._site(error)
         value = error.value if isinstance(error, Unfit) else None
         field, found = "", value
         for path in site.paths:
             there = dig(row, *path.steps) if path.root == "row" else value
             if not field or (value is not None and there is value):
                 field, found = str(path), value if isinstance(error, Unfit) else there
-        where = f" (at {site.key} of adapter {self.interface})" if site.key else f" (adapter {self.interface})"
-        return MappingRefused(_sentence(error, field) + where, field, shown(found))
+        return MappingRefused(
+            f"{_sentence(error, field)} (at {site.key} of adapter {self.interface})",
+            field,
+            shown(found) if field or value is not None else "",
+        )
+
+    def _site(self, error: Exception) -> Site:
+        """Where in the manifest an error comes from: the line of the compiled function, or the field that the event's type refuses."""
+        site = self._program.sites[_line_of(error.__traceback__)]
+        named = _FIELD.search(str(error))
+        name = error.field if isinstance(error, NegativeAmount) else named[1] if named else ""
+        return next((other for other in self._program.sites if name and other.key == f"{site.key}.{name}"), site)
 
 
 def timely(occurred: datetime | None, received: datetime, tolerance: timedelta | None) -> datetime | None:
@@ -207,4 +217,4 @@ def _sentence(error: Exception, field: str) -> str:
         return f"the field {field or error.args[0]!r} is missing"
     if isinstance(error, TypeError):
         return f"the field {field!r} is of another kind than the mapping expects ({error})"
-    return str(error).replace(" - at `$.", " - at field `")
+    return _FIELD.sub(r" - at field `\1", str(error))

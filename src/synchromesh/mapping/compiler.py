@@ -16,6 +16,7 @@ from synchromesh.mapping.manifest import Fields, Manifest, Rule, nearest
 from synchromesh.mapping.refusal import ManifestError
 from synchromesh.model.event import EXTERNAL, CanonicalEvent
 from synchromesh.model.quantity import Quantity
+from synchromesh.model.validity import check
 
 Row = dict[str, object]
 Decided = tuple[datetime | None, list[CanonicalEvent], str, str]
@@ -108,23 +109,30 @@ class Compiler:
 
     def _making(self, key: str, rule: Rule) -> None:
         """A rule that makes an event, or one for every element of a list."""
-        roots: tuple[str, ...] = ("row",)
+        roots = ("row", "each") if rule.each else ("row",)
+        asked = self._expression(f"{key}.when", rule.when, roots, None)
+        of_element = any(path.root == "each" for path in asked.paths)
         outer = self._indent
+        if not of_element:
+            self._ask(f"{key}.when", asked)
         if rule.each:
             listed = self._expression(f"{key}.each", rule.each, ("row",), set())
             self._line(f"for each in elements({listed.source}, {self._manifest.limits.events}):", Site(f"{key}.each", listed.paths))
             self._indent += 1
-            roots = ("row", "each")
-        if rule.when.strip() != "True":
-            asked = self._expression(f"{key}.when", rule.when, roots, None)
-            self._line(f"if {self._condition(f'{key}.when', asked)}:", Site(f"{key}.when", asked.paths))
-            self._indent += 1
+        if of_element:
+            self._ask(f"{key}.when", asked)
         kind = EVENT_TYPES[rule.event]
         made = self._struct(f"{key}.fields", rule.fields, kind, roots)
-        convert = self._scope.constant(msgspec.convert)
+        make = self._scope.constant(_make)
         paths = tuple(path for site in self._sites if site.key.startswith(f"{key}.fields") for path in site.paths)
-        self._line(f"events.append({convert}({made}, {self._scope.constant(kind.cls)}))", Site(f"{key}.fields", paths))
+        self._line(f"events.append({make}({made}, {self._scope.constant(kind.cls)}))", Site(f"{key}.fields", paths))
         self._indent = outer
+
+    def _ask(self, key: str, asked: Compiled) -> None:
+        """Open the block of a condition; none for one that is always true."""
+        if asked.source != "True":
+            self._line(f"if {self._condition(key, asked)}:", Site(key, asked.paths))
+            self._indent += 1
 
     def _struct(self, key: str, fields: Fields, kind: inspect.StructType, roots: tuple[str, ...]) -> str:
         """Lines that build the fields of a struct as a dictionary; its name."""
@@ -210,6 +218,13 @@ class Compiler:
         self._indent += 1
         yield
         self._indent -= 1
+
+
+def _make(fields: Row, kind: type[CanonicalEvent]) -> CanonicalEvent:
+    """The event of these fields. Raises `msgspec.ValidationError` and `NegativeAmount`."""
+    event = msgspec.convert(fields, kind)
+    check(event)
+    return event
 
 
 _KINDS: Final[dict[type[inspect.Type], set[Kind]]] = {

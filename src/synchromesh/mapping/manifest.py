@@ -49,7 +49,7 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_default
     """
 
     when: str = "True"
-    """Condition, over `row` (and over `each`, an element, in a rule with a list)."""
+    """Condition over `row`; in a rule with a list also over `each`, an element. One that reads no `each` is asked before the list is."""
     event: str = ""
     """Type of the canonical event, such as production.reported."""
     fields: Fields = {}

@@ -14,8 +14,16 @@ from synchromesh.model.event import (
 from synchromesh.model.quantity import Quantity, QuantityError
 
 
+class NegativeAmount(QuantityError):
+    """An amount below zero where none can be meant; `field` is the event's field."""
+
+    def __init__(self, field: str, quantity: Quantity) -> None:
+        self.field = field
+        super().__init__(f"{field} is {quantity}, but what is reported can't be negative: correct or cancel the fact that was wrong")
+
+
 def check(event: CanonicalEvent) -> None:
-    """Refuse an event with a negative amount where only a correction can take back. Raises `QuantityError` naming the field."""
+    """Refuse an event with a negative amount where only a correction can take back. Raises `NegativeAmount`."""
     match event:
         case ProductionReported():
             _positive("good", event.good)
@@ -36,4 +44,4 @@ def check(event: CanonicalEvent) -> None:
 
 def _positive(field: str, quantity: Quantity | None) -> None:
     if quantity is not None and quantity.amount < 0:
-        raise QuantityError(f"{field} is {quantity}, but what is reported can't be negative: correct or cancel the fact that was wrong")
+        raise NegativeAmount(field, quantity)
