@@ -36,7 +36,7 @@ SEGMENT_MESSAGES: Final = 20_000
 """How many messages one archived segment holds at most; appenders wait while one is deleted."""
 CACHE_KIB: Final = 4 * 1024
 SHORTEST_PAUSE: Final = 0.000_5
-LONGEST_PAUSE: Final = 0.002
+LONGEST_PAUSE: Final = 0.005
 
 _TABLES: Final = f"""
 CREATE TABLE partition (

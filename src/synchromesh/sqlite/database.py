@@ -35,6 +35,8 @@ def in_words(path: Path, kinds: Kinds, doing: str) -> Iterator[None]:
         yield
     except sqlite3.Error as error:
         raise _translated(error, path, kinds, doing) from error
+    except (UnicodeEncodeError, OverflowError) as error:
+        raise kinds.error(f"{doing}: {path}: a value can't be stored ({error}); nothing was changed") from error
     except OSError as error:
         raise kinds.error(f"{doing}: {path}: {error.strerror or error}; make sure that the directory exists and is writable") from error
 

@@ -14,12 +14,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
-from synchromesh.sqlite.database import connect, create, damaged, data_version, in_words, transaction
+from synchromesh.sqlite.database import connect, create, damaged, data_version, transaction
 from synchromesh.sqlite.lock import WriterLock
 from synchromesh.state import encoding
 from synchromesh.state.agreement import PostingId, Ready, StateCorrupt
 from synchromesh.state.fairness import fairly
-from synchromesh.state.sqlite.schema import KINDS, open_existing
+from synchromesh.state.sqlite.schema import KINDS, in_state_words, open_existing
 
 APPLICATION: Final = 0x534D434C  # "SMCL": what `file` and SQLite's header say this is.
 SCHEMA: Final = 1
@@ -83,7 +83,7 @@ class SqliteOutbox:
         self._thread = threading.RLock()
         # Whoever claims needs a store; only its writer makes one.
         open_existing(path, 256).close()
-        with in_words(self._claims, KINDS, "opening the claims"):
+        with in_state_words(self._claims, "opening the claims"):
             self._lock = WriterLock(path.with_suffix(".claims-lock"))
             with self._lock:
                 if not self._claims.exists():
@@ -98,7 +98,7 @@ class SqliteOutbox:
         self._seen = -1
 
     def take(self, target: str, claimant: str, limit: int, now: int) -> list[Ready]:
-        with in_words(self._path, KINDS, "taking from the outbox"), self._thread:
+        with in_state_words(self._path, "taking from the outbox"), self._thread:
             self._seen = data_version(self._connection, "state")
             if not self._connection.execute(_ANY, (target,)).fetchone()[0]:
                 return []
@@ -140,7 +140,7 @@ class SqliteOutbox:
             self._version = version
 
     def orphans(self, target: str, claimant: str) -> list[Ready]:
-        with in_words(self._path, KINDS, "taking over claims"), self._thread, self._lock, transaction(self._connection):
+        with in_state_words(self._path, "taking over claims"), self._thread, self._lock, transaction(self._connection):
             rows = self._connection.execute(_ORPHANS, (target, claimant)).fetchall()
             self._connection.executemany(
                 "UPDATE claim SET claimant = ? WHERE partition = ? AND position = ? AND ordinal = ?",
@@ -149,7 +149,7 @@ class SqliteOutbox:
             return [self._ready(name, (position, ordinal), target, lane, value, at) for name, position, ordinal, lane, value, at in rows]
 
     def release(self, ids: Sequence[tuple[str, int, int]]) -> None:
-        with in_words(self._path, KINDS, "releasing claims"), self._thread, self._lock, transaction(self._connection):
+        with in_state_words(self._path, "releasing claims"), self._thread, self._lock, transaction(self._connection):
             self._connection.executemany("DELETE FROM claim WHERE partition = ? AND position = ? AND ordinal = ?", ids)
             self._claimed_through.clear()
             self._seen = -1
@@ -167,7 +167,7 @@ class SqliteOutbox:
         return True
 
     def _changed(self) -> bool:
-        with in_words(self._path, KINDS, "reading the outbox"), self._thread:
+        with in_state_words(self._path, "reading the outbox"), self._thread:
             return data_version(self._connection, "state") != self._seen
 
     def _ready(self, name: str, id: PostingId, target: str, lane: str, value: bytes | None, claimed_at: int) -> Ready:

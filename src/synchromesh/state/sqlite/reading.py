@@ -9,13 +9,12 @@ from pathlib import Path
 from typing import Final
 
 from synchromesh.plant.rows import EntityKey, ExceptionRow, FactRow, PostingRow
-from synchromesh.sqlite.database import in_words
 from synchromesh.state import encoding
 from synchromesh.state.sqlite import loads
 from synchromesh.state.sqlite.identities import position_of_identity, positions_of_id
 from synchromesh.state.sqlite.partitions import Partitions
 from synchromesh.state.sqlite.rows import at
-from synchromesh.state.sqlite.schema import KINDS, open_existing
+from synchromesh.state.sqlite.schema import in_state_words, open_existing
 
 CACHE_KIB: Final = 8_192
 
@@ -31,7 +30,7 @@ class SqliteReading:
 
     @contextmanager
     def _asking(self) -> Iterator[None]:
-        with self._mutex, in_words(self._path, KINDS, "reading the state"):
+        with self._mutex, in_state_words(self._path, "reading the state"):
             yield
 
     def positions(self) -> Mapping[str, int]:

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
+
+import msgspec
 
 from synchromesh.sqlite.database import Kinds, connect, create, damaged, in_words
 from synchromesh.sqlite.lock import WriterLock
@@ -13,6 +17,16 @@ from synchromesh.state.migrations import CURRENT
 
 KINDS: Final = Kinds(StateError, StateFull, StateCorrupt)
 APPLICATION: Final = 0x534D5354  # "SMST": what `file` and SQLite's header say this is.
+
+
+@contextmanager
+def in_state_words(path: Path, doing: str) -> Iterator[None]:
+    """Turn what SQLite, the system or the decoder of rows says into the agreement's exceptions."""
+    with in_words(path, KINDS, doing):
+        try:
+            yield
+        except msgspec.DecodeError as error:
+            raise damaged(path, KINDS, f"{doing}: a row can't be read: {error}") from error
 
 
 def prepare(path: Path, lock: WriterLock) -> None:
@@ -40,7 +54,8 @@ def check(connection: sqlite3.Connection, path: Path) -> None:
 def _revision(connection: sqlite3.Connection, path: Path) -> str:
     if connection.execute("PRAGMA application_id").fetchone()[0] != APPLICATION:
         raise damaged(path, KINDS, "it is a database, but not a state of Synchromesh")
-    return str(connection.execute("SELECT version_num FROM alembic_version").fetchone()[0])
+    row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
+    return str(row[0]) if row else ""
 
 
 def _build(path: Path) -> None:
@@ -55,7 +70,7 @@ def _build(path: Path) -> None:
 def _migrate(path: Path, revision: str) -> None:
     from synchromesh.state.migrations.upgrade import knows  # noqa: PLC0415 - loads Alembic, which a current store never needs
 
-    if not knows(revision):
+    if revision and not knows(revision):
         raise StateCorrupt(
             f"{path} has schema {revision}, which this program (schema {CURRENT}) does not know: a newer one wrote it; use that program"
         )
@@ -64,6 +79,7 @@ def _migrate(path: Path, revision: str) -> None:
 
 def _upgrade(path: Path) -> None:
     from sqlalchemy import create_engine, event  # noqa: PLC0415 - as above
+    from sqlalchemy.exc import DBAPIError  # noqa: PLC0415
     from sqlalchemy.pool import NullPool  # noqa: PLC0415
 
     from synchromesh.state.migrations.upgrade import upgrade  # noqa: PLC0415
@@ -71,13 +87,17 @@ def _upgrade(path: Path) -> None:
     engine = create_engine("sqlite://", creator=lambda: connect(path, cache_kib=1024), poolclass=NullPool)
     # The connection leaves transactions to us, so that a migration is done whole or not at all.
     event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
-    with engine.begin() as connection:
-        upgrade(connection)
+    try:
+        with engine.begin() as connection:
+            upgrade(connection)
+    except DBAPIError as error:
+        # Our own words are made of what the driver said.
+        raise error.orig or error from error
 
 
 def open_existing(path: Path, cache_kib: int) -> sqlite3.Connection:
     """A reading connection to a store that is there. Raises `StateError` when it is not."""
-    with in_words(path, KINDS, "opening the state"):
+    with in_state_words(path, "opening the state"):
         if not path.exists():
             raise StateError(f"there is no state at {path}; start the system once, or give the directory that it works in")
         connection = connect(path, cache_kib=cache_kib, read_only=True)

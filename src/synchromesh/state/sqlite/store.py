@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from synchromesh.model.message import Message
-from synchromesh.sqlite.database import connect, in_words, publish, transaction
+from synchromesh.sqlite.database import connect, publish, transaction
 from synchromesh.sqlite.lock import WriterLock
 from synchromesh.state import encoding
 from synchromesh.state.agreement import (
@@ -27,7 +27,7 @@ from synchromesh.state.sqlite import loads
 from synchromesh.state.sqlite.identities import Identities, all_entries
 from synchromesh.state.sqlite.partitions import Partitions
 from synchromesh.state.sqlite.rows import at, position_of
-from synchromesh.state.sqlite.schema import KINDS, prepare
+from synchromesh.state.sqlite.schema import in_state_words, prepare
 
 CACHE_KIB: Final = 32_768
 CHECKPOINT_PAGES: Final = 8_000
@@ -49,7 +49,7 @@ class SqliteState:
 
     def __init__(self, path: Path, segment_positions: int = SEGMENT_POSITIONS) -> None:
         self._path = path
-        with in_words(path, KINDS, "opening the state"):
+        with in_state_words(path, "opening the state"):
             self._lock = WriterLock(lock_of(path))
             prepare(path, self._lock)
             self._connection = connect(path, cache_kib=CACHE_KIB)
@@ -58,7 +58,7 @@ class SqliteState:
         self._identities = Identities(self._connection, segment_positions)
 
     def lease(self, owner: str) -> int:
-        with in_words(self._path, KINDS, "taking the lease"), self._lock, transaction(self._connection):
+        with in_state_words(self._path, "taking the lease"), self._lock, transaction(self._connection):
             row = self._connection.execute(
                 "INSERT INTO lease VALUES (1, 1, ?) ON CONFLICT DO UPDATE SET epoch = epoch + 1, owner = excluded.owner RETURNING epoch",
                 (owner,),
@@ -66,42 +66,42 @@ class SqliteState:
         return int(row[0])
 
     def positions(self) -> dict[str, int]:
-        with in_words(self._path, KINDS, "reading the state"):
+        with in_state_words(self._path, "reading the state"):
             return dict(self._connection.execute("SELECT name, position FROM partition").fetchall())
 
     def load(self, partition: str, keys: Iterable[EntityKey]) -> dict[EntityKey, bytes]:
-        with in_words(self._path, KINDS, "reading the state"):
+        with in_state_words(self._path, "reading the state"):
             return loads.entities(self._connection, self._partitions.number(partition), keys)
 
     def known(self, partition: str, identities: Sequence[Identity]) -> dict[Identity, int]:
-        with in_words(self._path, KINDS, "reading the state"):
+        with in_state_words(self._path, "reading the state"):
             return self._identities.known(self._partitions.number(partition), identities)
 
     def facts(self, partition: str, positions: Iterable[int]) -> dict[int, FactRow]:
-        with in_words(self._path, KINDS, "reading the state"):
+        with in_state_words(self._path, "reading the state"):
             return loads.facts(self._connection, self._partitions.number(partition), positions)
 
     def postings(self, partition: str, ids: Iterable[PostingId]) -> dict[PostingId, PostingRow]:
-        with in_words(self._path, KINDS, "reading the state"):
+        with in_state_words(self._path, "reading the state"):
             return loads.postings(self._connection, self._partitions.number(partition), ids)
 
     def exceptions(self, partition: str, ids: Iterable[PostingId]) -> dict[PostingId, ExceptionRow]:
-        with in_words(self._path, KINDS, "reading the state"):
+        with in_state_words(self._path, "reading the state"):
             return loads.exceptions(self._connection, self._partitions.number(partition), ids)
 
     def documents(self, partition: str, numbers: Iterable[str]) -> dict[str, PostingId]:
-        with in_words(self._path, KINDS, "reading the state"):
+        with in_state_words(self._path, "reading the state"):
             return loads.documents(self._connection, self._partitions.number(partition), numbers)
 
     def forwards(self, limit: int) -> list[tuple[str, Message]]:
         sql = "SELECT p.name, f.value FROM forward AS f JOIN partition AS p ON p.number = f.partition ORDER BY f.sequence LIMIT ?"
-        with in_words(self._path, KINDS, "reading the state"):
+        with in_state_words(self._path, "reading the state"):
             return [(name, encoding.message(value)) for name, value in self._connection.execute(sql, (limit,))]
 
     # --- writing ----------------------------------------------------------------------------------------------------------
 
     def commit(self, epoch: int, batch: Sequence[Changes]) -> None:
-        with in_words(self._path, KINDS, "committing to the state"), self._lock:
+        with in_state_words(self._path, "committing to the state"), self._lock:
             try:
                 with transaction(self._connection):
                     self._check(epoch)
@@ -153,7 +153,7 @@ class SqliteState:
     # --- comparing --------------------------------------------------------------------------------------------------------
 
     def rows(self, partition: str) -> Iterator[encoding.Row]:
-        with in_words(self._path, KINDS, "reading the state"):
+        with in_state_words(self._path, "reading the state"):
             number = self._partitions.number(partition)
             found = self._connection.execute("SELECT position, now FROM partition WHERE number = ?", (number,)).fetchone()
             if found is None or not found[0]:
@@ -186,7 +186,7 @@ class SqliteState:
         """Copy the store as it is at one committed moment, while others go on; the copy opens like the store. It is there complete and
         durable, or not at all. Claims are not part of it: what was sent since must stay known when it is put back."""
         provisional = path.with_name(path.name + ".new")
-        with in_words(path, KINDS, "copying the state"):
+        with in_state_words(path, "copying the state"):
             provisional.unlink(missing_ok=True)
             source = connect(self._path, cache_kib=1024, read_only=True)
             try:

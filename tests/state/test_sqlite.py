@@ -1,0 +1,203 @@
+"""The state on SQLite keeps the contract, with one segment of identities and with many."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.contracts.state import Openings, P, StateContract, fact, posting, ready
+from tests.log.lossy import ROOT
+from tests.state.openings import sqlite_openings
+
+from synchromesh.plant.rows import Changes
+from synchromesh.state.agreement import StateError
+from synchromesh.state.sqlite import identities as segments
+from synchromesh.state.sqlite import open_outbox, open_reading, open_state, outbox
+
+
+class TestSqliteState(StateContract):
+    @pytest.fixture
+    def open(self, tmp_path: Path) -> Iterator[Openings]:
+        with sqlite_openings(tmp_path) as openings:
+            yield openings
+
+
+class TestSqliteStateInManySegments(StateContract):
+    """Every position its own segment, and every entry indexed at once; claims are swept at every take."""
+
+    @pytest.fixture
+    def open(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Openings]:
+        monkeypatch.setattr(segments, "TAIL", 1)
+        monkeypatch.setattr(outbox, "SWEEP_AFTER", 1)
+        with sqlite_openings(tmp_path, 1) as openings:
+            yield openings
+
+
+def test_a_snapshot_is_one_moment_and_opens_like_the_store(tmp_path: Path) -> None:
+    state = open_state(tmp_path / "state.db")
+    epoch = state.lease("w")
+    state.commit(epoch, [ready(1, (1, 0)), Changes("b", 1, identities={("mes", "1"): 1}, entities={("order", "1"): b"x"})])
+    rows = list(state.rows("b"))
+    state.snapshot(tmp_path / "copy.db")
+    state.commit(epoch, [Changes("b", 2)])
+    copy = open_state(tmp_path / "copy.db")
+    assert copy.positions() == {P: 1, "b": 1}
+    assert list(copy.rows("b")) == rows
+    assert copy.known("b", [("mes", "1")]) == {("mes", "1"): 1}
+    copy.commit(copy.lease("w"), [Changes("b", 5)])
+    assert state.positions() == {P: 1, "b": 2}
+    copy.close()
+    state.close()
+
+
+def test_a_snapshot_that_cant_be_written_says_where(tmp_path: Path) -> None:
+    state = open_state(tmp_path / "state.db")
+    with pytest.raises(StateError, match=r"nowhere"):
+        state.snapshot(tmp_path / "nowhere" / "copy.db")
+    state.close()
+
+
+def test_a_restored_store_sends_nothing_twice(tmp_path: Path) -> None:
+    """The snapshot's outbox names a posting that was sent and booked since: it is neither taken again nor lost."""
+    path = tmp_path / "state.db"
+    state = open_state(path)
+    epoch = state.lease("w")
+    batches = [
+        [ready(1, (1, 0))],
+        [ready(2, (2, 0))],
+        [Changes(P, 3, outbox_removed={(1, 0)})],
+        [ready(4, (4, 0))],
+    ]
+    state.commit(epoch, batches[0])
+    state.snapshot(tmp_path / "copy.db")
+    dispatcher = open_outbox(path)
+    assert [each.position for each in dispatcher.take("erp", "d", 9, 1)] == [1]
+    state.commit(epoch, batches[1])
+    state.commit(epoch, batches[2])
+    assert [each.position for each in dispatcher.take("erp", "d", 9, 1)] == [2]
+    dispatcher.close()
+    state.close()
+    for suffix in ("db-wal", "db-shm"):
+        path.with_suffix("." + suffix).unlink(missing_ok=True)
+    (tmp_path / "copy.db").replace(path)
+
+    state = open_state(path)
+    epoch = state.lease("after")
+    dispatcher = open_outbox(path)
+    assert dispatcher.take("erp", "d", 9, 1) == []
+    for batch in batches[1:3]:
+        assert dispatcher.take("erp", "d", 9, 1) == []
+        state.commit(epoch, batch)
+    assert [each.position for each in dispatcher.orphans("erp", "e")] == [2]
+    assert dispatcher.take("erp", "e", 9, 1) == []
+    state.commit(epoch, batches[3])
+    assert [each.position for each in dispatcher.take("erp", "e", 9, 1)] == [4]
+    dispatcher.close()
+    state.close()
+
+
+def test_claims_of_postings_that_left_are_forgotten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outbox, "SWEEP_AFTER", 10)
+    state = open_state(tmp_path / "state.db")
+    epoch = state.lease("w")
+    dispatcher = outbox.SqliteOutbox(tmp_path / "state.db")
+    for position in range(1, 100):
+        state.commit(epoch, [ready(position, (position, 0))])
+        assert len(dispatcher.take("erp", "d", 9, 1)) == 1
+        state.commit(epoch, [Changes(P, position, outbox_removed={(position, 0)})])
+    assert dispatcher._connection.execute("SELECT count(*) FROM claim").fetchone()[0] <= 11
+    dispatcher.close()
+    state.close()
+
+
+CLAIMING = """
+import sys
+from pathlib import Path
+from synchromesh.state.sqlite import open_outbox
+outbox = open_outbox(Path(sys.argv[1]))
+print([each.position for each in outbox.take("erp", "doomed", 3, 77)], flush=True)
+sys.stdin.readline()
+"""
+
+
+def test_claims_of_a_killed_process_are_orphans(tmp_path: Path) -> None:
+    path = tmp_path / "state.db"
+    state = open_state(path)
+    state.commit(state.lease("w"), [ready(5, *((number, 0) for number in range(1, 6)))])
+    with subprocess.Popen(
+        [sys.executable, "-c", CLAIMING, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT
+    ) as process:
+        assert process.stdout
+        assert process.stdout.readline() == "[1, 2, 3]\n"
+        process.kill()
+    survivor = open_outbox(path)
+    assert [(each.position, each.claimed_at) for each in survivor.orphans("erp", "new")] == [(1, 77), (2, 77), (3, 77)]
+    assert [each.position for each in survivor.take("erp", "new", 9, 1)] == [4, 5]
+    survivor.close()
+    state.close()
+
+
+def test_an_outbox_entry_without_its_posting_is_damage_and_not_passed_over(tmp_path: Path) -> None:
+    state = open_state(tmp_path / "state.db")
+    state.commit(state.lease("w"), [Changes(P, 1, outbox_added={(1, 0): ("erp", "lane")})])
+    dispatcher = open_outbox(tmp_path / "state.db")
+    for _ in range(2):
+        with pytest.raises(StateError, match=r"plant-1: the outbox names posting 1\.0, which is not there"):
+            dispatcher.take("erp", "d", 9, 1)
+    dispatcher.close()
+    state.close()
+
+
+def test_a_reader_of_another_moment_sees_whole_batches_only(tmp_path: Path) -> None:
+    state = open_state(tmp_path / "state.db")
+    reading = open_reading(tmp_path / "state.db")
+    epoch = state.lease("w")
+    for position in range(1, 30):
+        state.commit(epoch, [Changes(P, position, facts={position: fact(position)}, postings={(position, 0): posting(position)})])
+        assert reading.positions() == {P: position}
+        assert reading.fact(P, position) == fact(position)
+        assert reading.postings_of(P, position) == [posting(position)]
+    reading.close()
+    state.close()
+
+
+QUICK = """
+import sys, time
+from pathlib import Path
+from synchromesh.state.sqlite import open_state
+start = time.perf_counter()
+open_state(Path(sys.argv[1])).close()
+print(time.perf_counter() - start, "sqlalchemy" in sys.modules, "alembic" in sys.modules)
+"""
+
+
+def test_a_current_store_opens_quickly_and_without_the_migrations_libraries(tmp_path: Path) -> None:
+    open_state(tmp_path / "state.db").close()
+    done = subprocess.run(
+        [sys.executable, "-c", QUICK, str(tmp_path / "state.db")], stdout=subprocess.PIPE, text=True, check=True, cwd=ROOT
+    )
+    seconds, *loaded = done.stdout.split()
+    assert loaded == ["False", "False"]
+    assert float(seconds) < 0.5
+
+
+LEASING = """
+import sys
+from pathlib import Path
+from synchromesh.state.sqlite import open_state
+open_state(Path(sys.argv[1])).lease("x")
+"""
+
+
+def test_many_processes_may_make_the_same_store(tmp_path: Path) -> None:
+    start = time.monotonic()
+    processes = [subprocess.Popen([sys.executable, "-c", LEASING, str(tmp_path / "state.db")], cwd=ROOT) for _ in range(3)]
+    assert [process.wait(30) for process in processes] == [0, 0, 0]
+    assert time.monotonic() - start < 30
+    state = open_state(tmp_path / "state.db")
+    assert state.lease("last") == 4
+    state.close()
