@@ -2,8 +2,9 @@
 
 import base64
 import contextlib
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from synchromesh.mapping.expression import ExpressionError, Kind, Scope, compile_expression, condition
 from synchromesh.mapping.refusal import Unfit
-from synchromesh.mapping.zone import Zone, zone_data
+from synchromesh.mapping.zone import Zone, iso_time, zone_data
 from synchromesh.model.quantity import Quantity
 
 OSLO = zone_data("Europe/Oslo")
@@ -211,6 +212,23 @@ def test_the_clock_set_back_and_forward_follows_the_stated_rule():
         strict.aware(forward)
     with pytest.raises(Unfit, match="no zone"):
         Zone("", "", "first", "shift").aware(back)
+
+
+_MOMENTS = st.datetimes(datetime(1971, 1, 1), datetime(2037, 12, 31)) | st.datetimes(  # noqa: DTZ001 - local times are the point
+    datetime(2026, 3, 29, 1),
+    datetime(2026, 3, 29, 4),  # noqa: DTZ001
+)
+
+
+@given(
+    st.lists(_MOMENTS, min_size=1, max_size=5), st.sampled_from(["Europe/Oslo", "Australia/Lord_Howe", "America/New_York", "Asia/Kolkata"])
+)
+def test_local_times_agree_with_the_standard_library(locals, name):
+    read = iso_time(Zone(name, zone_data(name), "first", "shift"))
+    for local in (*locals, *(local.replace(second=59) for local in locals)):
+        expected = local.replace(tzinfo=ZoneInfo(name)).astimezone(UTC)
+        assert read(local.isoformat()) == expected
+        assert read(local.isoformat() + "+05:30") == local.replace(tzinfo=timezone(timedelta(hours=5, minutes=30)))
 
 
 def test_the_rules_of_a_zone_travel_with_it():

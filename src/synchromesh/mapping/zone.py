@@ -27,6 +27,11 @@ _DIRECTIVES: Final = {
 }  # fmt: skip
 _UNITS: Final = ("year", "month", "day", "hour", "minute", "second")
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_NO_TIME: Final = "this is not a time like 2026-03-01T14:30:00+01:00; name its format in time(x, format)"
+_REMEMBERED: Final = 16_384
+_WHOLE_MINUTES: Final = 1975
+"""Since then no zone has moved its clocks by a part of a minute."""
+_LOCAL_EPOCH: Final = datetime(1970, 1, 1)  # noqa: DTZ001 - what a clock shows, wherever it hangs
 _EPOCHS: Final = {"epoch": 1_000_000, "epoch_ms": 1_000}
 
 
@@ -63,15 +68,18 @@ class Zone:
         """The moment of a local or aware time, in UTC. Raises `Unfit` where the zone or its stated rules give none."""
         if local.tzinfo is not None:
             return local.astimezone(UTC)
+        return self.epoch(local) + (local - _LOCAL_EPOCH)
+
+    def epoch(self, local: datetime) -> datetime:
+        """The moment that a clock would call 1970-01-01T00:00 if it always were as far from UTC as at this local time: added to what the
+        clock shows since then it gives the moment, without building time zones for every report. Raises `Unfit`."""
         if self._zone is None:
             raise Unfit("the time has no zone; send it with an offset, or state `zone` in the adapter", local.isoformat())
         there = local.replace(tzinfo=self._zone)
         before, after = there.utcoffset(), there.replace(fold=1).utcoffset()
         assert before is not None
         assert after is not None
-        if before != after:
-            before = self._settle(local, before, after)
-        return (local - before).replace(tzinfo=UTC)
+        return _EPOCH - (before if before == after else self._settle(local, before, after))
 
     def _settle(self, local: datetime, before: timedelta, after: timedelta) -> timedelta:
         """The offset to use where a clock was moved: back when `before` is the larger one."""
@@ -95,21 +103,30 @@ def _moment(zone: Zone, local: datetime, value: object) -> datetime:
 
 def iso_time(zone: Zone) -> Callable[[object], datetime | None]:
     """The reader of ISO 8601 times with date and at least hours and minutes. None stays None."""
-    aware, parse = zone.aware, datetime.fromisoformat
+    parse, epoch = datetime.fromisoformat, zone.epoch
+    epochs: dict[str, datetime] = {}  # by minute, as written: clocks are moved on whole minutes, and the reports of a minute share it
 
     def read(value: object) -> datetime | None:
         if value is None:
             return None
         if type(value) is not str or not 16 <= len(value) <= 40 or value[4] != "-":  # a bare date or a number would also parse
-            raise Unfit("this is not a time like 2026-03-01T14:30:00+01:00; name its format in time(x, format)", value)
+            raise Unfit(_NO_TIME, value)
         try:
-            return aware(parse(value))
+            time = parse(value)
+            if time.tzinfo is not None:
+                return time.astimezone(UTC)
+            zero = epochs.get(value[:16])
+            if zero is None:
+                zero = epoch(time)
+                if len(epochs) < _REMEMBERED and time.year >= _WHOLE_MINUTES:
+                    epochs[value[:16]] = zero
+            return zero + (time - _LOCAL_EPOCH)
         except OverflowError:
             raise Unfit("the time is outside the years 1 to 9999", value) from None
         except Unfit:
             raise
         except ValueError:
-            raise Unfit("this is not a time like 2026-03-01T14:30:00+01:00; name its format in time(x, format)", value) from None
+            raise Unfit(_NO_TIME, value) from None
 
     return read
 
