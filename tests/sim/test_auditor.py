@@ -96,7 +96,7 @@ def _round_wrongly(past: History, arrivals: Arrivals, evidence: Evidence, chance
 
 
 def _swap_in_a_lane(past: History, arrivals: Arrivals, evidence: Evidence, chance: random.Random) -> Evidence:
-    counts = Counter(d.lane for d in evidence.documents)
+    counts = Counter(d.lane for d in evidence.documents if d.order)
     lane = chance.choice(sorted(lane for lane, count in counts.items() if count > 1))
     numbers = [n for n, d in enumerate(evidence.documents) if d.lane == lane]
     documents = list(evidence.documents)
@@ -133,9 +133,9 @@ def _call(fate: str, *dues: Due) -> Planted:
         for r in evidence.received:
             firsts.setdefault(r.fact, r.position)
         fated = {(f.plant, f.position) for f in evidence.fates}
-        right = [
-            r for r in evidence.received if due.get(r.fact) in dues and firsts[r.fact] == r.position and (r.plant, r.position) in fated
-        ]
+        firsts_only = [r for r in evidence.received if firsts[r.fact] == r.position and (r.plant, r.position) in fated]
+        # The end of an order may truly wait, for facts of the order that wait for ever.
+        right = [r for r in firsts_only if due.get(r.fact) in dues and not (fate == "waiting" and b"order.completed" in r.body)]
         false = chance.choice(right)
         return replace(
             evidence,

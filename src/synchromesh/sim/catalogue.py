@@ -39,7 +39,40 @@ STRANGE: Final = ItemChanged("GLUE", "KGM", "glue that nobody created in ERP", 1
 UNPLANNED: Final = ItemChanged("TAPE", "MTR", "tape, used when needed", 1, (AlternativeUnit("ROLL", 50, 3),))
 """What no order plans and workers use all the same; ERP may come to know it late."""
 
-ITEMS: Final = {item.item: item for item in (*PRODUCTS, *COMPONENTS, *BACKFLUSHED, UNPLANNED, STRANGE)}
+
+class Catalogue(msgspec.Struct, frozen=True):
+    """What plants make (`products`), report as consumed (`components`) or leave to ERP (`backflushed`), use though no order plans it
+    (`unplanned`), and what ERP will never know (`strange`)."""
+
+    products: tuple[ItemChanged, ...]
+    components: tuple[ItemChanged, ...]
+    backflushed: tuple[ItemChanged, ...]
+    unplanned: ItemChanged
+    strange: ItemChanged
+
+    @property
+    def items(self) -> dict[str, ItemChanged]:
+        """All of them by name."""
+        return {item.item: item for item in (*self.products, *self.components, *self.backflushed, self.unplanned, self.strange)}
+
+
+AWKWARD: Final = Catalogue(PRODUCTS, COMPONENTS, BACKFLUSHED, UNPLANNED, STRANGE)
+"""Units that don't divide, lots everywhere, and a plan that ERP books from: what no simulated night is spared."""
+
+PLAIN: Final = Catalogue(
+    (ItemChanged("PUMP", "EA", "pump, complete", 0), ItemChanged("GREASE", "KGM", "grease, mixed", 2)),
+    (
+        ItemChanged("STEEL", "KGM", "steel bar", 2),
+        ItemChanged("RESIN", "KGM", "resin", 2, lot_controlled=True),
+        ItemChanged("SCREW", "EA", "screw", 0),
+    ),
+    (),
+    ItemChanged("TAPE", "EA", "tape, used when needed", 0),
+    STRANGE,
+)
+"""What an ERP that knows pieces and kilograms can keep as it is: no units of an item's own, nothing backflushed."""
+
+ITEMS: Final = AWKWARD.items
 
 _SMALLER: Final = {"KGM": "GRM", "LTR": "MLT", "MTR": "CMT"}
 
@@ -68,12 +101,12 @@ def lots(plant: str, item: ItemChanged) -> tuple[str, ...]:
     return tuple(f"{plant}-{item.item}-{n}" for n in (1, 2)) if item.lot_controlled else ("",)
 
 
-def opening(plant: str, ample: str = "1000000") -> tuple[StockLine, ...]:
+def opening(plant: str, catalogue: Catalogue = AWKWARD, ample: str = "1000000") -> tuple[StockLine, ...]:
     """Components enough for everything that will be reported."""
     places = site(plant)
     return tuple(
         StockLine(item.item, location, amount(ample, item.unit), lot)
-        for item in (*COMPONENTS, *BACKFLUSHED, UNPLANNED)
+        for item in (*catalogue.components, *catalogue.backflushed, catalogue.unplanned)
         for lot in lots(plant, item)
         for location in (places.raw, places.line)
     )

@@ -12,7 +12,7 @@ from typing import Final
 import msgspec
 
 from synchromesh.model.event import OrderChanged, StockLine
-from synchromesh.sim.catalogue import ITEMS, STRANGE, UNPLANNED, opening, site
+from synchromesh.sim.catalogue import AWKWARD, ITEMS, UNPLANNED, Catalogue, opening, site
 from synchromesh.sim.chance import Chance
 from synchromesh.sim.plants import Habits, Happening, SimulatedPlant
 from synchromesh.sim.told import Known, Scene, Told
@@ -63,17 +63,18 @@ class Stream:
     ERP is also told what `rest` yields.
     """
 
-    def __init__(self, seed: int, rate: float, start: datetime, habits: Habits | None = None) -> None:
-        self._makers = _plants(seed, habits or Habits(unknown_items=0.0), start, ZONES)
+    def __init__(self, seed: int, rate: float, start: datetime, habits: Habits = Habits(), catalogue: Catalogue = AWKWARD) -> None:
+        self._makers = _plants(seed, habits, start, ZONES, catalogue)
+        self._catalogue = catalogue
         self._rate = rate
         self._start = start
         orders: ChainMap[str, OrderChanged] = ChainMap(*(maker.orders for maker in self._makers))
-        self.scene = Scene(ITEMS, orders, _opening(ZONES), ZONES, _Either(self._makers))
+        self.scene = Scene(catalogue.items, orders, _opening(ZONES, catalogue), ZONES, _Either(self._makers))
         self._ledger = Ledger(self.scene, keep=_REMEMBERED)
 
     def masters(self) -> list[Known]:
         """What ERP knows before the first fact: items and locations (opening stock is in the scene)."""
-        return _masters(self._start, ZONES)
+        return _masters(self._start, ZONES, self._catalogue)
 
     def happenings(self) -> Iterator[Happening]:
         """What happens, `rate` facts a second of virtual time, without end."""
@@ -110,14 +111,16 @@ class _Either(Set[str]):
         return len({name for maker in self._makers for name in maker.never})
 
 
-def _plants(seed: int, habits: Habits, start: datetime, plants: Mapping[str, str]) -> list[SimulatedPlant]:
-    return [SimulatedPlant(name, seed, start, habits) for name in plants]
+def _plants(
+    seed: int, habits: Habits, start: datetime, plants: Mapping[str, str], catalogue: Catalogue = AWKWARD
+) -> list[SimulatedPlant]:
+    return [SimulatedPlant(name, seed, start, habits, catalogue) for name in plants]
 
 
-def _masters(at: datetime, plants: Mapping[str, str]) -> list[Known]:
+def _masters(at: datetime, plants: Mapping[str, str], catalogue: Catalogue = AWKWARD) -> list[Known]:
     places = [Known(at, name, location) for name in plants for location in site(name).locations]
-    return places + [Known(at, "", item) for item in ITEMS.values() if item != STRANGE]
+    return places + [Known(at, "", item) for item in catalogue.items.values() if item != catalogue.strange]
 
 
-def _opening(plants: Mapping[str, str]) -> tuple[StockLine, ...]:
-    return tuple(line for name in plants for line in opening(name))
+def _opening(plants: Mapping[str, str], catalogue: Catalogue = AWKWARD) -> tuple[StockLine, ...]:
+    return tuple(line for name in plants for line in opening(name, catalogue))

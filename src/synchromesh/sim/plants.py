@@ -33,7 +33,7 @@ from synchromesh.model.event import (
     TimeRecorded,
 )
 from synchromesh.model.quantity import Quantity
-from synchromesh.sim.catalogue import BACKFLUSHED, COMPONENTS, ITEMS, PRODUCTS, STRANGE, UNPLANNED, lots, site, told_as
+from synchromesh.sim.catalogue import AWKWARD, Catalogue, lots, site, told_as
 from synchromesh.sim.chance import Chance
 from synchromesh.sim.told import Known, Told
 from synchromesh.sim.truth import HELD, Place, factor, yields
@@ -45,10 +45,13 @@ Correctable = ProductionReported | MaterialConsumed | ScrapRecorded | TimeRecord
 
 class Habits(msgspec.Struct, frozen=True):
     """How a plant's people behave, as rates. `at_once` is how many orders are in work side by side; `reports` how many times an
-    operation is reported at most; `pause` the longest time between two facts in seconds."""
+    operation is reported at most; `pause` the longest time between two facts in seconds. `steps` is how many operations an order has at
+    most; `closing`: an order's completion is the last thing that is told about it, as where ERP closes its books then."""
 
     at_once: int = 2
     reports: int = 3
+    steps: int = 3
+    closing: bool = False
     pause: int = 2400
     corrected: float = 0.1
     cancelled: float = 0.05
@@ -60,21 +63,24 @@ class Habits(msgspec.Struct, frozen=True):
 
 
 class _Revision(msgspec.Struct, frozen=True, order=True):
-    """A correction or cancellation that will be told once so many facts have been told."""
+    """A correction or cancellation, of a fact about `order` or none, that will be told once so many facts have been told."""
 
     after: int
     number: int
     source: str
     event: FactCorrected | FactCancelled
+    order: str
 
 
 class SimulatedPlant:
     """One plant. `orders` and `never` grow as the history goes on, and are what a `Scene` needs of it."""
 
-    def __init__(self, name: str, seed: int, start: datetime, habits: Habits) -> None:
+    def __init__(self, name: str, seed: int, start: datetime, habits: Habits, catalogue: Catalogue = AWKWARD) -> None:
         self.name = name
         self.orders: dict[str, OrderChanged] = {}
-        self.never: set[str] = {STRANGE.item}
+        self.never: set[str] = {catalogue.strange.item}
+        self._catalogue = catalogue
+        self._items = catalogue.items
         self._habits = habits
         self._chance = Chance(seed, f"plant {name}")
         self._site = site(name)
@@ -83,7 +89,8 @@ class SimulatedPlant:
         self._told = 0
         self._revisions: list[_Revision] = []
         self._late: list[tuple[datetime, str]] = []
-        self._sure: dict[Place, Fraction] = {}
+        self._closed: set[str] = set()
+        self._sure: dict[tuple[str, Place], Fraction] = {}
 
     def happenings(self, orders: int | None) -> Iterator[Happening]:
         """The plant's history: `orders` of them from release to completion and the end of input, or without end when None."""
@@ -110,10 +117,21 @@ class SimulatedPlant:
     def _tell(self, source: str, event: PlantEvent) -> Iterator[Happening]:
         self._now += timedelta(seconds=self._chance.whole(1, self._habits.pause))
         yield from self._known_by_now()
+        if self._habits.closing and isinstance(event, OrderCompleted):
+            yield from self._close(event.order)
         yield self._fact(source, event)
         while self._revisions and self._revisions[0].after <= self._told:
             revision = heapq.heappop(self._revisions)
             self._now += timedelta(seconds=self._chance.whole(1, 60))
+            yield self._fact(revision.source, revision.event)
+
+    def _close(self, order: str) -> Iterator[Happening]:
+        """Whatever there is to correct in an order is corrected before it is closed."""
+        self._closed.add(order)
+        due = sorted(revision for revision in self._revisions if revision.order == order)
+        self._revisions = [revision for revision in self._revisions if revision.order != order]
+        heapq.heapify(self._revisions)
+        for revision in due:
             yield self._fact(revision.source, revision.event)
 
     def _fact(self, source: str, event: PlantEvent) -> Told:
@@ -158,18 +176,18 @@ class SimulatedPlant:
 
     def _release(self, number: int) -> OrderChanged:
         chance = self._chance
-        item = chance.one(PRODUCTS)
-        steps = chance.whole(0, 3)
+        item = chance.one(self._catalogue.products)
+        steps = chance.whole(0, self._habits.steps)
         marked = chance.whole(1, steps) if steps and chance.happens(0.5) else 0
         operations = tuple(Operation(str(n * 10), yields=n == marked) for n in range(1, steps + 1))
         components = [
             Component(part.item, told_as(chance, part, Fraction(chance.whole(5, 80))), chance.one((self._site.raw, self._site.line)))
-            for part in COMPONENTS
+            for part in self._catalogue.components
             if chance.happens(0.6)
         ]
         components += [
             Component(part.item, Quantity(Decimal(chance.whole(20, 300)), part.unit), self._site.line, backflush=True)
-            for part in BACKFLUSHED
+            for part in self._catalogue.backflushed
             if chance.happens(0.4)
         ]
         order = OrderChanged(
@@ -185,7 +203,7 @@ class SimulatedPlant:
 
     def _work(self, order: OrderChanged) -> Iterator[tuple[str, PlantEvent]]:
         """What the workers tell about an order, from its start to some time after its completion."""
-        lot = f"{order.order}-L" if ITEMS[order.item].lot_controlled else ""
+        lot = f"{order.order}-L" if self._items[order.item].lot_controlled else ""
         if self._chance.happens(0.7):
             yield "mes", OrderStarted(order.order)
         for operation in [step.operation for step in order.operations] or [""]:
@@ -197,11 +215,11 @@ class SimulatedPlant:
             if operation and self._chance.happens(0.8):
                 yield "mes", OperationCompleted(order.order, operation)
         yield "mes", OrderCompleted(order.order)
-        if self._chance.happens(0.2):
+        if not self._habits.closing and self._chance.happens(0.2):
             yield self._revisable("terminal", self._report(order, "", lot))
 
     def _report(self, order: OrderChanged, operation: str, lot: str) -> ProductionReported:
-        chance, item = self._chance, ITEMS[order.item]
+        chance, item = self._chance, self._items[order.item]
 
         def some(rate: float, most: int) -> Quantity | None:
             return told_as(chance, item, Fraction(chance.whole(1, most))) if chance.happens(rate) else None
@@ -219,18 +237,20 @@ class SimulatedPlant:
         for component in order.components:
             if component.backflush or not chance.happens(0.5):
                 continue
-            item = ITEMS[component.item]
+            item = self._items[component.item]
             lot = chance.one(lots(self.name, item))
             quantity = told_as(chance, item, Fraction(chance.whole(1, 30)))
             location = chance.one(("", "", self._site.line))
             event = MaterialConsumed(order.order, component.item, quantity, operation, lot, location, into if chance.happens(0.5) else "")
             yield self._revisable("wms", event)
         if chance.happens(self._habits.unplanned):
-            quantity = told_as(chance, UNPLANNED, Fraction(chance.whole(1, 20)))
-            yield self._revisable("wms", MaterialConsumed(order.order, UNPLANNED.item, quantity, operation, location=self._site.line))
+            unplanned = self._catalogue.unplanned
+            quantity = told_as(chance, unplanned, Fraction(chance.whole(1, 20)))
+            yield self._revisable("wms", MaterialConsumed(order.order, unplanned.item, quantity, operation, location=self._site.line))
         if chance.happens(self._habits.unknown_items):
-            quantity = told_as(chance, STRANGE, Fraction(2))
-            yield "wms", MaterialConsumed(order.order, STRANGE.item, quantity, operation, location=self._site.line)
+            strange = self._catalogue.strange
+            quantity = told_as(chance, strange, Fraction(2))
+            yield "wms", MaterialConsumed(order.order, strange.item, quantity, operation, location=self._site.line)
 
     def _asides(self, order: OrderChanged, operation: str) -> Iterator[tuple[str, PlantEvent]]:
         chance = self._chance
@@ -241,7 +261,7 @@ class SimulatedPlant:
             yield self._revisable("terminal", self._scrap(order, operation, component))
 
     def _scrap(self, order: OrderChanged, operation: str, component: Component | None) -> ScrapRecorded:
-        item = ITEMS[component.item if component else order.item]
+        item = self._items[component.item if component else order.item]
         lot = self._chance.one(lots(self.name, item)) if component else ""
         quantity = told_as(self._chance, item, Fraction(self._chance.whole(1, 5)))
         return ScrapRecorded(order.order, quantity, component.item if component else "", operation, lot, reason="damaged")
@@ -250,32 +270,32 @@ class SimulatedPlant:
 
     def _move(self, order: OrderChanged, lot: str) -> Iterator[tuple[str, PlantEvent]]:
         """Transfers of what certainly is there, its use in another order, and adjustments of components."""
-        chance, item = self._chance, ITEMS[order.item]
+        chance, item = self._chance, self._items[order.item]
         if not chance.happens(self._habits.moves):
             return
         held = chance.happens(0.4)
         place = Place(order.item, order.location, lot, HELD if held else "")
-        quantity = self._take(place, ITEMS[order.item].decimals)
+        quantity = self._take(order.order, place, item.decimals)
         if quantity:
             told = Quantity(quantity, item.unit)
             newest = next(reversed(self.orders))
-            if not held and newest != order.order and chance.happens(0.6):
+            if not held and newest not in (order.order, *self._closed) and chance.happens(0.6):
                 # Only a younger order uses it, as in any plant: else two orders could wait for each other's output.
                 yield "wms", MaterialConsumed(newest, order.item, told, lot=lot, location=order.location)
             else:
                 target = order.location if held else self._site.shipping
                 yield self._revisable("wms", MaterialTransferred(order.item, told, order.location, target, lot, place.status))
-        part = chance.one(COMPONENTS)
+        part = chance.one(self._catalogue.components)
         if chance.happens(0.3):
             quantity = Decimal(chance.whole(1, 50) * chance.one((1, -1)))
             lot = chance.one(lots(self.name, part))
             yield "wms", StockAdjusted(part.item, Quantity(quantity, part.unit), self._site.raw, "counted", lot)
 
-    def _take(self, place: Place, decimals: int) -> Decimal:
-        """Half of what is sure at a place, as ERP can book it, taken off it."""
-        sure = self._sure.get(place, Fraction(0))
+    def _take(self, order: str, place: Place, decimals: int) -> Decimal:
+        """Half of what an order surely brought to a place, as ERP can book it, taken off it."""
+        sure = self._sure.get((order, place), Fraction(0))
         taken = Fraction(int(sure / 2 * 10**decimals), 10**decimals)
-        self._sure[place] = sure - taken
+        self._sure[order, place] = sure - taken
         return Decimal(int(taken * 10**decimals)).scaleb(-decimals)
 
     # --- second thoughts --------------------------------------------------------------------------------------------------
@@ -293,23 +313,24 @@ class SimulatedPlant:
             revision = FactCorrected(source, id, final)
         if revision:
             number = len(self._revisions) + self._told
-            heapq.heappush(self._revisions, _Revision(self._told + chance.whole(1, 12), number, "terminal", revision))
+            order = getattr(event, "order", "")
+            heapq.heappush(self._revisions, _Revision(self._told + chance.whole(1, 12), number, "terminal", revision, order))
         self._be_sure(event, final)
         return source, event
 
     def _second_thought(self, event: Correctable) -> Correctable:
         match event:
             case ProductionReported():
-                item = ITEMS[self.orders[event.order].item]
+                item = self._items[self.orders[event.order].item]
                 return msgspec.structs.replace(event, good=told_as(self._chance, item, Fraction(self._chance.whole(1, 40))))
             case TimeRecorded():
                 return msgspec.structs.replace(event, labour_seconds=event.labour_seconds + 60)
             case MaterialTransferred():
-                return msgspec.structs.replace(event, quantity=_whole_half(event.quantity, ITEMS[event.item].decimals))
+                return msgspec.structs.replace(event, quantity=_whole_half(event.quantity, self._items[event.item].decimals))
             case StockAdjusted():
                 return msgspec.structs.replace(event, quantity=Quantity(event.quantity.amount * 2, event.quantity.unit))
             case MaterialConsumed():
-                item = ITEMS[event.item]
+                item = self._items[event.item]
                 quantity = told_as(self._chance, item, Fraction(self._chance.whole(1, 30)))
                 return msgspec.structs.replace(event, quantity=quantity, lot=self._chance.one(lots(self.name, item)))
             case ScrapRecorded():
@@ -320,17 +341,18 @@ class SimulatedPlant:
         if not isinstance(event, ProductionReported) or not isinstance(final, ProductionReported):
             return
         order = self.orders[event.order]
-        item = ITEMS[order.item]
+        item = self._items[order.item]
         location = event.location or order.location
         if order.order in self.never:
             return
         if yields(event, order):
-            self._surely(Place(item.item, location, event.lot), item.item, event.good, final.good)
-        self._surely(Place(item.item, location, event.lot, HELD), item.item, event.held, final.held)
+            self._surely(order, Place(item.item, location, event.lot), event.good, final.good)
+        self._surely(order, Place(item.item, location, event.lot, HELD), event.held, final.held)
 
-    def _surely(self, place: Place, item: str, *versions: Quantity | None) -> None:
-        least = min(Fraction(version.amount) * factor(ITEMS[item], version.unit) if version else Fraction(0) for version in versions)
-        self._sure[place] = self._sure.get(place, Fraction(0)) + least
+    def _surely(self, order: OrderChanged, place: Place, *versions: Quantity | None) -> None:
+        item = self._items[order.item]
+        least = min(Fraction(version.amount) * factor(item, version.unit) if version else Fraction(0) for version in versions)
+        self._sure[order.order, place] = self._sure.get((order.order, place), Fraction(0)) + least
 
 
 def _whole_half(quantity: Quantity, decimals: int) -> Quantity:
