@@ -59,12 +59,13 @@ def again(view: View, row: PostingRow) -> None:
     row.successor, row.settled = new.key, view.clock().now
     view.put_posting(row)
     exceptions.resolve_for(view, row)
+    lanes.promote(view, lane)
 
 
 def _dismiss(view: View, fact: FactRow, why: str) -> None:
     if fact.fate in (Fate.WAITING, Fate.EXCEPTION):
         if fact.fate == Fate.WAITING:
-            waiting.waits_no_more(view, fact)
+            waiting.dismissed(view, fact)
         view.move(Fate(fact.fate), Fate.DISMISSED, 1)
         fact.fate, fact.reference = Fate.DISMISSED, why
         view.put_fact(fact)

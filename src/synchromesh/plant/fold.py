@@ -30,7 +30,7 @@ from synchromesh.plant.fact import BY_POLICY, FOR_EVER, Told
 from synchromesh.plant.fates import Fate
 from synchromesh.plant.postings import Cut
 from synchromesh.plant.rows import FactRow
-from synchromesh.plant.view import View
+from synchromesh.plant.view import AHEAD, View
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _zone = lru_cache(maxsize=64)(ZoneInfo)
@@ -138,6 +138,8 @@ def _work_off(view: View, name: str) -> None:
                 gathers.close(view, lane_name, lane)
     if view.get("list", name) is None:
         view.clock().resuming.remove(name)
+        if name.startswith(waiting.WAITING):
+            waiting.worked_off(view, name.removeprefix(waiting.WAITING))
 
 
 def _enterprise(view: View, event: ev.CanonicalEvent, told: Told, ordinal: int) -> None:
@@ -205,8 +207,8 @@ def _unusable(view: View, told: Told, horizon: int, now: int) -> tuple[Category,
             "A fact of a plant was sent to the enterprise partition.",
             "Send it to the plant that it belongs to.",
         )
-    if horizon >= 0 and (told.occurred is None or now - micros(told.occurred) > horizon * 1_000_000):
-        age = "has no time of its own" if told.occurred is None else "is older than its interface's horizon"
+    age = _no_age(told.occurred, horizon * 1_000_000, now) if horizon >= 0 else ""
+    if age:
         return (
             Category.INVALID,
             f"interface {told.interface}",
@@ -214,6 +216,16 @@ def _unusable(view: View, told: Told, horizon: int, now: int) -> tuple[Category,
             "Check in ERP whether it is booked; then dismiss it, or send it with a time and an identity of its own.",
         )
     return None
+
+
+def _no_age(occurred: datetime | None, horizon: int, now: int) -> str:
+    """Why a message's age says nothing; '' when it does. Identities outlive the horizon by what a clock may be ahead."""
+    if occurred is None:
+        return "has no time of its own"
+    age = now - micros(occurred)
+    if age > horizon:
+        return "is older than its interface's horizon"
+    return "lies in the future" if age < -AHEAD else ""
 
 
 def _retell(view: View, row: FactRow) -> None:

@@ -219,7 +219,7 @@ def require_known_order(view: View, event: TimeRecorded | OperationCompleted) ->
 def require_all_told(view: View, event: OrderCompleted) -> None:
     """The end of an order comes after everything of it that still waits for something."""
     order = require.order(view, event.order)
-    if order.waiting:
+    if order.waiting or waiting.for_order(view, event.order):
         raise Missing(waiting.rest_of(event.order), event.order)
 
 

@@ -14,6 +14,8 @@ from synchromesh.plant.view import View
 WAITING = "waiting:"
 LATE = "late:"
 REST = "open facts of order "
+OF_ITEM = " of item "
+HOUR = 3_600_000_000
 _CATEGORIES = {
     "order": Category.UNKNOWN_ORDER,
     "release": Category.ORDER_NOT_RELEASED,
@@ -28,21 +30,37 @@ def rest_of(order: str) -> str:
     return f"{REST}{order}"
 
 
+def for_order(view: View, order: str) -> bool:
+    """Whether facts that waited for the order itself are still to be resumed."""
+    return view.of(Pages, "list", f"{WAITING}order {order}") is not None
+
+
+def worked_off(view: View, name: str) -> None:
+    """Everything that waited for `name` was resumed; when that was an order, its end may go on."""
+    kind, _, order = name.partition(" ")
+    known = view.order(order) if kind == "order" else None
+    if known is not None and not known.waiting:
+        arrived(view, rest_of(order))
+
+
 def wait(view: View, row: FactRow, name: str, order: str) -> None:
     """The fact waits for `name`; completion of its order waits for the fact."""
     row.fate, row.reference = Fate.WAITING, name
     row.order = row.order or order
     view.count(Fate.WAITING, 1)
     pages = paged.append(view, WAITING + name, str(row.position))
-    hours = view.policy.waiting_hours
-    if pages.count == 1 and hours:
-        agenda.remind(view, view.clock().now + hours * 3_600_000_000, LATE + name)
+    if pages.count - pages.gone == 1:
+        pages.since = view.clock().now
+        if view.policy.waiting_hours:
+            agenda.remind(view, pages.since + view.policy.waiting_hours * HOUR, LATE + name)
     known = view.order(row.order) if row.order else None
     if known is not None and _holds_up(row):
         known.waiting += 1
         view.touch("order", row.order)
     if name.startswith("fact "):
         view.made(Expected, "expected", "").names[name[5:]] = None
+    elif name.startswith("unit "):
+        view.made(Expected, "expected", _units_of(name.partition(OF_ITEM)[2])).names[name] = None
 
 
 def _holds_up(row: FactRow) -> bool:
@@ -60,6 +78,25 @@ def arrived(view: View, name: str) -> None:
     agenda.resume(view, WAITING + name)
 
 
+def unit_of(item: str, unit: str) -> str:
+    """The name of what a fact in a unit waits for, when nothing leads from it to the item's."""
+    return f"unit {unit}{OF_ITEM}{item}"
+
+
+def _units_of(item: str) -> str:
+    return f"units of {item}"
+
+
+def item_arrived(view: View, item: str) -> None:
+    """The item is known, or known better: also units that it does not name may be told in one that it does."""
+    arrived(view, f"item {item}")
+    expected = view.of(Expected, "expected", _units_of(item))
+    if expected is not None:
+        view.drop("expected", _units_of(item))
+        for name in expected.names:
+            arrived(view, name)
+
+
 def told(view: View, source: str, id_: str) -> None:
     """A fact was told: corrections that came before it can go on."""
     expected = view.of(Expected, "expected", "")
@@ -72,7 +109,8 @@ def told(view: View, source: str, id_: str) -> None:
 def late(view: View, name: str) -> None:
     """The service level of waiting has passed: an exception about the name, one for all facts that wait for it."""
     pages = view.of(Pages, "list", WAITING + name)
-    if pages is None or pages.late:
+    hours = view.policy.waiting_hours
+    if pages is None or pages.late or pages.count <= pages.gone or view.clock().now < pages.since + hours * HOUR:
         return
     view.touch("list", WAITING + name)
     pages.late = view.position
@@ -82,7 +120,7 @@ def late(view: View, name: str) -> None:
         view.position,
         category,
         name,
-        f"{pages.count} fact(s) wait for {name}, which is not known, longer than {view.policy.waiting_hours} hours.",
+        f"{pages.count - pages.gone} fact(s) wait for {name}, which is not known, longer than {hours} hours.",
         "Create or release it in its system of record, or dismiss the facts.",
     )
 
@@ -92,10 +130,29 @@ def resume(view: View, name: str, retell: Callable[[View, FactRow], None]) -> No
     for text in paged.take(view, WAITING + name):
         row = view.fact(int(text))
         if row is None or row.fate != Fate.WAITING or row.reference != name:
+            _forget_gone(view, name)
             continue
         view.count(Fate.WAITING, -1)
         waits_no_more(view, row)
         retell(view, row)
+
+
+def _forget_gone(view: View, name: str) -> None:
+    pages = view.of(Pages, "list", WAITING + name)
+    if pages is not None:
+        pages.gone -= 1  # taking the page has marked the list
+
+
+def dismissed(view: View, row: FactRow) -> None:
+    """A person dismissed a fact that waits. When it was the last one for this name, nothing is late any more."""
+    pages = view.of(Pages, "list", WAITING + row.reference)
+    if pages is not None:
+        view.touch("list", WAITING + row.reference)
+        pages.gone += 1
+        if pages.late and pages.gone >= pages.count:
+            exceptions.close(view, (pages.late, 0))
+            pages.late = 0
+    waits_no_more(view, row)
 
 
 def waits_no_more(view: View, row: FactRow) -> None:
