@@ -8,7 +8,7 @@ import signal
 import sys
 import time
 from asyncio.subprocess import PIPE, Process
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -29,10 +29,12 @@ _decode: Final = msgspec.json.Decoder(Ready).decode
 
 
 class Supervisor:
-    """Runs the roles of one configuration file. `address` is the gateway's, once it is ready."""
+    """Runs the roles of one configuration file. `address` is the gateway's, once it is ready; `inherited` are open files that the
+    processes hold with this one."""
 
-    def __init__(self, config: Path) -> None:
+    def __init__(self, config: Path, inherited: Sequence[int] = ()) -> None:
         self._config = config
+        self._inherited = inherited
         self.address = ""
         self.processes: dict[str, Process] = {}
         self._stopping = False
@@ -97,8 +99,12 @@ class Supervisor:
 
     async def _spawn(self, role: str) -> Process:
         command = [sys.executable, "-m", "synchromesh.cli", "serve", "--role", role, "--config", str(self._config), "--child"]
-        process = await asyncio.create_subprocess_exec(*command, stdin=PIPE, stdout=PIPE, start_new_session=True, env=os.environ)
+        process = await asyncio.create_subprocess_exec(
+            *command, stdin=PIPE, stdout=PIPE, start_new_session=True, env=os.environ, pass_fds=self._inherited
+        )
         self.processes[role] = process
+        if self._stopping:
+            process.terminate()
         return process
 
     async def _listen(self, process: Process, ready: asyncio.Event) -> None:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from synchromesh.cli.frame import DEFAULT_CONFIG, Code, Config, Failure, settings
+
+if TYPE_CHECKING:
+    from synchromesh.app.settings import Settings
 
 app = typer.Typer()
 
@@ -19,38 +23,57 @@ Child = Annotated[bool, typer.Option("--child", hidden=True, help="End when stan
 def serve(config: Config = DEFAULT_CONFIG, role: Role = "", child: Child = False) -> None:
     """Take facts in, book them in ERP, and show what becomes of each, until ctrl-C."""
     from synchromesh.app.process import end_with_parent  # noqa: PLC0415 (help must not wait for the engine)
-    from synchromesh.app.roles import ROLES, prepare  # noqa: PLC0415 (help must not wait for the engine)
+    from synchromesh.app.roles import ROLES  # noqa: PLC0415 (help must not wait for the engine)
+    from synchromesh.log.agreement import LogError  # noqa: PLC0415 (help must not wait for the engine)
     from synchromesh.observe.lines import configure  # noqa: PLC0415 (help must not wait for the engine)
+    from synchromesh.state.agreement import StateError  # noqa: PLC0415 (help must not wait for the engine)
 
     configured = settings(config)
     configure(as_json=not child)
-    if child:
-        end_with_parent()
     if role and role not in ROLES:
         raise Failure(f"there is no role {role!r}; the roles are {', '.join(ROLES)}", Code.USAGE)
     try:
-        if role != "" and child:
-            ROLES[role](configured)
-            return
-        prepare(configured)
-        if role:
+        if child:
+            end_with_parent()
             ROLES[role](configured)
         else:
-            asyncio.run(_all(config))
+            _hold_and_run(configured, config, role)
+    except (LogError, StateError) as error:
+        raise Failure(str(error), Code.UNREACHED) from error
     except (OSError, ValueError, RuntimeError) as error:
         raise Failure(str(error), Code.USAGE) from error
 
 
-async def _all(config: object) -> None:
-    from pathlib import Path  # noqa: PLC0415
+def _hold_and_run(configured: Settings, config: Path, role: str) -> None:
+    from synchromesh.app.holding import Holding  # noqa: PLC0415
+    from synchromesh.app.roles import ROLES, prepare  # noqa: PLC0415
 
+    holding = Holding(configured.synchromesh.data, role)
+    try:
+        prepare(configured)
+        if role:
+            ROLES[role](configured)
+        else:
+            asyncio.run(_all(config, holding.parts))
+    finally:
+        holding.release()
+
+
+async def _all(config: Path, parts: int) -> None:
     from synchromesh.app.process import on_signals  # noqa: PLC0415
     from synchromesh.app.supervisor import Supervisor  # noqa: PLC0415
 
     stop = asyncio.Event()
     on_signals(stop)
-    assert isinstance(config, Path)
-    supervisor = Supervisor(config)
-    await supervisor.start()
+    supervisor = Supervisor(config, inherited=(parts,))
+
+    starting = asyncio.create_task(supervisor.start())
+    stopped = asyncio.create_task(stop.wait())
+    await asyncio.wait([starting, stopped], return_when=asyncio.FIRST_COMPLETED)
+    if not starting.done():
+        starting.cancel()
+        await supervisor.stop()
+        return
+    starting.result()
     typer.echo(f"ready at {supervisor.address}")
     await supervisor.run(stop.wait)

@@ -26,10 +26,12 @@ from synchromesh.engine.views import (
 )
 from synchromesh.log.agreement import Log, Trimmed
 from synchromesh.model.posting import Line, Posting, Refusal
-from synchromesh.plant.entities import KINDS, Entity, Lot, Names, Order, Totals
+from synchromesh.plant.entities import KINDS, Entity, Lot, Names, Order, Pages, Totals
 from synchromesh.plant.fates import Fate
 from synchromesh.plant.keys import id_of
+from synchromesh.plant.paged import page_key
 from synchromesh.plant.rows import ExceptionRow, FactRow, PostingRow
+from synchromesh.plant.waiting import WAITING
 from synchromesh.state.agreement import Reading
 
 _posting: Final = msgspec.json.Decoder(Posting).decode
@@ -250,6 +252,18 @@ class Inquiry:
             order = self._entity(plant, "order", name)
             if isinstance(order, Order):
                 yield from self._chain(plant, order.last_fact, lambda row: row.previous)
+            yield from self._waiting_for(plant, f"order {name}")
+
+    def _waiting_for(self, plant: str, thing: str) -> Iterator[tuple[str, int]]:
+        """Facts on the list of what waits for something unknown, newest first: no order's chain has them yet."""
+        name = WAITING + thing
+        pages = self._entity(plant, "list", name)
+        if not isinstance(pages, Pages):
+            return
+        for number in range(pages.last, pages.first - 1, -1):
+            page = self._entity(plant, "list.page", page_key(name, number))
+            if isinstance(page, Names):
+                yield from ((plant, int(position)) for position in reversed(page.names))
 
     def _of_lot(self, name: str) -> Iterator[tuple[str, int]]:
         for plant in self._plants:

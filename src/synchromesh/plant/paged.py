@@ -8,15 +8,18 @@ from synchromesh.plant.view import View
 PAGE = 256
 
 
+def page_key(name: str, number: int) -> str:
+    """Under which name a page of a list is kept."""
+    return f"{name}/{number}"
+
+
 def append(view: View, name: str, value: str) -> Pages:
     """Add one name at the end; the list's header."""
     pages = view.made(Pages, "list", name)
-    page = view.made(Names, "list.page", f"{name}/{pages.last}")
+    page = view.made(Names, "list.page", page_key(name, pages.last))
     if len(page.names) >= PAGE:
         pages.last += 1
-        page = view.made(Names, "list.page", f"{name}/{pages.last}")
-    if not pages.count:
-        pages.since = view.clock().now
+        page = view.made(Names, "list.page", page_key(name, pages.last))
     page.names.append(value)
     pages.count += 1
     return pages
@@ -27,7 +30,7 @@ def take(view: View, name: str) -> list[str]:
     pages = view.of(Pages, "list", name)
     if pages is None:
         return []
-    key = f"{name}/{pages.first}"
+    key = page_key(name, pages.first)
     page = view.of(Names, "list.page", key)
     names = page.names if page is not None else []
     view.drop("list.page", key)
@@ -44,6 +47,6 @@ def read(view: View, name: str) -> list[str]:
     pages = view.of(Pages, "list", name)
     found: list[str] = []
     for number in range(pages.first, pages.last + 1) if pages is not None else ():
-        page = view.of(Names, "list.page", f"{name}/{number}")
+        page = view.of(Names, "list.page", page_key(name, number))
         found += page.names if page is not None else []
     return found
