@@ -97,7 +97,10 @@ def _held(case: Case) -> dict[Book, Decimal]:
         signed.append((-1, original) if original else (1, document))
     for posting in case.outstanding:
         taken_back = case.postings.get(posting.reverses)
-        signed.append((-1, taken_back) if taken_back else (1, posting))
+        if taken_back is None:
+            signed.append((1, posting))
+        elif taken_back.state != "withdrawn":  # else there is nothing left to take back
+            signed.append((-1, taken_back))
     for sign, one in signed:
         for book, amount in _amounts(case, one):
             held[book] += sign * amount

@@ -34,6 +34,13 @@ class Document(msgspec.Struct, frozen=True):
     by_hand: bool = False
 
 
+class Books(msgspec.Struct, frozen=True):
+    """ERP's books after a run: `documents` in the order of booking, and its stock by place, without empty places."""
+
+    documents: Sequence[Document]
+    balances: Mapping[Place, Decimal]
+
+
 class Received(msgspec.Struct, frozen=True):
     """A message of a source, as it stands in a plant's log."""
 

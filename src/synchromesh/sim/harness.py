@@ -29,6 +29,7 @@ from synchromesh.sim.history import START, history
 from synchromesh.sim.people import Colleagues, Operator
 from synchromesh.sim.processes import Processes
 from synchromesh.sim.profile import PROFILES, Profile
+from synchromesh.sim.sandboxed import books_of
 from synchromesh.sim.told import Known
 from synchromesh.sim.verdict import Verdict
 from synchromesh.sim.witness import Witness
@@ -100,7 +101,7 @@ class Night:
             self.now = max(self.now, moment)
             await self._turn()
         await self._come_to_rest()
-        witness = Witness(self.store, self.log, self.books, tuple(self.scene.zones))
+        witness = Witness(self.store, self.log, books_of(self.books), tuple(self.scene.zones))
         return audit(self.scene, self.told, witness.evidence(self.acknowledged, self.connector.refused, self._operator.dismissed))
 
     async def _come_to_rest(self) -> None:

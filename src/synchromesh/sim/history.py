@@ -63,8 +63,8 @@ class Stream:
     ERP is also told what `rest` yields.
     """
 
-    def __init__(self, seed: int, rate: float, start: datetime, habits: Habits = Habits(), catalogue: Catalogue = AWKWARD) -> None:
-        self._makers = _plants(seed, habits, start, ZONES, catalogue)
+    def __init__(self, seed: int, rate: float, start: datetime, habits: Habits | None = None, catalogue: Catalogue = AWKWARD) -> None:
+        self._makers = _plants(seed, habits or Habits(), start, ZONES, catalogue)
         self._catalogue = catalogue
         self._rate = rate
         self._start = start
@@ -111,9 +111,7 @@ class _Either(Set[str]):
         return len({name for maker in self._makers for name in maker.never})
 
 
-def _plants(
-    seed: int, habits: Habits, start: datetime, plants: Mapping[str, str], catalogue: Catalogue = AWKWARD
-) -> list[SimulatedPlant]:
+def _plants(seed: int, habits: Habits, start: datetime, plants: Mapping[str, str], catalogue: Catalogue = AWKWARD) -> list[SimulatedPlant]:
     return [SimulatedPlant(name, seed, start, habits, catalogue) for name in plants]
 
 

@@ -279,7 +279,8 @@ class SimulatedPlant:
         if quantity:
             told = Quantity(quantity, item.unit)
             newest = next(reversed(self.orders))
-            if not held and newest not in (order.order, *self._closed) and chance.happens(0.6):
+            open_ = newest != order.order and newest not in self._closed
+            if not held and open_ and chance.happens(0.6):
                 # Only a younger order uses it, as in any plant: else two orders could wait for each other's output.
                 yield "wms", MaterialConsumed(newest, order.item, told, lot=lot, location=order.location)
             else:

@@ -1,22 +1,19 @@
-"""Gathers the evidence of a night: rows as they are stored, ERP's books as they are, put into the auditor's plain records."""
+"""Gathers the evidence of a night: rows as they are stored, put into the auditor's plain records, beside ERP's books."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence, Set
-from decimal import Decimal
 from typing import Final, Protocol
 
 import msgspec
 
-from synchromesh.connectors.sandbox.books import Books
 from synchromesh.log.agreement import Log
 from synchromesh.model.message import NATIVE, Message, Record
 from synchromesh.model.posting import Posting, PostingKind
 from synchromesh.plant.entities import Order, Totals
 from synchromesh.plant.rows import ExceptionRow, FactRow, PostingRow
-from synchromesh.sim.evidence import Decided, Document, Evidence, Fated, Opened, Received
-from synchromesh.sim.truth import Place
+from synchromesh.sim.evidence import Books, Decided, Evidence, Fated, Opened, Received
 from synchromesh.state.agreement import Reading
 
 _posting: Final = msgspec.json.Decoder(Posting).decode
@@ -32,7 +29,7 @@ class Readable(Protocol):
 
 
 class Witness:
-    """Reads what log, state and ERP hold after a night, for these plants."""
+    """Reads what log and state hold after a night, for these plants, and puts ERP's books beside it."""
 
     def __init__(self, store: Readable, log: Log, books: Books, plants: Sequence[str]) -> None:
         self._reading = store.reading()
@@ -52,11 +49,11 @@ class Witness:
         return Evidence(
             acknowledged,
             list(self._received()),
-            list(self._documents()),
+            self._books.documents,
             _decided(rows),
             [_fated(plant, fact, by_key.get(plant, {}), self._gathers(plant, facts)) for plant, fact in facts],
             [_opened(plant, row) for plant, row in self._reading.exceptions("open", _EVERYTHING) if plant in self._plants],
-            self._balances(),
+            self._books.balances,
             refused,
             dismissed,
             self._counted(),
@@ -92,29 +89,6 @@ class Witness:
     def _postings(self, plant: str) -> Iterator[PostingRow]:
         for position in range(1, self._heads.get(plant, 0) + 1):
             yield from self._reading.postings_of(plant, position)
-
-    def _documents(self) -> Iterator[Document]:
-        """ERP's documents; one that others cancelled is marked, and the paper that cancels it is left out."""
-        documents = self._books.documents
-        by_others = {d.reverses for d in documents.values() if d.by_hand and d.reverses}
-        for document in documents.values():
-            if document.by_hand and document.reverses:
-                continue
-            yield Document(
-                document.number,
-                document.key,
-                document.kind,
-                "",
-                document.order,
-                document.effective,
-                document.lines if document.kind is not PostingKind.REVERSAL else (),
-                document.reverses,
-                document.number in by_others,
-                document.by_hand,
-            )
-
-    def _balances(self) -> dict[Place, Decimal]:
-        return {Place(b.item, b.location, b.lot, b.status): b.quantity.amount for b in self._books.balances()}
 
     def _counted(self) -> dict[str, int]:
         counts: Counter[str] = Counter()
