@@ -88,6 +88,13 @@ def test_other_kinds_are_no_numbers(wrong):
         value("number(row.a)", {"a": wrong})
 
 
+def test_what_is_matched_is_a_text_of_bounded_length():
+    assert value('matches(row.a, "a+")', {"a": "a" * 256}) is True
+    for wrong in ("a" * 257, 7):
+        with pytest.raises(Unfit):
+            value('matches(row.a, "a+")', {"a": wrong})
+
+
 def test_arithmetic_is_exact_or_refused():
     with pytest.raises(Unfit, match="no exact decimal"):
         value("number(row.a) / 3", {"a": 1})
@@ -134,6 +141,10 @@ def test_arithmetic_is_exact_or_refused():
         ("seconds(row.a, 'KGM')", "unit of time"),
         ("matches(row.a, '(a+)+')", "groups that are not repeated"),
         ("matches(row.a, 'a*b*c*')", "too much open"),
+        ("matches(row.a, 'a{0,255}a{0,255}a{2,}b')", "too much open"),
+        ("matches(row.a, '" + "a?" * 7 + "')", "too much open"),
+        ("matches(row.a, '(a|b)+')", "groups that are not repeated"),
+        ("matches(row.a, '(a')", "not valid"),
         ("matches(row.a, '(?=a)')", "groups that are not repeated"),
         ("number(row.a) == 'x'", "compares a number with a text"),
         ("number(row.a) and True", "compare it with something"),

@@ -1,7 +1,7 @@
 r"""Patterns for `matches`: a part of regular expressions that can't be made to run for ever.
 
 Literal characters, `.`, classes `[...]`, `\d \w \s`, a count after a single character, and groups with alternatives that are not repeated.
-At most two unlimited counts and six other choices, on at most 256 characters of input: the work is bounded whatever the payload says.
+At most two open counts (`*`, `+`, `{2,5}`) and six choices (`?`, `|`), on at most 256 characters of input: the work is bounded whatever the payload says.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from synchromesh.mapping.refusal import Unfit
 
 _MAX_PATTERN: Final = 100
 _MAX_INPUT: Final = 256
-_UNLIMITED: Final = 2
+_OPEN_COUNTS: Final = 2
 _CHOICES: Final = 6
 _TOKEN: Final = re.compile(
     r"(?P<single>\\[dwsDWS.\-\\/()\[\]{}+*?|^$]|\[\^?(?:[^\]\\\[]|\\[dws\]\\\-^])+\]|[^\\\[\](){}*+?|^$])"
@@ -29,7 +29,7 @@ class Pattern:
         """Raises `ValueError` saying what the pattern may not use."""
         if len(source) > _MAX_PATTERN:
             raise ValueError(f"a pattern has at most {_MAX_PATTERN} characters")
-        position = unlimited = choices = 0
+        position = open_counts = choices = 0
         while position < len(source):
             token = _TOKEN.match(source, position)
             if token is None:
@@ -38,13 +38,13 @@ class Pattern:
                     " counts after a single character, and groups that are not repeated"
                 )
             count = token["count"]
-            if count and (count in "*+" or count.endswith(",}")):
-                unlimited += 1
-            elif token["group"] == "|" or (count and (count == "?" or "," in count)):
+            if count and (count in "*+" or "," in count):
+                open_counts += 1
+            elif token["group"] == "|" or count == "?":
                 choices += 1
             position = token.end()
-        if unlimited > _UNLIMITED or choices > _CHOICES:
-            raise ValueError(f"the pattern {source!r} leaves too much open: at most {_UNLIMITED} unlimited counts and {_CHOICES} choices")
+        if open_counts > _OPEN_COUNTS or choices > _CHOICES:
+            raise ValueError(f"the pattern {source!r} leaves too much open: at most {_OPEN_COUNTS} open counts and {_CHOICES} choices")
         try:
             self._fullmatch = re.compile(source, re.ASCII).fullmatch
         except re.error as error:
