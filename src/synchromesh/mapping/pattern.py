@@ -1,7 +1,8 @@
 r"""Patterns for `matches`: a part of regular expressions that can't be made to run for ever.
 
 Literal characters, `.`, classes `[...]`, `\d \w \s`, a count after a single character, and groups with alternatives that are not repeated.
-At most two open counts (`*`, `+`, `{2,5}`) and six choices (`?`, `|`), on at most 256 characters of input: the work is bounded whatever the payload says.
+At most two open counts (`*`, `+`, `{2,5}`) and six choices (`?`, `|`), on at most 256 characters of input: the work is bounded
+whatever the payload says.
 """
 
 from __future__ import annotations
