@@ -336,14 +336,17 @@ class StateContract:
 
     def test_a_released_claim_can_be_taken_again_by_anyone(self, open: Openings) -> None:
         state = open.state()
-        state.commit(state.lease("w"), [ready(2, (1, 0), (2, 0))])
+        epoch = state.lease("w")
+        state.commit(epoch, [ready(2, (1, 0), (2, 0))])
         outbox, other = open.outbox(), open.outbox()
         outbox.take("erp", "d", 9, 1)
         assert other.take("erp", "e", 9, 1) == []
+        state.commit(epoch, [ready(3, (3, 0))])
+        assert [each.position for each in other.take("erp", "e", 9, 1)] == [3]
         outbox.release([(P, 1, 0)])
         assert [each.position for each in other.take("erp", "e", 9, 2)] == [1]
         assert outbox.take("erp", "d", 9, 3) == []
-        assert [each.position for each in outbox.orphans("erp", "d")] == [1]
+        assert [each.position for each in outbox.orphans("erp", "d")] == [1, 3]
 
     def test_waiting_ends_when_there_may_be_something_to_take(self, open: Openings) -> None:
         state = open.state()

@@ -224,14 +224,10 @@ class SqliteLog:
         (previous,) = view.connection.execute("SELECT chain FROM partition WHERE name = ?", (partition,)).fetchone()
         at = view.partitions[partition].at
         digest = write_segment(self._archive, Segment(partition, first, last, previous), self._bodies(view, partition, first, last))
-        with self._lock:
-            try:
-                with transaction(self._writer.connection):
-                    self._writer.forget()
-                    self._writer.connection.execute("DELETE FROM message WHERE at BETWEEN ? AND ?", (at(first), at(last)))
-                    self._writer.connection.execute("UPDATE partition SET trimmed = ?, chain = ? WHERE name = ?", (last, digest, partition))
-            finally:
-                self._writer.forget()
+        with self._lock, transaction(self._writer.connection):
+            self._writer.forget()
+            self._writer.connection.execute("DELETE FROM message WHERE at BETWEEN ? AND ?", (at(first), at(last)))
+            self._writer.connection.execute("UPDATE partition SET trimmed = ?, chain = ? WHERE name = ?", (last, digest, partition))
 
     def _bodies(self, view: _View, partition: str, first: int, last: int) -> Iterator[bytes]:
         at = view.partitions[partition].at

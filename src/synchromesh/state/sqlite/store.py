@@ -34,6 +34,9 @@ CHECKPOINT_PAGES: Final = 8_000
 """Pages in the write-ahead log before they are written back: larger writes pages of hot entities fewer times."""
 
 
+# A row that is there is changed where it stands: replacing would delete and insert it.
+_PUT_ENTITY: Final = "INSERT INTO entity VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET value = excluded.value"
+_PUT_POSTING: Final = "INSERT INTO posting VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET value = excluded.value"
 _INSERT_OUTBOX: Final = (
     "INSERT INTO outbox VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET target = excluded.target, lane = excluded.lane"
 )
@@ -121,13 +124,13 @@ class SqliteState:
         run, many = self._connection.execute, self._connection.executemany
         run("UPDATE partition SET position = ?, now = ? WHERE number = ?", (changes.position, changes.now, number))
         kept = sorted((kind, name, value) for (kind, name), value in changes.entities.items() if value is not None)
-        many("INSERT OR REPLACE INTO entity VALUES (?, ?, ?, ?)", [(number, *each) for each in kept])
+        many(_PUT_ENTITY, [(number, *each) for each in kept])
         gone = [(number, kind, name) for (kind, name), value in changes.entities.items() if value is None]
         many("DELETE FROM entity WHERE partition = ? AND kind = ? AND name = ?", gone)
         encode = encoding.encode
         many("INSERT OR REPLACE INTO fact VALUES (?, ?)", [(at(number, key), encode(row)) for key, row in sorted(changes.facts.items())])
         rows = [(number, *key, encode(row)) for key, row in sorted(changes.postings.items())]
-        many("INSERT OR REPLACE INTO posting VALUES (?, ?, ?, ?)", rows)
+        many(_PUT_POSTING, rows)
         self._identities.write(number, changes)
         self._write_outgoing(number, changes)
 
