@@ -3,9 +3,9 @@
     python examples/4tu/run.py FOLDER
 
 FOLDER holds the data set's reports as CSV (README.md says where they are published) and, where you have one, a file of totals per
-order whose name begins with `totals`. Orders and items are created in Tryton from the reports. Then the reports are told twice over: (a) as a
-file in a drop folder, (b) shuffled over HTTP into an empty store and an empty Tryton, and (c) three times more with processes killed at
-random. The books must be the same, and (c) must book nothing new.
+order whose name begins with `totals`. Orders and items are created in Tryton from the reports. Then the reports are told twice over:
+(a) as a file in a drop folder, (b) shuffled over HTTP into an empty store and an empty Tryton, and (c) three times more with processes
+killed at random. The books must be the same, and (c) must book nothing new.
 """
 
 from __future__ import annotations

@@ -33,7 +33,8 @@ class Verified(msgspec.Struct, frozen=True):
 
 
 def verify(settings: Settings, progress: Callable[[str, int, int], None]) -> list[Verified]:
-    """Rebuild every partition beside the running system and compare; nothing of it is changed. `progress` hears partition, end and position.
+    """Rebuild every partition beside the running system and compare; nothing of it is changed. `progress` hears partition,
+    end and position.
 
     Raises `LogError`, `LogCorrupt` (a broken chain of the archive, too) and `StateError`.
     """

@@ -64,9 +64,9 @@ class Posting(msgspec.Struct, frozen=True, omit_defaults=True):
     """One document to be booked once.
 
     `key` is unique for ever and derives from (plant, causing message, rule, ordinal). `lane` names what must stay in order,
-    usually the order. `effective` is the date to book on, in the plant's zone; `original` is the date of the fact where the two differ because
-    the fact's period is closed. `reverses` and `reverses_document` are the key and
-    the document number of the original, for a reversal only. `labour_seconds` and `machine_seconds` are work times of a
+    usually the order. `effective` is the date to book on, in the plant's zone; `original` is the date of the fact where the two
+    differ because the fact's period is closed. `reverses` and `reverses_document` are the key and the document number of the
+    original, for a reversal only. `labour_seconds` and `machine_seconds` are work times of a
     confirmation.
     """
 
