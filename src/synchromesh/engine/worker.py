@@ -112,7 +112,10 @@ class Worker:
                 counts[partition] = counts.get(partition, 0) + 1
             self._state.commit(
                 self._epoch,
-                [Changes(partition=partition, position=self.positions[partition], forwarded=count) for partition, count in counts.items()],
+                [
+                    Changes(partition=partition, position=self.positions[partition], forwarded=count, now=self._time(partition))
+                    for partition, count in counts.items()
+                ],
             )
 
     def _time(self, partition: str) -> int:
