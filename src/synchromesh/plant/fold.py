@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from typing import Final, get_args
 from zoneinfo import ZoneInfo
@@ -33,6 +33,7 @@ from synchromesh.plant.rows import FactRow
 from synchromesh.plant.view import AHEAD, View
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
 _zone = lru_cache(maxsize=64)(ZoneInfo)
 _ENTERPRISE: Final = frozenset(get_args(ev.EnterpriseEvent))
 _TYPES: Final[dict[type[ev.Event], str]] = {type_: str(type_.__struct_config__.tag) for type_ in rules.RULES} | {
@@ -43,8 +44,7 @@ _TYPES: Final[dict[type[ev.Event], str]] = {type_: str(type_.__struct_config__.t
 
 def micros(moment: datetime) -> int:
     """Microseconds since 1970 in UTC."""
-    delta = moment - _EPOCH
-    return (delta.days * 86_400 + delta.seconds) * 1_000_000 + delta.microseconds
+    return (moment - _EPOCH) // _MICROSECOND
 
 
 def fold(view: View, told: Told) -> None:
@@ -282,7 +282,13 @@ def _act(view: View, row: FactRow) -> Act:
 
 def local_day(zone: str, moment: int) -> date:
     """The plant's calendar day at a moment."""
-    return datetime.fromtimestamp(moment // 1_000_000, _zone(zone)).date()
+    return _day(zone, moment // 1_000_000)
+
+
+@lru_cache(maxsize=1024)
+def _day(zone: str, second: int) -> date:
+    """Remembered, because the facts of a busy second share their day and a zone is slow to ask."""
+    return datetime.fromtimestamp(second, _zone(zone)).date()
 
 
 def _settle(view: View, act: Act, row: FactRow) -> None:

@@ -12,9 +12,12 @@ from synchromesh.plant import agenda, paged, postings, stock
 from synchromesh.plant.act import Act
 from synchromesh.plant.entities import Gather, Lane
 from synchromesh.plant.fates import Fate
-from synchromesh.plant.postings import BACKFLUSH, Cut
+from synchromesh.plant.postings import Cut
 from synchromesh.plant.stock import SEPARATOR
 from synchromesh.plant.view import View
+
+_TAKING: Final = tuple(kind + SEPARATOR for kind in (PostingKind.ISSUE, PostingKind.TRANSFER, PostingKind.SCRAP))
+"""How the keys of sums that take from stock begin."""
 
 ORDINALS: Final = 1000
 """Ordinals reserved for a gather's postings at the message that opened it: more than the kinds and operations of any order."""
@@ -79,9 +82,8 @@ def close(view: View, lane_name: str, lane: Lane) -> None:
 def decide(view: View, lane_name: str, lane: Lane, cut: Cut) -> int:
     """Cut postings for what is open in a lane, after closing other lanes' gathers that hold stock which these need."""
     for key in list(lane.open):
-        parts = key.split(SEPARATOR)
-        if key != BACKFLUSH and parts[0] in (PostingKind.ISSUE, PostingKind.TRANSFER, PostingKind.SCRAP):
-            balance = view.balance(stock.place(*parts[1:6]))
+        if key.startswith(_TAKING):
+            balance = view.balance(stock.place(*key.split(SEPARATOR)[1:6]))
             if balance.feeders and balance.booked + balance.pending - balance.claimed < sum(lane.sums[key].reported.values()):
                 for feeder in list(balance.feeders):
                     if feeder != lane_name:

@@ -126,6 +126,7 @@ def _rank(entry: tuple[tuple[int, str], list[Line]]) -> tuple[int, str]:
     return entry[0]
 
 
+_BY_NAME: Final = {str(kind): kind for kind in PostingKind}  # a look is a third of what asking the enumeration costs
 _KINDS: Final = {rank: kind for kind, rank in SEQUENCE.items()}
 
 
@@ -135,7 +136,7 @@ def _sort_line(
     """Put what a sum still owes among the lines wanted, or among those to take back."""
     line = lane.sums[key]
     name, item_name, location, lot, status, owner, to_location, to_status, operation, reason = key.split(SEPARATOR)
-    kind = PostingKind(name)
+    kind = _BY_NAME[name]
     item = view.item(item_name)
     assert item is not None, f"{item_name} was known when it was reported"
     amount = to_posting(total_in(line.reported, line.unit, item), line.decided, item.decimals)

@@ -95,7 +95,8 @@ def apply_report(view: View, act: Act, event: ProductionReported, sign: int) -> 
         _confirm(act, lane_name, order, item, event, sign)
     if event.lot:
         lots.made_from(view, act, order.item, event.lot, event.consumed_lots)
-    act.rule = act.rule or _why_nothing(event)
+    if not act.lanes:
+        act.rule = act.rule or _why_nothing(event)
 
 
 def _why_nothing(event: ProductionReported) -> str:
@@ -125,7 +126,7 @@ def _receive(view: View, act: Act, order: Order, item: Item, event: ProductionRe
     add(order.lane, line_key(PostingKind.RECEIPT, order.item, location, event.lot, status), item, quantity.amount * sign, quantity.unit)
     tally.add(view.balance(place(order.item, location, event.lot, status)).reported, quantity.amount * sign, quantity.unit)
     tally.add(order.made, quantity.amount * sign, quantity.unit)
-    if any(component.backflush for component in order.components):
+    if order.components and any(component.backflush for component in order.components):
         order.lane.open[BACKFLUSH] = None
     act.lanes["order:" + order.order] = None
 
