@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from typing import ClassVar
 
 import msgspec
 
@@ -21,6 +22,7 @@ from synchromesh.model.message import NATIVE, Message
 from synchromesh.model.posting import Posting
 from synchromesh.model.quantity import Quantity
 from synchromesh.plant.entities import KINDS, Balance, Order, Totals
+from synchromesh.plant.fates import Fate
 from synchromesh.plant.fold import micros
 from synchromesh.plant.policy import Policy
 from synchromesh.plant.rows import ExceptionRow, FactRow, PostingRow
@@ -39,7 +41,11 @@ def ea(amount: str | int) -> Quantity:
 class World:
     """A plant `oslo` whose postings go to a sandbox ERP. `step` lets everything run until it is quiet."""
 
+    made: ClassVar[list[World]] = []
+    """Every world of the running test: `tests.engine.laws` judges them after it."""
+
     def __init__(self, policy: Policy | None = None, rules: Rules | None = None, seed: int = 0) -> None:
+        World.made.append(self)
         self.time = START
         self.log = MemoryLog()
         self.store = MemoryStore()
@@ -63,7 +69,7 @@ class World:
             self.store.outbox(),
             self.log,
             f"dispatcher-{self.starts}",
-            clock=lambda: self.time.timestamp(),
+            clock=lambda: self.time.timestamp(),  # noqa: PLW0108 - the time moves
             now=lambda: self.time,
             jitter=lambda: 1.0,
         )
@@ -116,6 +122,10 @@ class World:
         for entry in entries:
             self.books.enter(entry, self.time)
 
+    def erp_knows_as(self, event: ev.EnterpriseEvent) -> None:
+        """ERP knows this, and the plant does not hear of it."""
+        self.erp_knows(_as_erp(event))
+
     def master(self, *events: ev.EnterpriseEvent) -> None:
         """Both ERP and plant know these."""
         for event in events:
@@ -150,10 +160,34 @@ class World:
     def exceptions(self, state: str = "open") -> list[ExceptionRow]:
         return [row for _, row in self.store.reading().exceptions(state, 1000)]
 
-    def fates(self) -> dict[str, int]:
+    def facts(self) -> list[FactRow]:
+        reading = self.store.reading()
+        found = (reading.fact(PLANT, position) for position in range(1, self.log.head()[PLANT] + 1))
+        return [row for row in found if row is not None]
+
+    def totals(self) -> Totals:
         totals = self._entity("totals", "")
         assert isinstance(totals, Totals)
-        return {fate: count for fate, count in totals.fates.items() if count}
+        return totals
+
+    def fates(self) -> dict[str, int]:
+        return {fate: count for fate, count in self.totals().fates.items() if count}
+
+    def fate(self, fact: FactRow | int) -> str:
+        """Where a fact is, by its row and the postings of its group: told here without the fold's counters."""
+        row = self.fact(fact) if isinstance(fact, int) else fact
+        if row.fate != Fate.BOOKED:
+            return row.fate
+        group = [posting for posting in self.postings() if posting.group == row.group]
+        states = {posting.state for posting in group if not posting.successor and posting.lane == group[0].lane}
+        if states & {"rejected", "in doubt", "reversed outside"}:
+            return Fate.EXCEPTION
+        if states & {"waiting", "ready", "parked"}:
+            return Fate.BOOKING
+        if group:
+            return Fate.BOOKED
+        gather = self.found_order(row.order).lane.gather
+        return Fate.GATHERED if gather is not None and gather.position == row.group else Fate.RECORDED
 
     def found_order(self, name: str = "4711") -> Order:
         order = self._entity("order", name)

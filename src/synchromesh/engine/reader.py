@@ -67,7 +67,7 @@ class Reader:
             return _told(
                 record,
                 (),
-                FOR_EVER,
+                BY_POLICY,
                 told=message.body,
                 refused=f"No adapter is active for the interface {message.interface} at this plant.",
                 subject=f"interface {message.interface}",

@@ -149,7 +149,8 @@ class Lot(Entity):
 class Pages(Entity):
     """A list of names kept in pages of their own: `first` is the oldest page, `last` the newest, `count` how many names are left.
 
-    `since` is when it became longer than nothing; `late` is the position whose exception says that it is too old, 0 for none.
+    `since` is when the oldest that still counts was added; `late` is the position whose exception says that it is too old, 0 for none;
+    `gone` is how many of the names need nothing any more.
     """
 
     first: int = 0
@@ -157,6 +158,7 @@ class Pages(Entity):
     count: int = 0
     since: int = 0
     late: int = 0
+    gone: int = 0
 
 
 class Names(Entity):
@@ -166,7 +168,8 @@ class Names(Entity):
 
 
 class Expected(Entity):
-    """Facts that a correction has named before they were told, as `source/id`."""
+    """Names that something waits for and that only this list leads to: facts that a correction has named before they were told, as
+    `source/id`; units of an item without a conversion."""
 
     names: dict[str, None] = {}
 

@@ -53,9 +53,7 @@ def _item(view: View, event: ItemChanged) -> None:
     item = Item(event.item, event.unit, event.decimals, event.alternatives, event.lot_controlled, event.description)
     item.observed = known.observed if known is not None else view.clock().observed
     view.put("item", event.item, item)
-    waiting.arrived(view, f"item {event.item}")
-    for unit in (event.unit, *(alternative.unit for alternative in event.alternatives)):
-        waiting.arrived(view, f"unit {unit} of item {event.item}")
+    waiting.item_arrived(view, event.item)
 
 
 def _order(view: View, event: OrderChanged) -> None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 from synchromesh.model.posting import Category
 from synchromesh.model.quantity import Quantity
 from synchromesh.model.unit import MissingConversion
+from synchromesh.plant import waiting
 from synchromesh.plant.act import Missing, Refused
 from synchromesh.plant.entities import Item, Order
 from synchromesh.plant.postings import units_of
@@ -59,4 +60,4 @@ def amount(known: Item, quantity: Quantity | None, order_name: str = "", signed:
         try:
             units_of(known).factor(quantity.unit, known.unit)
         except MissingConversion:
-            raise Missing(f"unit {quantity.unit} of item {known.item}", order_name) from None
+            raise Missing(waiting.unit_of(known.item, quantity.unit), order_name) from None

@@ -26,6 +26,9 @@ V = TypeVar("V")
 Effect = tuple[str, Decimal, str]
 """What a posting does to one balance: its place, a signed amount, and the amount's unit."""
 
+AHEAD: Final = 86_400_000_000
+"""How far, in microseconds, a source's clock may be ahead: a message of a later time can't be told from a repeat for ever."""
+
 _encode: Final = msgspec.msgpack.Encoder(decimal_format="string").encode
 _decoders: Final = {kind: msgspec.msgpack.Decoder(type_) for kind, type_ in KINDS.items()}
 _posting_decode: Final = msgspec.json.Decoder(Posting).decode
@@ -302,7 +305,7 @@ class View:
         if clock is not None:
             changes.now = clock.now
             if clock.horizon > 0:
-                changes.forget_identities_before = clock.now - clock.horizon * 1_000_000
+                changes.forget_identities_before = clock.now - clock.horizon * 1_000_000 - AHEAD
         return changes
 
     def committed(self) -> None:

@@ -1,0 +1,78 @@
+"""The laws that hold after every test of a world, whatever the test was about."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from tests.engine.world import PLANT, World
+
+from synchromesh.engine.folding import Folding
+from synchromesh.log.memory import MemoryLog
+from synchromesh.model.message import Record
+from synchromesh.state.memory import SEGMENT_POSITIONS, MemoryStore
+
+Row = tuple[str, str, bytes]
+
+
+def check(world: World) -> None:
+    """Assert every law on a world that was stepped to its end."""
+    fates_sum(world)
+    booked_once(world)
+    exceptions_counted(world)
+    same_in_any_batches(world)
+
+
+def fates_sum(world: World) -> None:
+    """Every fact has exactly one fate: the counters are not negative, sum to the facts, and are what the rows say."""
+    totals = world.totals()
+    assert all(count >= 0 for count in totals.fates.values()), totals.fates
+    assert sum(totals.fates.values()) == totals.facts
+    rows = world.facts()
+    assert len(rows) == totals.facts
+    assert Counter(world.fate(row) for row in rows) == Counter(world.fates())
+
+
+def booked_once(world: World) -> None:
+    """No key is twice in ERP's books."""
+    keys = Counter(document.key for document in world.documents() if document.key)
+    assert not [key for key, count in keys.items() if count > 1]
+
+
+def exceptions_counted(world: World) -> None:
+    """The total of open exceptions is the number of open exceptions."""
+    assert world.totals().exceptions == len(world.exceptions())
+
+
+def same_in_any_batches(world: World) -> None:
+    """The log alone decides the state, byte for byte, however it is cut into batches and whatever the view has room for."""
+    if world.store.segment_positions != SEGMENT_POSITIONS:
+        return  # a test of forgetting: a batch's end says how young a segment is, and here each position is a segment
+    kept = rows_of(world.store)
+    through = world.worker.positions[PLANT]
+    for batch, bound in ((1, 1_000), (7, 1), (1_000, 1_000)):
+        rebuilt = refold(world.log, through, batch, bound)
+        assert rows_of(rebuilt) == kept, f"batches of {batch} with room for {bound}"
+
+
+def rows_of(store: MemoryStore) -> list[Row]:
+    return [(str(table), str(key), bytes(value)) for table, key, value in store.state().rows(PLANT)]
+
+
+def refold(log: MemoryLog, through: int, batch: int, bound: int) -> MemoryStore:
+    """The state that a log makes in batches of this size."""
+    store = MemoryStore()
+    epoch = store.state().lease("refold")
+    folding = Folding(PLANT, store.state(), _quietly)
+    folding.view.bound = bound
+    position = 0
+    while position < through:
+        records = log.read({PLANT: position}, min(batch, through - position))[PLANT]
+        changes = folding.fold(records)
+        store.state().commit(epoch, [changes])
+        folding.view.committed()
+        position = changes.position
+    return store
+
+
+def _quietly(record: Record, error: str) -> None:
+    """The log has the quarantine already."""
