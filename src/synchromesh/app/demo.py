@@ -1,4 +1,4 @@
-"""The demonstration: two simulated plants, a sandbox ERP with faults, and the whole system between them, in one command.
+"""The demonstration: two simulated plants, an ERP, and the whole system between them, in one command.
 
 What is shown is the path that users run: real processes, HTTP in, HTTP out. At the end the auditor compares ERP's books with what
 the plants truly did.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import tempfile
 import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from pathlib import Path
@@ -18,36 +18,22 @@ from typing import Final
 import aiohttp
 import msgspec
 
+from synchromesh.app.demo_erp import DemoErp
 from synchromesh.app.reading import read_settings
 from synchromesh.app.roles import prepare
-from synchromesh.app.sandbox import Clerk, SandboxProcess
 from synchromesh.app.stores import Stores
 from synchromesh.app.supervisor import Supervisor
 from synchromesh.engine.views import Summary
 from synchromesh.model.message import Message
 from synchromesh.sim.auditor import audit
+from synchromesh.sim.evidence import Books
 from synchromesh.sim.faults import Rates, disturb
-from synchromesh.sim.history import Stream
 from synchromesh.sim.told import Known, Told
 from synchromesh.sim.verdict import Verdict
 from synchromesh.sim.witness import Witness
 
-FAULTS: Final = {
-    "locked": 0.03,
-    "unavailable": 0.01,
-    "broken": 0.01,
-    "dropped": 0.01,
-    "lost": 0.02,
-    "late": 0.01,
-    "slow": 0.01,
-}
-"""What the sandbox ERP does wrong: locks, 5xx, broken connections, replies lost after the booking, bookings long after."""
-
 REPEATS: Final = Rates(repeated=0.05, repeated_late=0.02, delayed=0.0, delay=0, damaged_then_told=0.0, damaged=0.0, reused=0.0)
 """What the network does wrong: it delivers some messages twice, some of them much later."""
-
-PACE: Final = 20.0
-"""Facts a second of the live demonstration."""
 
 GROUP: Final = 50
 """Facts in one request, when nobody watches."""
@@ -68,68 +54,72 @@ port = {port}
 [[plant]]
 id = "oslo"
 zone = "Europe/Oslo"
-erp = "sandbox"
+erp = "{erp}"
 
 [[plant]]
 id = "lyon"
 zone = "Europe/Paris"
-erp = "sandbox"
+erp = "{erp}"
 
-[erp.sandbox]
-connector = "sandbox"
-url = "{url}"
+[erp.{erp}]
+connector = "{erp}"
+{settings}
 """
 
 
 class Demo:
-    """One run, with everything of it in a temporary folder."""
+    """One run, with everything of it in a temporary folder; `erp` makes the ERP in a folder of its own."""
 
-    def __init__(self, seed: int, port: int) -> None:
+    def __init__(self, erp: Callable[[Path], DemoErp], seed: int, port: int) -> None:
+        self._erp = erp
         self._seed = seed
         self._port = port
         self.address = ""
 
     async def run(self, facts: int | None, watch: Callable[[Summary], Awaitable[None]], stop: asyncio.Event) -> Verdict | None:
-        """Tell `facts` facts, or go on until `stop`; `watch` is shown the totals twice a second. The verdict, when it came to an end."""
+        """Tell `facts` facts (0: as many as suit the ERP), or go on until `stop` (None); `watch` is shown the totals twice a second. The
+        verdict, when it came to an end. Raises `OSError`, `RuntimeError` or `ConnectorError` when something of it can't work."""
         with tempfile.TemporaryDirectory(prefix="synchromesh-demo-") as folder:
-            sandbox = SandboxProcess(Path(folder) / "erp", FAULTS, self._seed)
-            await sandbox.start()
+            erp = self._erp(Path(folder) / "erp")
             try:
-                return await self._with_erp(Path(folder), sandbox, facts, watch, stop)
+                return await self._with_erp(Path(folder), erp, erp.facts if facts == 0 else facts, watch, stop)
             finally:
-                await sandbox.stop()
+                await erp.stop()
 
     async def _with_erp(
-        self, folder: Path, sandbox: SandboxProcess, facts: int | None, watch: Callable[[Summary], Awaitable[None]], stop: asyncio.Event
+        self, folder: Path, erp: DemoErp, facts: int | None, watch: Callable[[Summary], Awaitable[None]], stop: asyncio.Event
     ) -> Verdict | None:
         config = folder / "synchromesh.toml"
-        plants = _Plants(self._seed)
-        async with aiohttp.ClientSession() as session:
-            await plants.open_erp(Clerk(session, sandbox.url))
-        config.write_text(CONFIG.format(port=self._port, url=sandbox.url))
+        config.write_text(CONFIG.format(port=self._port, erp=erp.name, settings=_lines(await erp.start())))
+        plants = _Plants(erp, self._seed)
+        await erp.open_books(plants.stream.masters(), plants.stream.scene)
         prepare(read_settings(config))
         supervisor = Supervisor(config)
         await supervisor.start()
         self.address = supervisor.address
         try:
-            async with aiohttp.ClientSession() as session:
-                story = plants.tell(_Line(session, self.address), Clerk(session, sandbox.url), facts)
-                watching = asyncio.create_task(self._watch(session, watch))
-                telling = asyncio.create_task(story)
-                stopped = asyncio.create_task(stop.wait())
-                await asyncio.wait([telling, stopped, watching], return_when=asyncio.FIRST_COMPLETED)
-                telling.cancel()
-                quiet = await self._quiet(session, stop) if not stop.is_set() else False
-                watching.cancel()
-                for task in (telling, watching):
-                    if task.done() and not task.cancelled() and (error := task.exception()) is not None:
-                        raise error
+            quiet = await self._tell(plants, facts, watch, stop)
         finally:
             await supervisor.stop()
         if facts is None or (stop.is_set() and not quiet):
             return None
-        await sandbox.stop()
-        return self._judge(config, sandbox, plants)
+        return self._judge(config, await erp.books(), plants)
+
+    async def _tell(self, plants: _Plants, facts: int | None, watch: Callable[[Summary], Awaitable[None]], stop: asyncio.Event) -> bool:
+        """Let the plants tell, until the end or `stop`; whether everything then came to rest."""
+        async with aiohttp.ClientSession() as session:
+            watching = asyncio.create_task(self._watch(session, watch))
+            telling = asyncio.create_task(plants.tell(_Line(session, self.address), facts))
+            stopped = asyncio.create_task(stop.wait())
+            await asyncio.wait([telling, stopped, watching], return_when=asyncio.FIRST_COMPLETED)
+            telling.cancel()
+            quiet = await self._quiet(session, stop) if not stop.is_set() else False
+            for task in (watching, stopped):
+                task.cancel()
+            for task in (telling, watching):
+                if task.done() and not task.cancelled() and (error := task.exception()) is not None:
+                    raise error
+        return quiet
 
     async def _watch(self, session: aiohttp.ClientSession, watch: Callable[[Summary], Awaitable[None]]) -> None:
         while True:
@@ -148,11 +138,11 @@ class Demo:
             await asyncio.sleep(0.2)
         return False
 
-    def _judge(self, config: Path, sandbox: SandboxProcess, plants: _Plants) -> Verdict:
+    def _judge(self, config: Path, books: Books, plants: _Plants) -> Verdict:
         stores = Stores(read_settings(config))
         log = stores.log()
         try:
-            witness = Witness(stores, log, sandbox.books(), tuple(plants.stream.scene.zones))
+            witness = Witness(stores, log, books, tuple(plants.stream.scene.zones))
             return audit(plants.stream.scene, plants.told, witness.evidence(plants.acknowledged, frozenset(), frozenset()))
         finally:
             log.close()
@@ -179,48 +169,43 @@ class _Line:
 
 
 class _Plants:
-    """The simulated plants, telling the gateway what they do, and ERP's clerk, who enters orders as they come."""
+    """The simulated plants, telling the gateway what they do, and ERP's people, who enter orders as they come."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, erp: DemoErp, seed: int) -> None:
+        self._erp = erp
         self._seed = seed
-        self.stream = Stream(seed, PACE, datetime.now(UTC) - timedelta(minutes=1))
+        self.stream = erp.story(seed, datetime.now(UTC) - timedelta(minutes=1))
         self.told: list[Told] = []
         self.acknowledged: list[Message] = []
 
-    async def open_erp(self, clerk: Clerk) -> None:
-        """What ERP knows before the first fact."""
-        for known in self.stream.masters():
-            await clerk.learn(known)
-        await clerk.open_books(self.stream.scene)
-
-    async def tell(self, line: _Line, clerk: Clerk, facts: int | None) -> None:
+    async def tell(self, line: _Line, facts: int | None) -> None:
         if facts is None:
-            await self._live(line, clerk)
+            await self._live(line)
         else:
-            await self._all(line, clerk, facts)
+            await self._all(line, facts)
 
-    async def _live(self, line: _Line, clerk: Clerk) -> None:
+    async def _live(self, line: _Line) -> None:
         """Tell at the pace at which it happens, some of it twice, for ever."""
         start = time.monotonic()
         for count, happening in enumerate(self.stream.happenings()):
             if isinstance(happening, Known):
-                await clerk.learn(happening)
+                await self._erp.learn(happening)
                 continue
-            await asyncio.sleep(max(0.0, start + count / PACE - time.monotonic()))
+            await asyncio.sleep(max(0.0, start + count / self.stream.rate - time.monotonic()))
             message = happening.message(datetime.now(UTC))
             await line.send([message])
             if count % 20 == 0:
                 await line.send([message])
 
-    async def _all(self, line: _Line, clerk: Clerk, facts: int) -> None:
+    async def _all(self, line: _Line, facts: int) -> None:
         """Tell so many facts as fast as they are taken, through a network that repeats."""
         for happening in self._happenings(facts):
             if isinstance(happening, Known):
-                await clerk.learn(happening)
+                await self._erp.learn(happening)
             else:
                 self.told.append(happening)
         for known in self.stream.rest():
-            await clerk.learn(known)
+            await self._erp.learn(known)
         arrivals = iter(disturb(self.told, self._seed, REPEATS).messages)
         while group := list(islice(arrivals, GROUP)):
             for plant in dict.fromkeys(message.partition for message in group):
@@ -250,3 +235,14 @@ def _event(message: Message) -> bytes:
 async def _summary(session: aiohttp.ClientSession, address: str) -> Summary:
     async with session.get(f"{address}/v1/summary") as answer:
         return msgspec.json.decode(await answer.read(), type=Summary)
+
+
+def _lines(settings: Mapping[str, object]) -> str:
+    """Settings as lines of the configuration file."""
+    return "\n".join(f"{key} = {_value(value)}" for key, value in settings.items())
+
+
+def _value(value: object) -> str:
+    if isinstance(value, Mapping):
+        return "{ " + ", ".join(f"{key} = {_value(each)}" for key, each in value.items()) + " }"
+    return msgspec.json.encode(value).decode()

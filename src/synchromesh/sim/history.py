@@ -66,7 +66,7 @@ class Stream:
     def __init__(self, seed: int, rate: float, start: datetime, habits: Habits | None = None, catalogue: Catalogue = AWKWARD) -> None:
         self._makers = _plants(seed, habits or Habits(), start, ZONES, catalogue)
         self._catalogue = catalogue
-        self._rate = rate
+        self.rate = rate
         self._start = start
         orders: ChainMap[str, OrderChanged] = ChainMap(*(maker.orders for maker in self._makers))
         self.scene = Scene(catalogue.items, orders, _opening(ZONES, catalogue), ZONES, _Either(self._makers))
@@ -80,7 +80,7 @@ class Stream:
         """What happens, `rate` facts a second of virtual time, without end."""
         facts = 0
         for one in heapq.merge(*(maker.happenings(None) for maker in self._makers), key=attrgetter("at")):
-            paced = msgspec.structs.replace(one, at=self._start + timedelta(seconds=facts / self._rate))
+            paced = msgspec.structs.replace(one, at=self._start + timedelta(seconds=facts / self.rate))
             if isinstance(paced, Told):
                 facts += 1
                 self._ledger.tell(paced)

@@ -99,6 +99,12 @@ class Provisioner:
             },
         )
 
+    async def receive_output_at(self, warehouse: str, location: str) -> None:
+        """Let output of a warehouse's orders arrive at this location of it, instead of at its storage."""
+        house = await self._warehouse(warehouse)
+        place = (await self._find("stock.location", ["code", "=", location], ["parent", "child_of", [house.id], "parent"]))[0]
+        await self._tryton.call("model.stock.location.write", [house.id], {"production_output_location": place})
+
     async def create_order(
         self,
         reference: str,

@@ -169,7 +169,8 @@ def _launch(folder: Path, port: int) -> subprocess.Popen[bytes]:
     settings = _write_settings(folder, f"127.0.0.1:{port}")
     command = [sys.executable, "-m", "trytond.cli", "-c", str(settings), "-d", DATABASE]
     with (folder / "trytond.log").open("ab") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL)  # noqa: S603
+        # In a session of its own: ctrl-C is for whoever started it, who may still have something to ask it.
+        process = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True)  # noqa: S603
     deadline = time.monotonic() + _START_SECONDS
     while not _answers(port):
         if process.poll() is not None or time.monotonic() > deadline:
