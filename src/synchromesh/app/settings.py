@@ -84,7 +84,7 @@ class Limits(Section, frozen=True):
     waiting_bytes: Positive = 64_000_000
     """Bytes of messages that may wait to be stored."""
 
-    batch: Positive = 1_000
+    batch: Positive = 4_000
     """The most messages that are folded and committed together. A batch is smaller when less is waiting."""
 
 
