@@ -215,6 +215,13 @@ class Installation:
         ]
         self.erp.admin("orders", entry)
 
+    @contextmanager
+    def erp_again(self) -> Iterator[None]:
+        """The ERP that was killed, on its books and under its address."""
+        with sandbox("--data", self.folder / "erp", "--port", self.erp.url.rpartition(":")[2]) as erp:
+            self.erp = erp
+            yield
+
     def documents(self, order: str) -> list[Any]:
         """All documents of an order in ERP's books."""
         found: list[Any] = []

@@ -95,7 +95,7 @@ def test_a_file_in_the_drop_folder_becomes_documents_through_its_adapter(plant: 
     drop = made.folder / "drop"
     (drop / "night.csv.part").write_text(rows_of_lyon(("9001", "OF-1", "12"), ("9002", "OF-2", "7")), "utf-8")
     (drop / "night.csv.part").rename(drop / "night.csv")
-    until(lambda: (drop / "done" / "night.csv").exists(), "the file in done")
+    until((drop / "done" / "night.csv").exists, "the file in done")
     until(lambda: booked(serve.stories("OF-1")) and booked(serve.stories("OF-2")), "the documents")
     receipts = [one for one in made.documents("OF-1") + made.documents("OF-2") if one["kind"] == "receipt"]
     assert sorted((one["order"], one["lines"][0]["quantity"]["amount"]) for one in receipts) == [("OF-1", "12"), ("OF-2", "7")]
