@@ -20,7 +20,7 @@ from synchromesh.state.sqlite import open_state
 TARGET = 0.85
 BLOCK = 50_000
 """Facts of history that are appended at a time."""
-BATCH = 1_000
+BATCH = 4_000
 
 
 class _Store:
