@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import enum
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -64,3 +65,23 @@ def settings(config: Path) -> Settings:
         count = len(error.faults)
         head = f"{count} things are wrong with the configuration:\n" if count > 1 else ""
         raise Failure(f"{head}{error}", Code.USAGE) from error
+
+
+@contextmanager
+def stores_in_words() -> Iterator[None]:
+    """What log, state and the system's files can't do ends a verb with their own words."""
+    from synchromesh.log.agreement import LogError  # noqa: PLC0415 (help must not wait for the engine)
+    from synchromesh.state.agreement import StateError  # noqa: PLC0415 (help must not wait for the engine)
+
+    try:
+        yield
+    except (LogError, StateError) as error:
+        raise Failure(str(error), Code.UNREACHED) from error
+    except OSError as error:
+        raise Failure(words_of(error), Code.UNREACHED) from error
+
+
+def words_of(error: OSError) -> str:
+    """What the system says, and about which file, without its number: people look for words."""
+    words = error.strerror or str(error)
+    return f"{error.filename}: {words}" if error.filename else words

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from synchromesh.cli.frame import DEFAULT_CONFIG, Code, Config, Failure, settings
+from synchromesh.cli.frame import DEFAULT_CONFIG, Code, Config, Failure, settings, stores_in_words, words_of
 
 if TYPE_CHECKING:
     from synchromesh.app.settings import Settings
@@ -24,24 +24,23 @@ def serve(config: Config = DEFAULT_CONFIG, role: Role = "", child: Child = False
     """Take facts in, book them in ERP, and show what becomes of each, until ctrl-C."""
     from synchromesh.app.process import end_with_parent  # noqa: PLC0415 (help must not wait for the engine)
     from synchromesh.app.roles import ROLES  # noqa: PLC0415 (help must not wait for the engine)
-    from synchromesh.log.agreement import LogError  # noqa: PLC0415 (help must not wait for the engine)
     from synchromesh.observe.lines import configure  # noqa: PLC0415 (help must not wait for the engine)
-    from synchromesh.state.agreement import StateError  # noqa: PLC0415 (help must not wait for the engine)
 
     configured = settings(config)
     configure(as_json=not child)
     if role and role not in ROLES:
         raise Failure(f"there is no role {role!r}; the roles are {', '.join(ROLES)}", Code.USAGE)
-    try:
-        if child:
-            end_with_parent()
-            ROLES[role](configured)
-        else:
-            _hold_and_run(configured, config, role)
-    except (LogError, StateError) as error:
-        raise Failure(str(error), Code.UNREACHED) from error
-    except (OSError, ValueError, RuntimeError) as error:
-        raise Failure(str(error), Code.USAGE) from error
+    with stores_in_words():
+        try:
+            if child:
+                end_with_parent()
+                ROLES[role](configured)
+            else:
+                _hold_and_run(configured, config, role)
+        except OSError as error:
+            raise Failure(words_of(error), Code.USAGE) from error
+        except (ValueError, RuntimeError) as error:
+            raise Failure(str(error), Code.USAGE) from error
 
 
 def _hold_and_run(configured: Settings, config: Path, role: str) -> None:

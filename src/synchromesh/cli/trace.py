@@ -9,11 +9,9 @@ from typing import Annotated
 import typer
 
 from synchromesh.app.stores import Stores
-from synchromesh.cli.frame import DEFAULT_CONFIG, Code, Config, Failure, Json, answer, settings
+from synchromesh.cli.frame import DEFAULT_CONFIG, Code, Config, Json, answer, settings, stores_in_words
 from synchromesh.cli.show import trace_view
 from synchromesh.engine.inquiry import Inquiry
-from synchromesh.log.agreement import LogError
-from synchromesh.state.agreement import StateError
 
 app = typer.Typer()
 
@@ -24,7 +22,7 @@ Query = Annotated[str, typer.Argument(help="An order, a lot, a message id, a pos
 def trace(query: Query, config: Config = DEFAULT_CONFIG, json: Json = False) -> None:
     """Tell what became of a fact: message, events, postings, documents, exceptions."""
     configured = settings(config)
-    try:
+    with stores_in_words():
         stores = Stores(configured)
         log, reading = stores.log(), stores.reading()
         inquiry = Inquiry(
@@ -37,10 +35,8 @@ def trace(query: Query, config: Config = DEFAULT_CONFIG, json: Json = False) -> 
             clock=time.monotonic,
         )
         found = inquiry.trace(query)
-    except (LogError, StateError) as error:
-        raise Failure(str(error), Code.UNREACHED) from error
-    reading.close()
-    log.close()
+        reading.close()
+        log.close()
     answer(found, json, lambda console: console.print(trace_view(found)))
     if not found.stories:
         raise typer.Exit(Code.PROBLEMS)

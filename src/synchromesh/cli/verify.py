@@ -9,9 +9,7 @@ from rich.console import Console
 from rich.progress import Progress, TaskID
 
 from synchromesh.app.verifying import Verified, verify
-from synchromesh.cli.frame import DEFAULT_CONFIG, Code, Config, Failure, Json, answer, settings
-from synchromesh.log.agreement import LogError
-from synchromesh.state.agreement import StateError
+from synchromesh.cli.frame import DEFAULT_CONFIG, Code, Config, Json, answer, settings, stores_in_words
 
 app = typer.Typer()
 
@@ -20,7 +18,7 @@ app = typer.Typer()
 def verify_command(config: Config = DEFAULT_CONFIG, json: Json = False) -> None:
     """Rebuild every plant from its log, beside the running system, and compare it with what is stored, row by row."""
     configured = settings(config)
-    with Progress(console=Console(file=sys.stderr), transient=True, disable=json) as bar:
+    with Progress(console=Console(file=sys.stderr), transient=True, disable=json or not sys.stderr.isatty()) as bar:
         tasks: dict[str, TaskID] = {}
 
         def progress(partition: str, end: int, position: int) -> None:
@@ -28,10 +26,8 @@ def verify_command(config: Config = DEFAULT_CONFIG, json: Json = False) -> None:
                 tasks[partition] = bar.add_task(partition, total=end)
             bar.update(tasks[partition], completed=position)
 
-        try:
+        with stores_in_words():
             found = verify(configured, progress)
-        except (LogError, StateError, OSError) as error:
-            raise Failure(str(error), Code.UNREACHED) from error
     answer(found, json, lambda console: _words(console, found))
     if not all(each.ok for each in found):
         raise typer.Exit(Code.PROBLEMS)
