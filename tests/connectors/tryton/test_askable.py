@@ -10,7 +10,9 @@ from tests.connectors.tryton.erp import Books, Wire, line, new_order, posting
 
 from synchromesh.connectors.agreement import Connector, FindingState
 from synchromesh.connectors.tryton import connect
+from synchromesh.connectors.tryton.provision import Part
 from synchromesh.connectors.tryton.server import TrytonServer
+from synchromesh.model.event import amount
 from synchromesh.model.posting import Category, Fate, PostingKind
 
 pytestmark = [pytest.mark.tryton, pytest.mark.slow]
@@ -83,6 +85,14 @@ async def test_a_posting_that_breaks_off_goes_on(
 def _at_store(balances: object, item: str) -> Decimal:
     assert isinstance(balances, list)
     return sum((b.quantity.amount for b in balances if (b.item, b.location) == (item, "STO")), Decimal(0))
+
+
+async def test_an_order_that_planned_a_component_kept_by_lot_is_completed(
+    without_module: TrytonServer, connector: Connector, books: Books
+) -> None:
+    order = await new_order(without_module, Part("LOTTED", amount(3, "EA")))
+    assert (await connector.post([posting(KIND.COMPLETION, order)]))[0].fate is Fate.POSTED
+    assert [row["state"] for row in await books.rows("production", ["state"], ["reference", "=", order])] == ["done"]
 
 
 async def test_what_broke_off_is_harmless_when_a_person_completes_the_order(

@@ -77,6 +77,14 @@ async def test_an_order_from_issue_to_completion(connector: Connector, books: Bo
     assert await refused(connector, posting(KIND.COMPLETION, order)) is Category.ORDER_CLOSED
 
 
+async def test_an_order_that_planned_a_component_kept_by_lot_is_completed(
+    with_module: TrytonServer, connector: Connector, books: Books
+) -> None:
+    order = await new_order(with_module, Part("LOTTED", amount(3, "EA")))
+    await posted(connector, posting(KIND.RECEIPT, order, line("FG", 1)), posting(KIND.COMPLETION, order))
+    assert [row["state"] for row in await books.rows("production", ["state"], ["reference", "=", order])] == ["done"]
+
+
 async def test_tryton_lets_productions_into_closed_periods_and_we_do_not(connector: Connector, books: Books, order: str) -> None:
     before = await books.moved(["product.code", "=", "RM"])
     for kind, item in ((KIND.ISSUE, "RM"), (KIND.RECEIPT, "FG"), (KIND.SCRAP, "FG")):

@@ -63,7 +63,7 @@ class OnOrder:
         if posting.kind in {PostingKind.CONFIRMATION, PostingKind.COMPLETION}:
             noted = begun[-1] if begun else await self._journal.write(f"production,{production.id}", posting, [])
             if posting.kind is PostingKind.COMPLETION:
-                await self._complete(production, posting)
+                await self._complete(desk, production, posting)
         else:
             noted = await self._book_moves(desk, posting, production, begun)
         return document_on(production.number or "", noted)
@@ -192,12 +192,13 @@ class OnOrder:
 
     # --- completion, reversal ---------------------------------------------------------------------------------------------
 
-    async def _complete(self, production: Production, posting: Posting) -> None:
+    async def _complete(self, desk: Desk, production: Production, posting: Posting) -> None:
         """Close a production at what was booked: what is only planned is cancelled, then it runs through to done."""
         moves = await self._read([*production.inputs, *production.outputs])
-        planned = [move.id for move in moves if move.state in _OPEN]
+        planned = [move for move in moves if move.state in _OPEN]
         if planned:
-            await press(self._tryton, "stock.move.cancel", planned)
+            await self._empty_unlotted(desk, planned)
+            await press(self._tryton, "stock.move.cancel", [move.id for move in planned])
         days = [posting.effective.isoformat(), *(move.effective_date for move in moves if move.state == "done" and move.effective_date)]
         first, last = typed_date(min(days)), typed_date(max(days))
         values: Json = {"effective_start_date": first, "effective_date": last}
@@ -211,6 +212,15 @@ class OnOrder:
         if now.state != "done":
             sentence = f"Tryton raised no error, and the production {posting.order} is {now.state}."
             raise Refused(Category.INVALID, posting.order, sentence, "Look what the production waits for, such as a quality check.")
+
+    async def _empty_unlotted(self, desk: Desk, planned: list[Move]) -> None:
+        """Let planned moves of what is kept by lot move nothing: else Tryton asks for the lots of cancelled ones when the order is done."""
+        unlotted = [m for m in planned if not m.lot_ and m.product_.code and (await desk.item(m.product_.code)).lot_required]
+        reserved = [move.id for move in unlotted if move.state == "assigned"]
+        if reserved:
+            await press(self._tryton, "stock.move.draft", reserved)
+        if unlotted:
+            await self._tryton.call("model.stock.move.write", [move.id for move in unlotted], {"quantity": 0.0})
 
     async def reverse(self, desk: Desk, posting: Posting) -> str:
         """Cancel the moves of an earlier posting, or strike a confirmation."""

@@ -32,6 +32,11 @@ class Move(metaclass=PoolMeta):
         default.setdefault("synchromesh_posting", None)
         return super().copy(moves, default=default)  # type: ignore[misc]
 
+    def check_lot(self) -> None:
+        """A cancelled move moves nothing and needs no lot. Else no order could be completed that planned a component kept by lot."""
+        if self.state != "cancelled":  # type: ignore[attr-defined]
+            super().check_lot()  # type: ignore[misc]
+
     @classmethod
     @ModelView.button
     def cancel(cls, moves: Any) -> None:
