@@ -9,7 +9,7 @@ from decimal import Decimal
 import msgspec
 from benchmarks.figures import Figure
 from benchmarks.plant import PLANT, Size, load, reports
-from benchmarks.working import tune_collector
+from benchmarks.working import rare_collection
 
 from synchromesh.engine import foresight
 from synchromesh.engine.reader import Reader
@@ -37,8 +37,8 @@ def measure(size: Size) -> Figure:
     first = worker.positions[PLANT] + 1
     view = View(PLANT, state, bound=4 * size.orders + 4 * size.facts)
     records = [Record(first + number, message) for number, message in enumerate(messages)]
-    tune_collector()
-    taken = sum(_batch(view, records[number : number + BATCH]) for number in range(0, len(records), BATCH))
+    with rare_collection():
+        taken = sum(_batch(view, records[number : number + BATCH]) for number in range(0, len(records), BATCH))
     totals = view.totals()
     assert totals.fates.get("booking") == size.facts, f"every report is booked, and {totals.fates} were"
     return Figure("map + fold alone", size.facts / taken, "facts/s", TARGET, raw=_raw(messages))

@@ -6,6 +6,8 @@ import gc
 import sqlite3
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from hashlib import blake2b
 from pathlib import Path
@@ -46,21 +48,28 @@ def _worker(folder: Path, size: Size) -> float:
     worker = Worker(log, state, [PLANT], "bench", now=lambda: NOW, batch=BATCH)
     drain(worker)
     interleave(log, reports(size, 1, size.facts, NOW), worker.positions[PLANT])
-    tune_collector()
-    started = time.perf_counter()
-    drain(worker)
-    taken = time.perf_counter() - started
+    with rare_collection():
+        started = time.perf_counter()
+        drain(worker)
+        taken = time.perf_counter() - started
     state.close()
     log.close()
     assert booked(folder) == size.facts, "every fact is booked"
     return taken
 
 
-def tune_collector() -> None:
-    """Let the garbage collector look as rarely as the worker's own process does."""
+@contextmanager
+def rare_collection() -> Iterator[None]:
+    """Let the garbage collector look as rarely as in the worker's own process."""
+    usual = gc.get_threshold()
     gc.collect()
     gc.freeze()
     gc.set_threshold(200_000, 50, 100)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*usual)
+        gc.unfreeze()
 
 
 def drain(worker: Worker) -> None:
