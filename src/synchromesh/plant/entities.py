@@ -66,6 +66,8 @@ class Lane(Entity):
     """By operation: labour and machine seconds reported, labour and machine seconds decided."""
     confirmed: dict[str, None] = {}
     """Operations whose confirmation is due."""
+    last: tuple[int, int] = (0, 0)
+    """The newest posting; each names the one before it in its lane."""
 
 
 class OperationState(Entity):

@@ -316,7 +316,8 @@ def _book(view: View, act: Act, lane_name: str, lane: Lane, facts: int) -> int:
     """The group that books the fact in this lane: the gather it joined, its own position, or 0 when there is nothing to book."""
     policy = view.policy
     late_correction = act.original and lane.gather is None
-    if policy.gather == "report" or late_correction or not lane_name.startswith("order:"):
+    at_once = policy.gather == "report" and lane.gather is None
+    if at_once or late_correction or not lane_name.startswith("order:"):
         cut = Cut(act.position, act.ordinal, act.position, facts, act.effective, view.clock().now, act.original)
         made = gathers.decide(view, lane_name, lane, cut)
         act.ordinal = cut.ordinal
@@ -324,7 +325,7 @@ def _book(view: View, act: Act, lane_name: str, lane: Lane, facts: int) -> int:
         return act.position if made else 0
     gather = gathers.join(view, lane_name, lane, act, facts)
     view.count(Fate.GATHERED, facts)
-    if gathers.full(view, lane):
+    if gathers.ripe(view, lane):
         gathers.close(view, lane_name, lane)
     return gather.position
 

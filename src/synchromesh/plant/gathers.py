@@ -4,23 +4,20 @@ what it holds; what comes later opens a new one and is supplementary."""
 from __future__ import annotations
 
 from datetime import date
-from decimal import Decimal
+from fractions import Fraction
 from typing import Final
 
 from synchromesh.model.posting import PostingKind
-from synchromesh.plant import agenda, paged, postings, stock
+from synchromesh.plant import agenda, cutting, paged, stock
 from synchromesh.plant.act import Act
-from synchromesh.plant.entities import Gather, Lane
+from synchromesh.plant.entities import Balance, Gather, Lane
 from synchromesh.plant.fates import Fate
-from synchromesh.plant.postings import Cut
+from synchromesh.plant.postings import BACKFLUSH, ORDINALS, Cut, total_in
 from synchromesh.plant.stock import SEPARATOR
 from synchromesh.plant.view import View
 
 _TAKING: Final = tuple(kind + SEPARATOR for kind in (PostingKind.ISSUE, PostingKind.TRANSFER, PostingKind.SCRAP))
 """How the keys of sums that take from stock begin."""
-
-ORDINALS: Final = 1000
-"""Ordinals reserved for a gather's postings at the message that opened it: more than the kinds and operations of any order."""
 
 
 def join(view: View, lane_name: str, lane: Lane, act: Act, facts: int) -> Gather:
@@ -42,16 +39,28 @@ def join(view: View, lane_name: str, lane: Lane, act: Act, facts: int) -> Gather
     return gather
 
 
-def full(view: View, lane: Lane) -> bool:
-    """Whether the gather holds as much good output as the policy lets it."""
+def ripe(view: View, lane: Lane) -> bool:
+    """Whether the gather is to be closed now: it holds as much good output as the policy lets it, or somebody waits for what it holds."""
+    gather = lane.gather
+    if gather is None or view.policy.gather == "report":
+        return True
+    if any((balance := view.of(Balance, "stock", place)) is not None and balance.queue for place in gather.feeds):
+        return True
     limit = view.policy.gather_quantity
-    if not limit:
-        return False
-    good = sum(
-        (amount for key in lane.open if key.startswith(PostingKind.RECEIPT) for amount in lane.sums[key].reported.values()), Decimal(0)
-    )
-    decided = sum((lane.sums[key].decided for key in lane.open if key.startswith(PostingKind.RECEIPT)), Decimal(0))
-    return good - decided >= limit
+    return bool(limit) and sum(_outstanding(view, lane, key) for key in lane.open if _is_good_output(key)) >= limit
+
+
+def _is_good_output(key: str) -> bool:
+    kind, _, _, _, status = key.split(SEPARATOR)[:5] if key != BACKFLUSH else ("",) * 5
+    return kind == PostingKind.RECEIPT and not status
+
+
+def _outstanding(view: View, lane: Lane, key: str) -> Fraction:
+    """What a sum has reported and not decided, in its item's unit."""
+    line = lane.sums[key]
+    item = view.item(key.split(SEPARATOR)[1])
+    assert item is not None, "what is summed is known"
+    return Fraction(total_in(line.reported, line.unit, item)) - Fraction(line.decided)
 
 
 def _feed(view: View, lane_name: str, lane: Lane, gather: Gather) -> None:
@@ -81,14 +90,16 @@ def close(view: View, lane_name: str, lane: Lane) -> None:
 
 def decide(view: View, lane_name: str, lane: Lane, cut: Cut) -> int:
     """Cut postings for what is open in a lane, after closing other lanes' gathers that hold stock which these need."""
+    if BACKFLUSH in lane.open:
+        cutting.backflush(view, lane_name, lane)
     for key in list(lane.open):
         if key.startswith(_TAKING):
             balance = view.balance(stock.place(*key.split(SEPARATOR)[1:6]))
-            if balance.feeders and balance.booked + balance.pending - balance.claimed < sum(lane.sums[key].reported.values()):
+            if balance.feeders and balance.booked + balance.pending - balance.claimed < _outstanding(view, lane, key):
                 for feeder in list(balance.feeders):
                     if feeder != lane_name:
                         close(view, feeder, view.lane(feeder))
-    return postings.decide(view, lane_name, lane, cut)
+    return cutting.decide(view, lane_name, lane, cut)
 
 
 def quiet(view: View, lane_name: str) -> None:

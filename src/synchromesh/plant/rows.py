@@ -71,6 +71,8 @@ class PostingRow(msgspec.Struct, array_like=True):
     """The key of the posting that took this one's place: sent again after a refusal, or rebooked after a correction."""
     turn: int = 0
     """The position at which it was decided: later than `position` for a fact that had waited or was gathered. Lanes keep this order."""
+    previous: PostingId = (0, 0)
+    """The posting that entered the same lane before this one; (0, 0) for the first."""
 
 
 class ExceptionRow(msgspec.Struct, array_like=True):

@@ -1,0 +1,189 @@
+"""Taking back: a total went down, because a fact was corrected or cancelled. The books follow with one difference where the business
+system books one, else by undoing documents and rebooking what remains of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import Final
+
+import msgspec
+
+from synchromesh.model.posting import Line, Posting, PostingKind
+from synchromesh.model.quantity import EXACT, Quantity
+from synchromesh.plant import exceptions, lanes
+from synchromesh.plant.entities import Lane
+from synchromesh.plant.keys import id_of
+from synchromesh.plant.postings import ORDINALS, Cut, content, enter, key_of_line
+from synchromesh.plant.rows import PostingId, PostingRow
+from synchromesh.plant.view import View
+
+UNBOOKED: Final = ("waiting", "rejected", "reversed outside")
+"""States of a posting that certainly is not in the books and is not on its way there."""
+
+STANDING: Final = frozenset({"ready", "posted", "parked", "in doubt", *UNBOOKED})
+"""States of a posting that books something, or will."""
+
+
+def take_back(view: View, lane_name: str, lane: Lane, cut: Cut, kind: PostingKind, lines: list[tuple[str, Line]]) -> int:
+    """Book less: as one difference where ERP books one, else by undoing documents and rebooking what remains of them."""
+    if view.policy.differences:
+        return _difference(view, lane_name, lane, cut, kind, lines)
+    made = 0
+    for key, line in lines:
+        made += _undo(view, lane_name, lane, cut, kind, key, -line.quantity.amount)
+    return made
+
+
+def _difference(view: View, lane_name: str, lane: Lane, cut: Cut, kind: PostingKind, lines: list[tuple[str, Line]]) -> int:
+    """One document with negative lines; one an operation for confirmations, which are of one operation each."""
+    by_operation: dict[str, list[Line]] = {}
+    for key, line in lines:
+        lane.sums[key].decided = EXACT.add(lane.sums[key].decided, line.quantity.amount)
+        by_operation.setdefault(line.operation if kind is PostingKind.CONFIRMATION else "", []).append(line)
+    for operation, less in by_operation.items():
+        labour, machine = seconds_due(view, lane, operation) if operation else (0, 0)
+        enter(view, lane_name, lane, cut, content(view, lane_name, cut, kind, tuple(less), operation, labour, machine))
+    return len(by_operation)
+
+
+def _undo(view: View, lane_name: str, lane: Lane, cut: Cut, kind: PostingKind, key: str, excess: Decimal) -> int:
+    """Undo live postings that hold this line until `excess` is gone, and rebook the rest of each."""
+    made = 0
+    for row in _standing(view, lane_name, cut, kind, lane.sums[key].last):
+        held = sum((line.quantity.amount for line in _content(view, row).lines if key_of_line(kind, line) == key), Decimal(0))
+        if held <= 0:
+            continue
+        less = min(held, excess)
+        lane.sums[key].decided = EXACT.subtract(lane.sums[key].decided, less)
+        made += _replace(view, lane_name, lane, cut, row, key, less)
+        excess = EXACT.subtract(excess, less)
+        if excess <= 0:
+            return made
+    lane.open[key] = None  # what no document holds any more is carried: the next report is booked for so much less
+    return made
+
+
+def _standing(view: View, lane_name: str, cut: Cut, kind: PostingKind, newest: PostingId) -> Iterator[PostingRow]:
+    """Postings of a kind that stand in the lane: those of the corrected fact first, then back from the newest."""
+    seen: set[str] = set()
+    for candidate in (*_caused(view, cut.original), *_back_from(view, newest)):
+        row = candidate
+        while row.successor:
+            again = view.posting(id_of(row.successor))
+            assert again is not None, "a successor exists"
+            row = again
+        if row.kind == kind and row.lane == lane_name and row.key not in seen and row.state in STANDING:
+            seen.add(row.key)
+            yield row
+
+
+def _back_from(view: View, newest: PostingId) -> Iterator[PostingRow]:
+    """The postings of a lane, from this one back to its first."""
+    row = view.posting(newest) if newest[0] else None
+    while row is not None:
+        yield row
+        row = view.posting(row.previous) if row.previous[0] else None
+
+
+def _caused(view: View, position: int) -> Iterator[PostingRow]:
+    """The postings that a message caused, in their order; nothing for position 0. Gathers of several lanes leave gaps of `ORDINALS`."""
+    ordinal = 1
+    while position:
+        row = view.posting((position, ordinal))
+        if row is not None:
+            yield row
+            ordinal += 1
+        elif ordinal % ORDINALS == 1:
+            return
+        else:
+            ordinal = (ordinal // ORDINALS + 1) * ORDINALS + 1
+
+
+def _content(view: View, row: PostingRow) -> Posting:
+    return view.content((row.position, row.ordinal))
+
+
+def _replace(view: View, lane_name: str, lane: Lane, cut: Cut, row: PostingRow, key: str, less: Decimal) -> int:
+    """Undo one posting and book it again with one line smaller; nothing is booked again when nothing remains."""
+    old = _content(view, row)
+    rest = []
+    for line in old.lines:
+        amount = line.quantity.amount
+        if less and key_of_line(old.kind, line) == key:
+            amount, less = EXACT.subtract(amount, less), Decimal(0)
+        if amount:
+            rest.append(msgspec.structs.replace(line, quantity=Quantity(amount, line.quantity.unit)))
+    labour, machine = _retime(view, lane, old)
+    # What was never booked is given up only when its successor stands in the lane, so that their group does not end in between.
+    unbooked = row.state in UNBOOKED
+    made = 0 if unbooked else _reverse(view, lane_name, lane, cut, row)
+    if rest or labour or machine:
+        again = content(view, lane_name, cut, old.kind, tuple(rest), old.operation, labour, machine)
+        row.successor = again.key
+        enter(view, lane_name, lane, cut, msgspec.structs.replace(again, effective=old.effective, original=old.original))
+        made += 1
+    if unbooked:
+        _give_up(view, lane, row)
+    view.put_posting(row)
+    return made
+
+
+def _give_up(view: View, lane: Lane, row: PostingRow) -> None:
+    """The posting is not in the books and shall not be any more."""
+    if row.state == "reversed outside":
+        lanes.abandon(view, lane, row)
+        return
+    lanes.withdraw(view, lane, row)
+    exceptions.resolve_for(view, row)
+    lanes.promote(view, lane)
+
+
+def _reverse(view: View, lane_name: str, lane: Lane, cut: Cut, row: PostingRow) -> int:
+    """The posting is in the books or on its way there: undo it, behind it in its lane."""
+    lines = _content(view, row).lines
+    enter(view, lane_name, lane, cut, content(view, lane_name, cut, PostingKind.REVERSAL, lines, reverses=row.key))
+    return 1
+
+
+# --- work times --------------------------------------------------------------------------------------------------------
+
+
+def seconds_due(view: View, lane: Lane, operation: str) -> tuple[int, int]:
+    """Labour and machine seconds of an operation that no confirmation carries yet; they count as decided from now on. Too many decided
+    before are negative where differences are booked; else they stay for `take_back_times`."""
+    times = lane.seconds.get(operation)
+    if times is None:
+        return 0, 0
+    labour, machine = times[0] - times[2], times[1] - times[3]
+    if not view.policy.differences:
+        labour, machine = max(labour, 0), max(machine, 0)
+    lane.seconds[operation] = [times[0], times[1], times[2] + labour, times[3] + machine]
+    if times[:2] == lane.seconds[operation][2:]:
+        lane.confirmed.pop(operation, None)
+    return labour, machine
+
+
+def take_back_times(view: View, lane_name: str, lane: Lane, cut: Cut, operation: str) -> int:
+    """Undo confirmations until no more seconds are decided than were reported, where no difference can be booked."""
+    made = 0
+    if view.policy.differences:
+        return made
+    for row in _standing(view, lane_name, cut, PostingKind.CONFIRMATION, lane.last):
+        labour, machine, labour_decided, machine_decided = lane.seconds[operation]
+        if labour >= labour_decided and machine >= machine_decided:
+            return made
+        old = _content(view, row)
+        if old.operation == operation and (old.labour_seconds or old.machine_seconds):
+            made += _replace(view, lane_name, lane, cut, row, "", Decimal(0))
+    return made
+
+
+def _retime(view: View, lane: Lane, old: Posting) -> tuple[int, int]:
+    """The work times of a posting are free again; those that its rebooking takes up, which are no more than are reported."""
+    times = lane.seconds.get(old.operation)
+    if old.kind is not PostingKind.CONFIRMATION or times is None:
+        return 0, 0
+    times[2] -= old.labour_seconds
+    times[3] -= old.machine_seconds
+    return seconds_due(view, lane, old.operation)
