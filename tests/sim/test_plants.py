@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from synchromesh.model.event import FactCancelled, FactCorrected, InputEnded, OrderChanged, OrderCompleted, PlantEvent
+from synchromesh.sim.catalogue import PLAIN
 from synchromesh.sim.chance import Chance
 from synchromesh.sim.faults import QUIET, Rates, damaged, disturb
 from synchromesh.sim.history import Stream, history
@@ -114,3 +115,24 @@ def test_a_stream_told_again_is_the_same() -> None:
         return list(islice(Stream(3, 20, START).happenings(), 300))
 
     assert tell() == tell()
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_plants_of_an_erp_that_closes_orders_tell_nothing_about_one_after_its_completion(seed: int) -> None:
+    stream = Stream(seed, 20, START, Habits(steps=0, closing=True), PLAIN)
+    closed: set[str] = set()
+    orders: dict[tuple[str, str, str], str] = {}
+    for happening in islice(stream.happenings(), 800):
+        if isinstance(happening, Told):
+            event = happening.event
+            about = getattr(event.event if isinstance(event, FactCorrected) else event, "order", "")
+            if isinstance(event, FactCancelled):
+                about = orders[happening.plant, event.source, event.id]
+            orders[happening.fact] = about
+            assert about not in closed
+            assert getattr(event, "operation", "") == ""
+            if isinstance(event, OrderCompleted):
+                closed.add(about)
+    assert len(closed) > 20
+    assert all(amount >= 0 for amount in stream.truth().stock.values())
+    assert not any(item.alternatives for item in stream.scene.items.values())
