@@ -104,14 +104,16 @@ def test_an_item_that_erp_does_not_know_is_waited_for_by_name_and_holds_up_nothi
     assert (story["fact"]["fate"], story["fact"]["reference"]) == ("waiting", "item BOLT")
 
 
-def test_a_quantity_that_erp_refuses_is_an_exception_with_its_remedy(plant: tuple[Installation, Serve]) -> None:
-    """An absurd amount can be told, and the books judge it: nobody else knows how much of the component there is."""
+def test_an_absurd_amount_that_can_be_told_is_not_sent_before_there_is_stock(plant: tuple[Installation, Serve]) -> None:
+    """Nobody but ERP knows whether there can be so much: the issue waits in words, and ERP is asked when patience ends."""
     _, serve = plant
     absurd = report("absurd", "4711") | {"type": "production.material.consumed"}
     absurd["data"] = {"order": "4711", "item": "GEAR", "quantity": {"amount": "99999999999", "unit": "EA"}, "location": "RM"}
     serve.tell(absurd)
-    story = until(lambda: serve.stories("absurd"), "the fact")[0]
-    assert story["fact"]["fate"] in ("booking", "exception"), story
+    (story,) = until(lambda: serve.stories("absurd"), "the fact")
+    (posting,) = story["postings"]
+    assert (story["fact"]["fate"], posting["kind"], posting["state"]) == ("booking", "issue", "waiting")
+    assert "stock" in posting["waits_for"]
 
 
 # --- files and addresses -------------------------------------------------------------------------------------------------

@@ -44,6 +44,10 @@ Json = Annotated[bool, typer.Option("--json", help="Answer in JSON, for programs
 DEFAULT_CONFIG = Path("synchromesh.toml")
 
 
+PAPER = 2_000
+"""Characters on a line where no terminal has an edge: nothing is cut or broken in a file or a pipe."""
+
+
 def answer(value: object, as_json: bool, words: Callable[[Console], None]) -> None:
     """Print a value as JSON, or let `words` say it on a terminal."""
     if as_json:
@@ -51,7 +55,7 @@ def answer(value: object, as_json: bool, words: Callable[[Console], None]) -> No
         return
     from rich.console import Console  # noqa: PLC0415 (a program that asked for JSON need not wait for it)
 
-    words(Console(highlight=False, soft_wrap=True))
+    words(Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else PAPER))
 
 
 def settings(config: Path) -> Settings:

@@ -37,6 +37,6 @@ def trace(query: Query, config: Config = DEFAULT_CONFIG, json: Json = False) -> 
         found = inquiry.trace(query)
         reading.close()
         log.close()
-    answer(found, json, lambda console: console.print(trace_view(found)))
+    answer(found, json, lambda console: console.print(trace_view(found), soft_wrap=False))
     if not found.stories:
         raise typer.Exit(Code.PROBLEMS)
