@@ -67,6 +67,10 @@ connector = "{erp}"
 """
 
 
+LOG: Final = "log.txt"
+"""Where the processes write their log lines: whoever watches the totals need not read them."""
+
+
 class Demo:
     """One run, with everything of it in a temporary folder; `erp` makes the ERP in a folder of its own."""
 
@@ -94,8 +98,11 @@ class Demo:
         plants = _Plants(erp, self._seed)
         await erp.open_books(plants.stream.masters(), plants.stream.scene)
         prepare(read_settings(config))
-        supervisor = Supervisor(config)
-        await supervisor.start()
+        supervisor = Supervisor(config, log=folder / LOG)
+        try:
+            await supervisor.start()
+        except RuntimeError as error:
+            raise RuntimeError(f"{error}:\n{(folder / LOG).read_text()[-2000:]}") from error
         self.address = supervisor.address
         try:
             quiet = await self._tell(plants, facts, watch, stop)
@@ -113,7 +120,7 @@ class Demo:
             stopped = asyncio.create_task(stop.wait())
             await asyncio.wait([telling, stopped, watching], return_when=asyncio.FIRST_COMPLETED)
             telling.cancel()
-            quiet = await self._quiet(session, stop) if not stop.is_set() else False
+            quiet = await self._quiet(session, stop, plants.facts) if not stop.is_set() else False
             for task in (watching, stopped):
                 task.cancel()
             for task in (telling, watching):
@@ -126,12 +133,12 @@ class Demo:
             await watch(await _summary(session, self.address))
             await asyncio.sleep(0.5)
 
-    async def _quiet(self, session: aiohttp.ClientSession, stop: asyncio.Event) -> bool:
-        """Wait until every fact has come to its end, or nothing has moved for long."""
+    async def _quiet(self, session: aiohttp.ClientSession, stop: asyncio.Event, facts: int) -> bool:
+        """Wait until all these facts are in and have come to their end, or nothing has moved for long."""
         last, moved = (-1, -1), time.monotonic()
         while time.monotonic() - moved < PATIENCE and not stop.is_set():
             summary = await _summary(session, self.address)
-            if not summary.waiting and not any(summary.fates.get(fate) for fate in SETTLED):
+            if summary.facts >= facts and not summary.waiting and not any(summary.fates.get(fate) for fate in SETTLED):
                 return True
             if (summary.documents, summary.facts) != last:
                 last, moved = (summary.documents, summary.facts), time.monotonic()
@@ -177,6 +184,11 @@ class _Plants:
         self.stream = erp.story(seed, datetime.now(UTC) - timedelta(minutes=1))
         self.told: list[Told] = []
         self.acknowledged: list[Message] = []
+
+    @property
+    def facts(self) -> int:
+        """How many facts were acknowledged, repeats among them; the end of an input is none."""
+        return sum(b'"synchromesh.input.ended"' not in message.body for message in self.acknowledged)
 
     async def tell(self, line: _Line, facts: int | None) -> None:
         if facts is None:

@@ -9,8 +9,9 @@ import sys
 import time
 from asyncio.subprocess import PIPE, Process
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import nullcontext
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -30,11 +31,12 @@ _decode: Final = msgspec.json.Decoder(Ready).decode
 
 class Supervisor:
     """Runs the roles of one configuration file. `address` is the gateway's, once it is ready; `inherited` are open files that the
-    processes hold with this one."""
+    processes hold with this one; `log` is a file for their log lines, which else go to this process's standard error."""
 
-    def __init__(self, config: Path, inherited: Sequence[int] = ()) -> None:
+    def __init__(self, config: Path, inherited: Sequence[int] = (), log: Path | None = None) -> None:
         self._config = config
         self._inherited = inherited
+        self._log = log
         self.address = ""
         self.processes: dict[str, Process] = {}
         self._stopping = False
@@ -44,17 +46,19 @@ class Supervisor:
 
     async def start(self) -> None:
         """Start every role and wait until each works. Raises `RuntimeError` when one does not come up; nothing is left running then."""
+        working = []
         for role in ROLES:
             ready = asyncio.Event()
+            working.append(asyncio.create_task(ready.wait()))
             self._keepers.append(asyncio.create_task(self._keep(role, ready)))
-            failed = asyncio.create_task(self._failed.wait())
-            came = asyncio.create_task(ready.wait())
-            await asyncio.wait([failed, came], return_when=asyncio.FIRST_COMPLETED)
-            failed.cancel()
-            came.cancel()
-            if self._failed.is_set():
-                await self.stop()
-                raise RuntimeError(self.error)
+        failed = asyncio.create_task(self._failed.wait())
+        came = asyncio.create_task(_all(working))
+        await asyncio.wait([failed, came], return_when=asyncio.FIRST_COMPLETED)
+        failed.cancel()
+        came.cancel()
+        if self._failed.is_set():
+            await self.stop()
+            raise RuntimeError(self.error)
 
     async def run(self, until: Callable[[], Awaitable[object]]) -> None:
         """Keep the roles running until `until` returns, or one can't be kept. Raises `RuntimeError` then."""
@@ -99,9 +103,10 @@ class Supervisor:
 
     async def _spawn(self, role: str) -> Process:
         command = [sys.executable, "-m", "synchromesh.cli", "serve", "--role", role, "--config", str(self._config), "--child"]
-        process = await asyncio.create_subprocess_exec(
-            *command, stdin=PIPE, stdout=PIPE, start_new_session=True, env=os.environ, pass_fds=self._inherited
-        )
+        with self._log.open("ab") if self._log is not None else nullcontext() as lines:
+            process = await asyncio.create_subprocess_exec(
+                *command, stdin=PIPE, stdout=PIPE, stderr=lines, start_new_session=True, env=os.environ, pass_fds=self._inherited
+            )
         self.processes[role] = process
         if self._stopping:
             process.terminate()
@@ -114,3 +119,7 @@ class Supervisor:
             announced = _decode(line)
             self.address = announced.address or self.address
             ready.set()
+
+
+async def _all(tasks: Sequence[asyncio.Task[Any]]) -> None:
+    await asyncio.gather(*tasks)
