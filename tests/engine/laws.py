@@ -9,6 +9,7 @@ from tests.engine.world import PLANT, World
 from synchromesh.engine.folding import Folding
 from synchromesh.log.memory import MemoryLog
 from synchromesh.model.message import Record
+from synchromesh.plant.rows import PostingRow
 from synchromesh.state.memory import SEGMENT_POSITIONS, MemoryStore
 
 Row = tuple[str, str, bytes]
@@ -29,7 +30,10 @@ def fates_sum(world: World) -> None:
     assert sum(totals.fates.values()) == totals.facts
     rows = world.facts()
     assert len(rows) == totals.facts
-    assert Counter(world.fate(row) for row in rows) == Counter(world.fates())
+    groups: dict[int, list[PostingRow]] = {}
+    for posting in world.postings():
+        groups.setdefault(posting.group, []).append(posting)
+    assert Counter(world.fate_of(row, groups.get(row.group, [])) for row in rows) == Counter(world.fates())
 
 
 def booked_once(world: World) -> None:

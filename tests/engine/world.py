@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import ClassVar
@@ -27,6 +28,7 @@ from synchromesh.plant.fold import micros
 from synchromesh.plant.policy import Policy
 from synchromesh.plant.rows import ExceptionRow, FactRow, PostingRow
 from synchromesh.plant.stock import place
+from synchromesh.state import encoding
 from synchromesh.state.memory import MemoryStore
 
 START = datetime(2026, 3, 2, 8, 0, tzinfo=UTC)
@@ -147,10 +149,8 @@ class World:
         return list(self.books.documents.values())
 
     def postings(self) -> list[PostingRow]:
-        found = []
-        for position in range(1, self.log.head()[PLANT] + 1):
-            found += self.store.reading().postings_of(PLANT, position)
-        return found
+        stored = self.store.of(PLANT).postings
+        return [encoding.posting(stored[id]) for id in sorted(stored)]
 
     def fact(self, position: int) -> FactRow:
         row = self.store.reading().fact(PLANT, position)
@@ -161,9 +161,8 @@ class World:
         return [row for _, row in self.store.reading().exceptions(state, 1000)]
 
     def facts(self) -> list[FactRow]:
-        reading = self.store.reading()
-        found = (reading.fact(PLANT, position) for position in range(1, self.log.head()[PLANT] + 1))
-        return [row for row in found if row is not None]
+        stored = self.store.of(PLANT).facts
+        return [encoding.fact(stored[position]) for position in sorted(stored)]
 
     def totals(self) -> Totals:
         totals = self._entity("totals", "")
@@ -173,12 +172,14 @@ class World:
     def fates(self) -> dict[str, int]:
         return {fate: count for fate, count in self.totals().fates.items() if count}
 
-    def fate(self, fact: FactRow | int) -> str:
+    def fate(self, position: int) -> str:
+        """Where a fact is; see `fate_of`."""
+        return self.fate_of(self.fact(position), [row for row in self.postings() if row.group == self.fact(position).group])
+
+    def fate_of(self, row: FactRow, group: Sequence[PostingRow]) -> str:
         """Where a fact is, by its row and the postings of its group: told here without the fold's counters."""
-        row = self.fact(fact) if isinstance(fact, int) else fact
         if row.fate != Fate.BOOKED:
             return row.fate
-        group = [posting for posting in self.postings() if posting.group == row.group]
         states = {posting.state for posting in group if not posting.successor and posting.lane == group[0].lane}
         if states & {"rejected", "in doubt", "reversed outside"}:
             return Fate.EXCEPTION

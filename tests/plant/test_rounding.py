@@ -78,7 +78,7 @@ def test_any_order_of_arrival_books_the_rounded_totals(
     totals: dict[tuple[str, str], Decimal] = {}
     for kind in ("received", "scrapped"):
         by_lot = {
-            lot: sum(convert(amount, unit, "EA", units) for unit, amount, l, scrap in told if l == lot and scrap == (kind == "scrapped"))
+            lot: sum(convert(amount, unit, "EA", units) for unit, amount, of, scrap in told if of == lot and scrap == (kind == "scrapped"))
             for lot in ("", "L1", "L2")
         }
         totals[kind, "GEAR"] = sum((rounded(total, decimals) if total else Decimal(0) for total in by_lot.values()), Decimal(0))
