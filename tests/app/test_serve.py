@@ -145,3 +145,12 @@ def test_it_ends_cleanly_and_the_next_start_is_quick_and_knows_everything(tmp_pa
         status, told = second.send(f"{EVENTS}?wait=30", report("r-1", "4711"))
         assert len(made.documents("4711")) == 1, told
         assert status == 200
+
+
+def test_it_can_be_ended_before_it_is_ready(tmp_path: Path) -> None:
+    with installation(tmp_path) as made:
+        serve = made.begin()
+        until(serve.roles, "the first role")
+        assert serve.end() == 0
+        assert serve.roles() == {}
+        assert "Traceback" not in serve.said
