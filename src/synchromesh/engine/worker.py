@@ -48,12 +48,15 @@ class Worker:
         self.positions = {partition: committed.get(partition, 0) for partition in partitions}
         self._foldings: dict[str, Folding] = {}
         self._ticked: dict[str, int] = {}
+        self._to_forward = True
         for partition in self.positions:
             self._folding(partition)
         self._forward()
 
     def step(self) -> int:
         """Fold one batch, if there is one; how many messages it had."""
+        if self._to_forward:
+            self._forward()  # an error ended it the last time
         batch = self._log.read(self.positions, self._batch)
         if not batch:
             return 0
@@ -70,6 +73,7 @@ class Worker:
             self._foldings[each.partition].view.committed()
             self.positions[each.partition] = each.position
         if any(each.forwards for each in changes):
+            self._to_forward = True
             self._forward()
         return sum(len(records) for records in batch.values())
 
@@ -117,6 +121,7 @@ class Worker:
                     for partition, count in counts.items()
                 ],
             )
+        self._to_forward = False
 
     def _time(self, partition: str) -> int:
         clock = self._folding(partition).view.of(Clock, "clock", "")
