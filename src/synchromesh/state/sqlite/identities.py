@@ -10,7 +10,7 @@ hash and filter say, an identity is known only when an entry equals it in full.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from hashlib import blake2b
 from typing import Final
 
@@ -19,7 +19,7 @@ import msgspec
 from synchromesh.plant.rows import Changes, Identity
 from synchromesh.sqlite.database import data_version
 
-TAIL: Final = 16_384
+TAIL: Final = 32_768
 """How many entries wait in memory, at about 150 bytes, before their hashes are written to the index."""
 FILTER_BITS: Final = 1 << 23
 """For 2 ** 19 entries: one new identity in 200 is looked up for nothing."""
@@ -131,7 +131,7 @@ class Identities:
         return {identity: entry.position for identity, entry in found.items()}
 
     def _find(self, partition: int, hashes: Mapping[Identity, int]) -> dict[Identity, Entry]:
-        candidates = {value for segment in self._loaded(partition) for value in self._maybe(segment, hashes.values())}
+        candidates = _maybe(self._loaded(partition), set(hashes.values()))
         found: dict[Identity, Entry] = {}
         if len(self._absent) > _REMEMBERED:
             self._absent.clear()
@@ -142,14 +142,6 @@ class Identities:
             else:
                 found[identity] = entry
         return found
-
-    @staticmethod
-    def _maybe(segment: Segment, hashes: Iterable[int]) -> Iterator[int]:
-        """The hashes that a segment may hold."""
-        tail, bits = segment.tail, segment.bits
-        if bits is None:
-            return (value for value in hashes if value in tail)
-        return (value for value in hashes if (bits[(value & _MASK) >> 3] >> (value & 7) & 1 and _in_filter(bits, value)) or value in tail)
 
     def _look_up(self, partition: int, identity: Identity, value: int) -> Entry | None:
         for segment in reversed(self._loaded(partition)):
@@ -282,6 +274,20 @@ class Identities:
         for row, source, id in rows:
             segment.last = row
             segment.tail.setdefault(hash_of(source, id), []).append(row)
+
+
+def _maybe(segments: Sequence[Segment], hashes: set[int]) -> set[int]:
+    """The hashes that any of the segments may hold."""
+    # Asked of every segment for every new identity: places are worked out once, and two of the three bits rule out nearly all.
+    places = [(value, (value & _MASK) >> 3, 1 << (value & 7), (value >> 20 & _MASK) >> 3, 1 << (value >> 20 & 7)) for value in hashes]
+    found: set[int] = set()
+    for segment in segments:
+        found |= hashes & segment.tail.keys()
+        bits = segment.bits
+        if bits is not None:
+            likely = [value for value, byte, bit, byte_2, bit_2 in places if bits[byte] & bit and bits[byte_2] & bit_2]
+            found.update(value for value in likely if _in_filter(bits, value))
+    return found
 
 
 def _in_filter(bits: bytearray, value: int) -> bool:
