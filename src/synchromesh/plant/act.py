@@ -13,7 +13,8 @@ class Act(msgspec.Struct):
     """The fact at `position`, counting for the day `effective`. Rules note here what they touched.
 
     `lanes` have something open because of it; `rule` says why nothing is booked, when nothing is; `order` and `lot` are what the
-    fact is found by; `original` is the group that a correction takes back from; `ordinal` the last one used for a posting.
+    fact is found by; `original` is the group that a correction takes back from; `ordinal` the last one used for a posting. `as_of` is
+    the position whose policy and order decide, 0 for this one's: what is taken back is what was applied then.
     """
 
     position: int
@@ -26,6 +27,7 @@ class Act(msgspec.Struct):
     rule: str = ""
     original: int = 0
     ordinal: int = 0
+    as_of: int = 0
     closes: dict[str, None] = {}
     """Lanes whose gather this fact closes."""
 

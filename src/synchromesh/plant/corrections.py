@@ -20,6 +20,7 @@ from synchromesh.model.event import (
     TimeRecorded,
 )
 from synchromesh.model.posting import Category
+from synchromesh.plant import exceptions
 from synchromesh.plant.act import Act, Missing, Refused
 from synchromesh.plant.fates import Fate
 from synchromesh.plant.rows import FactRow
@@ -47,7 +48,15 @@ def original_of(view: View, event: FactCorrected | FactCancelled) -> FactRow:
 
 def require(view: View, event: FactCorrected | FactCancelled, rules: Require) -> None:
     row = original_of(view, event)
-    for each in current(view, row):
+    if row.fate == Fate.DISMISSED and isinstance(event, FactCorrected):
+        raise Refused(
+            Category.INVALID,
+            f"fact {event.source}/{event.id}",
+            f"The fact was dismissed ({row.reference}), so what corrects it is not booked either.",
+            "Dismiss this too, or report under an identity of its own what shall be booked.",
+            row.order,
+        )
+    for each in current(view, row)[0]:
         if not isinstance(each, CORRECTABLE):
             raise Refused(
                 Category.INVALID,
@@ -61,31 +70,37 @@ def require(view: View, event: FactCorrected | FactCancelled, rules: Require) ->
         rules(view, event.event)
 
 
-def current(view: View, row: FactRow) -> tuple[CanonicalEvent, ...]:
-    """What the fact says now: as told, or as last corrected; nothing once it was cancelled, refused or dismissed."""
+def current(view: View, row: FactRow) -> tuple[tuple[CanonicalEvent, ...], int]:
+    """What the fact says now, and the position at which that was applied: as told, or as last corrected; nothing once it was cancelled,
+    refused or dismissed."""
     if row.fate not in (Fate.BOOKED, Fate.RECORDED) or row.reference.startswith(CANCELLED):
-        return ()
+        return (), 0
     if row.reference.startswith(CORRECTED):
         correction = view.fact(int(row.reference.removeprefix(CORRECTED)))
         assert correction is not None, "a correction is a fact"
         told = decode_told(correction.told)
-        return tuple(each.event for each in told if isinstance(each, FactCorrected))
-    return decode_told(row.told)
+        return tuple(each.event for each in told if isinstance(each, FactCorrected)), correction.applied or correction.position
+    return decode_told(row.told), row.applied or row.position
 
 
 def apply(view: View, act: Act, event: FactCorrected | FactCancelled, rules: Apply) -> None:
     """Take back what the fact says now and, for a correction, tell the corrected event in its place."""
     row = original_of(view, event)
     act.original = row.group
-    for each in current(view, row):
+    act.rule = f"what it corrects ({event.source}/{event.id}) was not booked"
+    if row.fate == Fate.DISMISSED:
+        return
+    events, act.as_of = current(view, row)
+    for each in events:
         rules(view, act, each, -1)
+    act.as_of = 0
     if isinstance(event, FactCorrected):
         rules(view, act, event.event, 1)
         row.reference = f"{CORRECTED}{act.position}"
     else:
         row.reference = f"{CANCELLED}{act.position}"
-    if row.fate in (Fate.EXCEPTION, Fate.RECORDED):
-        view.move(Fate(row.fate), Fate.RECORDED, 1)
+    if row.fate == Fate.EXCEPTION:
+        view.move(Fate.EXCEPTION, Fate.RECORDED, 1)
         row.fate = Fate.RECORDED
+        exceptions.close(view, (row.position, 0))
     view.put_fact(row)
-    act.rule = f"what it corrects ({event.source}/{event.id}) was not booked"

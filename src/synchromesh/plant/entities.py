@@ -91,6 +91,15 @@ class ComponentState(Entity):
     backflush: bool
 
 
+class Terms(Entity):
+    """What ERP said of an order before the position `until`, as far as it decides what a report means."""
+
+    until: int
+    location: str
+    routing: list[tuple[str, bool]]
+    components: list[ComponentState]
+
+
 class Order(Entity):
     """A production order: what ERP says of it, what the plant reported, and its lane."""
 
@@ -111,6 +120,12 @@ class Order(Entity):
     completed: bool = False
     completion: bool = False
     last_fact: int = 0
+    earlier: list[Terms] = []
+    """Terms that earlier reports were applied by, oldest first."""
+
+    def as_of(self, position: int) -> Order | Terms:
+        """The terms that a fact applied at this position was applied by; those of now for 0."""
+        return next((terms for terms in self.earlier if position and position < terms.until), self)
 
 
 class Item(Entity):
@@ -222,11 +237,17 @@ class Totals(Entity):
 
 
 class Decision(Entity):
-    """Something activated: its kind and name are its key."""
+    """Something activated: its kind and name are its key. `earlier` is what a policy was before, by the position of its activation."""
 
     digest: str
     content: str
     position: int
+    earlier: list[tuple[int, str]] = []
+
+    def as_of(self, position: int) -> str | None:
+        """What decided at a position; None before the first activation."""
+        known = [content for since, content in (*self.earlier, (self.position, self.content)) if since <= position]
+        return known[-1] if known else None
 
 
 KINDS: Final[dict[str, type[Entity]]] = {

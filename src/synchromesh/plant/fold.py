@@ -101,7 +101,7 @@ def _own(view: View, event: ev.CanonicalEvent, told: Told) -> None:
         case ev.Tick():
             _tick(view, event)
         case ev.Activated():
-            view.put("decision", f"{event.kind}/{event.name}", Decision(event.digest, event.content, told.position))
+            _activate(view, event)
         case ev.Quarantined():
             pass  # the worker has set the message aside: its own fold says so
         case ev.InputEnded():
@@ -110,6 +110,14 @@ def _own(view: View, event: ev.CanonicalEvent, told: Told) -> None:
             decisions.decide(view, event)
         case _:
             raise TypeError(f"{type(event).__name__} is not a message of our own")
+
+
+def _activate(view: View, event: ev.Activated) -> None:
+    """From here on this decides. What a policy was before is kept: facts are taken back by the policy that they were applied by."""
+    name = f"{event.kind}/{event.name}"
+    known = view.of(Decision, "decision", name) if event.kind == "policy" else None
+    earlier = [*known.earlier, (known.position, known.content)] if known is not None else []
+    view.put("decision", name, Decision(event.digest, event.content, view.position, earlier))
 
 
 def _tick(view: View, event: ev.Tick) -> None:
@@ -200,6 +208,13 @@ def _unusable(view: View, told: Told, horizon: int, now: int) -> tuple[Category,
     if told.refused:
         subject = told.subject or f"interface {told.interface}"
         return Category.INVALID, subject, told.refused, "Correct the message at its source, or the adapter, and send it again."
+    if SEPARATOR_IN_JSON in told.told:
+        return (
+            Category.INVALID,
+            f"interface {told.interface}",
+            f"Message {told.id} of {told.source} has the control character U+001F in a name, which no plant's name has.",
+            "Leave control characters out at the source, and send it again.",
+        )
     if view.partition == ENTERPRISE:
         return (
             Category.INVALID,
@@ -230,7 +245,7 @@ def _no_age(occurred: datetime | None, horizon: int, now: int) -> str:
 
 def _retell(view: View, row: FactRow) -> None:
     """Fold a fact that has waited, as if it were told now."""
-    row.fate, row.reference = Fate.RECORDED, ""
+    row.fate, row.reference, row.applied = Fate.RECORDED, "", view.position
     _tell(view, row, corrections.decode_told(row.told), again=True)
 
 
@@ -307,6 +322,9 @@ def _settle(view: View, act: Act, row: FactRow) -> None:
         row.fate, row.reference, row.group, facts = Fate.BOOKED, "", act.position, 0
     view.count(Fate.RECORDED, facts)
 
+
+SEPARATOR_IN_JSON: Final = b"\\u001f"
+"""How the separator of keys (`stock.SEPARATOR`) is written in canonical JSON: a name with it would be taken for several."""
 
 CARRIED: Final = "too little to book: the rest is carried to the next posting"
 NEVER_BOOKED: Final = "what it takes back was not booked yet and will not be"

@@ -18,7 +18,7 @@ from synchromesh.model.event import (
 )
 from synchromesh.model.posting import Line, PostingKind
 from synchromesh.plant import lanes, outcomes, periods, stock, waiting
-from synchromesh.plant.entities import ComponentState, Expected, Item, Location, Order, Outside
+from synchromesh.plant.entities import ComponentState, Expected, Item, Location, Order, Outside, Terms
 from synchromesh.plant.view import View
 
 _lines_encode: Final = msgspec.json.Encoder(decimal_format="string").encode
@@ -68,6 +68,8 @@ def _order(view: View, event: OrderChanged) -> None:
         )
         view.put("order", event.order, order)
     else:
+        if known.last_fact and (known.location, known.routing, known.components) != (event.location, routing, components):
+            known.earlier.append(Terms(view.position, known.location, known.routing, known.components))
         known.amount, known.unit, known.status = event.quantity.amount, event.quantity.unit, event.status
         known.location, known.routing, known.components = event.location, routing, components
         view.touch("order", event.order)

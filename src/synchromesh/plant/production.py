@@ -20,7 +20,7 @@ from synchromesh.model.posting import Category, PostingKind
 from synchromesh.model.quantity import Quantity
 from synchromesh.plant import agenda, lots, require, waiting
 from synchromesh.plant.act import Act, Missing, Refused
-from synchromesh.plant.entities import Item, OperationState, Order
+from synchromesh.plant.entities import Item, OperationState, Order, Terms
 from synchromesh.plant.postings import BACKFLUSH, add, line_key
 from synchromesh.plant.stock import place
 from synchromesh.plant.view import View
@@ -36,7 +36,7 @@ def touched(view: View, order: Order, act: Act) -> str:
     return "order:" + order.order
 
 
-def yields(order: Order, operation: str, policy_operation: str) -> bool:
+def yields(order: Order | Terms, operation: str, policy_operation: str) -> bool:
     """Whether good output of this operation is the order's yield: the policy's operation, else the marked one, else the last."""
     if not operation:
         return True
@@ -78,10 +78,11 @@ def apply_report(view: View, act: Act, event: ProductionReported, sign: int) -> 
     assert item is not None, "required"
     lane_name = touched(view, order, act)
     _count_operation(order, event, sign)
-    if event.good and event.good.amount and yields(order, event.operation, view.policy.yield_operation):
+    policy = view.policy_at(act.as_of)
+    if event.good and event.good.amount and yields(order.as_of(act.as_of), event.operation, policy.yield_operation):
         _receive(view, act, order, item, event, event.good, "", sign)
     if event.held and event.held.amount:
-        _receive(view, act, order, item, event, event.held, view.policy.held_status, sign)
+        _receive(view, act, order, item, event, event.held, policy.held_status, sign)
     if event.scrap and event.scrap.amount:
         add(
             order.lane,
@@ -91,7 +92,7 @@ def apply_report(view: View, act: Act, event: ProductionReported, sign: int) -> 
             event.scrap.unit,
         )
         act.lanes[lane_name] = None
-    if view.policy.confirmations and event.operation:
+    if policy.confirmations and event.operation:
         _confirm(act, lane_name, order, item, event, sign)
     if event.lot:
         lots.made_from(view, act, order.item, event.lot, event.consumed_lots)
@@ -122,7 +123,7 @@ def _count_operation(order: Order, event: ProductionReported, sign: int) -> None
 
 
 def _receive(view: View, act: Act, order: Order, item: Item, event: ProductionReported, quantity: Quantity, status: str, sign: int) -> None:
-    location = event.location or order.location
+    location = event.location or order.as_of(act.as_of).location
     add(order.lane, line_key(PostingKind.RECEIPT, order.item, location, event.lot, status), item, quantity.amount * sign, quantity.unit)
     tally.add(view.balance(place(order.item, location, event.lot, status)).reported, quantity.amount * sign, quantity.unit)
     tally.add(order.made, quantity.amount * sign, quantity.unit)
@@ -165,7 +166,7 @@ def apply_consumption(view: View, act: Act, event: MaterialConsumed, sign: int) 
     assert order is not None
     assert item is not None, "required"
     lane_name = touched(view, order, act)
-    location = event.location or _source_of(order, event.item)
+    location = event.location or _source_of(order.as_of(act.as_of), event.item)
     if event.lot:
         lots.used(view, act, event.item, event.lot)
         if event.into_lot:
@@ -178,7 +179,7 @@ def apply_consumption(view: View, act: Act, event: MaterialConsumed, sign: int) 
     act.lanes[lane_name] = None
 
 
-def _source_of(order: Order, item: str) -> str:
+def _source_of(order: Order | Terms, item: str) -> str:
     return next((component.location for component in order.components if component.item == item), "")
 
 
@@ -202,7 +203,7 @@ def apply_scrap(view: View, act: Act, event: ScrapRecorded, sign: int) -> None:
     if not event.quantity.amount:
         act.rule = act.rule or "nothing was lost"
         return
-    location = "" if name == order.item else event.location or _source_of(order, name)
+    location = "" if name == order.item else event.location or _source_of(order.as_of(act.as_of), name)
     if location:
         tally.add(view.balance(place(name, location, event.lot)).reported, -event.quantity.amount * sign, event.quantity.unit)
     key = line_key(PostingKind.SCRAP, name, location, event.lot, reason=event.reason)
@@ -228,7 +229,7 @@ def apply_time(view: View, act: Act, event: TimeRecorded, sign: int) -> None:
     order = view.order(event.order)
     assert order is not None, "required"
     lane_name = touched(view, order, act)
-    if view.policy.confirmations:
+    if view.policy_at(act.as_of).confirmations:
         _spend(act, lane_name, order, event.operation, event.labour_seconds * sign, event.machine_seconds * sign)
     act.rule = act.rule or "times are not confirmed to ERP by the plant's policy"
 

@@ -24,7 +24,8 @@ class FactRow(msgspec.Struct, array_like=True):
 
     `fate` and `reference` say where it is now (see `plant.fates`); `group` is the position whose postings book it, 0 for none.
     `previous` and `previous_of_lot` are the positions of the fact before it of the same order and lot, 0 for none: the chains that a
-    trace walks, so that no index grows with history. `told` is the canonical events as JSON.
+    trace walks, so that no index grows with history. `told` is the canonical events as JSON. `applied` is the position at which it was
+    folded when that was not its own, because it had waited.
     """
 
     position: int
@@ -41,6 +42,7 @@ class FactRow(msgspec.Struct, array_like=True):
     previous: int
     previous_of_lot: int
     told: bytes
+    applied: int = 0
 
 
 class PostingRow(msgspec.Struct, array_like=True):

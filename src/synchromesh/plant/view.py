@@ -199,6 +199,14 @@ class View:
             self._policy = DEFAULT if decision is None else _policy_decode(decision.content)
         return self._policy
 
+    def policy_at(self, position: int) -> Policy:
+        """The policy that was in force at an earlier position; the one in force now for 0."""
+        if not position:
+            return self.policy
+        decision = self.of(Decision, "decision", "policy/" + self.partition)
+        content = decision.as_of(position) if decision is not None else None
+        return DEFAULT if content is None else _policy_decode(content)
+
     # --- rows ---------------------------------------------------------------------------------------------------------
 
     def known(self, identity: Identity) -> int | None:
