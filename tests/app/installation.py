@@ -240,7 +240,10 @@ class Installation:
             done = summary["facts"] >= facts and not set(summary["fates"]) & {"booking", "gathered", "waiting"}
             return summary if done and not summary.get("waiting") else None
 
-        return until(all_settled, f"the end of {facts} facts")
+        try:
+            return until(all_settled, f"the end of {facts} facts")
+        except AssertionError as error:
+            raise AssertionError(f"{error}: {serve.look('/v1/summary')} {serve.look('/v1/facts?limit=3')} {serve.said[-2000:]}") from None
 
     def verified(self) -> None:
         """The state is what the log makes of it."""
