@@ -284,9 +284,8 @@ async def first_run(folder: Path, cache: Path, data: Path, source: Path, rows: l
             await drop_file(run, source)
             summary = await run.settled(len(rows))
             check_fates(summary, len(rows), "(a)")
-            print(
-                f"(a) file: {summary.facts} reports in {time.monotonic() - begin:.0f} s, fates {summary.fates}, {summary.documents} documents"
-            )
+            took = time.monotonic() - begin
+            print(f"(a) file: {summary.facts} reports in {took:.0f} s, fates {summary.fates}, {summary.documents} documents")
         books, documents = await read_books(server)
         check_books(books, rows, "(a)")
         orders = check_totals(data, run.orders({row["Case ID"].strip() for row in rows}))
