@@ -119,8 +119,9 @@ class Outbox(Protocol):
     """The store as a dispatcher sees it, beside the worker and perhaps in another process."""
 
     def take(self, target: str, claimant: str, limit: int, now: int) -> list[Ready]:
-        """Claim up to `limit` of the oldest unclaimed ready postings of a target, durably, and return them. An entry that is claimed
-        stays so until the worker removes it with its outcome."""
+        """Claim up to `limit` unclaimed postings of a target, durably, and return them: those that became ready first, fairly among the
+        partitions. An entry that is claimed stays so until the worker removes it with its outcome; it enters the outbox only once, since
+        what is sent again is a new posting with a new key."""
         ...
 
     def orphans(self, target: str, claimant: str) -> list[Ready]:

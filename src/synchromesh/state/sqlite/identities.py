@@ -278,14 +278,14 @@ class Identities:
 
 def _maybe(segments: Sequence[Segment], hashes: set[int]) -> set[int]:
     """The hashes that any of the segments may hold."""
-    # Asked of every segment for every new identity: places are worked out once, and two of the three bits rule out nearly all.
-    places = [(value, (value & _MASK) >> 3, 1 << (value & 7), (value >> 20 & _MASK) >> 3, 1 << (value >> 20 & 7)) for value in hashes]
+    # Asked of every segment for every new identity: the first bit's place is worked out once, and rules out four of five.
+    places = [(value, (value & _MASK) >> 3, 1 << (value & 7)) for value in hashes]
     found: set[int] = set()
     for segment in segments:
         found |= hashes & segment.tail.keys()
         bits = segment.bits
         if bits is not None:
-            likely = [value for value, byte, bit, byte_2, bit_2 in places if bits[byte] & bit and bits[byte_2] & bit_2]
+            likely = [value for value, byte, bit in places if bits[byte] & bit]
             found.update(value for value in likely if _in_filter(bits, value))
     return found
 
