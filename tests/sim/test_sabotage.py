@@ -201,7 +201,7 @@ def never_resume(patch: Patch) -> None:
 
 def correct_by_adding(patch: Patch) -> None:
     """A correction is booked on top of what it corrects."""
-    patch.setattr(corrections, "current", lambda *_: ())
+    patch.setattr(corrections, "current", lambda *_: ((), 0))
 
 
 def complete_too_early(patch: Patch) -> None:
