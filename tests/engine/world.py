@@ -20,14 +20,16 @@ from synchromesh.engine.worker import Worker, own_message
 from synchromesh.log.memory import MemoryLog
 from synchromesh.model import event as ev
 from synchromesh.model.message import NATIVE, Message
-from synchromesh.model.posting import Posting
+from synchromesh.model.posting import Line, Posting
 from synchromesh.model.quantity import Quantity
+from synchromesh.plant import paged
 from synchromesh.plant.entities import KINDS, Balance, Order, Totals
 from synchromesh.plant.fates import Fate
 from synchromesh.plant.fold import micros
 from synchromesh.plant.policy import Policy
 from synchromesh.plant.rows import ExceptionRow, FactRow, PostingRow
 from synchromesh.plant.stock import place
+from synchromesh.plant.view import View
 from synchromesh.state import encoding
 from synchromesh.state.memory import MemoryStore
 
@@ -165,7 +167,7 @@ class World:
         return [encoding.fact(stored[position]) for position in sorted(stored)]
 
     def totals(self) -> Totals:
-        totals = self._entity("totals", "")
+        totals = self.entity("totals", "")
         assert isinstance(totals, Totals)
         return totals
 
@@ -191,16 +193,24 @@ class World:
         return Fate.GATHERED if gather is not None and gather.position == row.group else Fate.RECORDED
 
     def found_order(self, name: str = "4711") -> Order:
-        order = self._entity("order", name)
+        order = self.entity("order", name)
         assert isinstance(order, Order)
         return order
 
     def balance(self, item: str, location: str, lot: str = "", status: str = "") -> Balance:
-        balance = self._entity("stock", place(item, location, lot, status))
+        balance = self.entity("stock", place(item, location, lot, status))
         assert isinstance(balance, Balance)
         return balance
 
-    def _entity(self, kind: str, name: str) -> object:
+    def postings_lines(self) -> list[Line]:
+        """The lines of all postings, in order."""
+        return [line for row in self.postings() for line in msgspec.json.decode(row.content, type=Posting).lines]
+
+    def names(self, name: str) -> list[str]:
+        """All names of a long list."""
+        return paged.read(View(PLANT, self.store.state()), name)
+
+    def entity(self, kind: str, name: str) -> object:
         found = self.store.reading().entities(PLANT, [(kind, name)])
         return msgspec.msgpack.decode(found[(kind, name)], type=KINDS[kind])
 

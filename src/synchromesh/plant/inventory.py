@@ -1,4 +1,4 @@
-"""The rules of inventory: transfers and adjustments, which belong to no order and stay in order by item."""
+"""The rules of inventory: transfers and adjustments, which belong to no order and stay in order by item and lot."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from synchromesh.plant.stock import place
 from synchromesh.plant.view import View
 
 
-def lane_of(item: str) -> str:
-    return "item:" + item
+def lane_of(item: str, lot: str) -> str:
+    """Movements of one lot stay in order; lots don't wait for each other, and no lane sums more than one."""
+    return f"item:{item}/{lot}" if lot else f"item:{item}"
 
 
 def require_transfer(view: View, event: MaterialTransferred) -> None:
@@ -42,10 +43,10 @@ def apply_transfer(view: View, act: Act, event: MaterialTransferred, sign: int) 
     key = line_key(
         PostingKind.TRANSFER, event.item, event.location, event.lot, event.status, event.owner, event.to_location, event.to_status
     )
-    add(view.lane(lane_of(event.item)), key, item, amount, unit)
+    add(view.lane(lane_of(event.item, event.lot)), key, item, amount, unit)
     tally.add(view.balance(place(event.item, event.location, event.lot, event.status, event.owner)).reported, -amount, unit)
     tally.add(view.balance(place(event.item, event.to_location, event.lot, event.to_status, event.owner)).reported, amount, unit)
-    act.lanes[lane_of(event.item)] = None
+    act.lanes[lane_of(event.item, event.lot)] = None
 
 
 def require_adjustment(view: View, event: StockAdjusted) -> None:
@@ -64,6 +65,6 @@ def apply_adjustment(view: View, act: Act, event: StockAdjusted, sign: int) -> N
         act.rule = act.rule or "nothing was adjusted"
         return
     key = line_key(PostingKind.ADJUSTMENT, event.item, event.location, event.lot, event.status, event.owner, reason=event.reason)
-    add(view.lane(lane_of(event.item)), key, item, amount, unit)
+    add(view.lane(lane_of(event.item, event.lot)), key, item, amount, unit)
     tally.add(view.balance(place(event.item, event.location, event.lot, event.status, event.owner)).reported, amount, unit)
-    act.lanes[lane_of(event.item)] = None
+    act.lanes[lane_of(event.item, event.lot)] = None

@@ -28,6 +28,9 @@ BACKFLUSH: Final = "backflush"
 PATIENCE: Final = "patience:"
 """What the agenda is reminded of when a posting begins to wait for stock; its key follows."""
 
+RENEWALS: Final = 24
+"""How often patience is renewed for stock that is on its way: longer than a business system is away."""
+
 MINUTE: Final = 60_000_000
 
 ORDINALS: Final = 1000
@@ -174,16 +177,20 @@ def complete(view: View, order: Order, cut: Cut) -> bool:
 
 
 def lose_patience(view: View, key: str) -> None:
-    """The posting has waited for stock long enough: it is sent, unless what it waits for is on its way."""
+    """The posting has waited for stock long enough: it is sent, unless what it waits for is on its way. Two that wait for what stands
+    behind the other would wait for ever, so even then patience is not renewed without end."""
     id_ = id_of(key)
     row = view.posting(id_)
     if row is None or row.state != "waiting":
         return
+    lane = view.lane(row.lane)
+    behind = lane.queue[lane.queue.index(id_) + 1 :]
+    patience = max(1, view.policy.stock_patience_minutes) * MINUTE
     changes = stock.effects(view, id_)
-    if stock.hopeless(view, id_, changes):
+    if stock.hopeless(view, id_, changes, behind) or view.clock().now - row.decided >= RENEWALS * patience:
         stock.leave(view, id_, changes)
         for place, _, _ in changes:
             lanes.let_go(view, id_, stock.hold(place))
         lanes.serve(view, changes)
     elif row.waits_for:
-        agenda.remind(view, view.clock().now + max(1, view.policy.stock_patience_minutes) * MINUTE, f"{PATIENCE}{key}")
+        agenda.remind(view, view.clock().now + patience, f"{PATIENCE}{key}")

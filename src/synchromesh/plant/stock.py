@@ -7,7 +7,7 @@ of waiting can last.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from decimal import Decimal
 from typing import Final
 
@@ -55,9 +55,19 @@ def effects(view: View, id_: PostingId) -> list[Effect]:
     def of(content: Posting) -> list[Effect]:
         if content.kind is PostingKind.REVERSAL:
             return [(key, -amount, unit) for key, amount, unit in effects(view, id_of(content.reverses))]
-        return [(key, amount, line.quantity.unit) for line in content.lines for key, amount in moves(content.kind, line)]
+        each = [(key, amount, line.quantity.unit) for line in content.lines for key, amount in moves(content.kind, line)]
+        return each if len(content.lines) == 1 else _summed(each)
 
     return view.effects(id_, of)
+
+
+def _summed(effects: list[Effect]) -> list[Effect]:
+    """One effect a place: two lines of one place need their stock together."""
+    sums: dict[str, Effect] = {}
+    for key, amount, unit in effects:
+        known = sums.get(key)
+        sums[key] = (key, amount, unit) if known is None else (key, EXACT.add(known[1], amount), unit)
+    return list(sums.values())
 
 
 def move_booked(view: View, changes: list[Effect], sign: int) -> None:
@@ -110,12 +120,15 @@ def released(view: View, key: str) -> list[PostingId]:
     return free
 
 
-def hopeless(view: View, id_: PostingId, changes: list[Effect]) -> bool:
-    """Whether nothing on its way will bring what the posting waits for."""
+def hopeless(view: View, id_: PostingId, changes: list[Effect], behind: Iterable[PostingId]) -> bool:
+    """Whether nothing on its way will bring what the posting waits for. What stands `behind` it in its lane comes after it."""
+    inflows = [effect for other in behind for effect in effects(view, other) if effect[1] > 0]
     for key, amount, _ in changes:
         balance = view.balance(key)
-        if amount < 0 and any(entry[:2] == id_ for entry in balance.queue) and balance.booked + balance.pending < balance.claimed:
-            return True
+        if amount < 0 and any(entry[:2] == id_ for entry in balance.queue):
+            later = sum((inflow for place, inflow, _ in inflows if place == key), Decimal(0))
+            if balance.booked + balance.pending - later < balance.claimed:
+                return True
     return False
 
 
