@@ -393,3 +393,22 @@ def test_what_is_taken_back_is_what_was_booked_whatever_was_decided_since(change
     assert booked(world) == {}
     assert {balance.location for balance in world.books.balances()} == set()
     assert world.exceptions() == []
+
+
+@pytest.mark.parametrize("which", ["original", "correction"])
+def test_a_rebooking_that_is_refused_is_dismissed_with_the_correction(which: str) -> None:
+    world = plant(False)
+    original = world.tell(report(10), id="r1")
+    world.step()
+    correction = correct(world, report(7))
+    world.work()
+    world.faults.arm(Fault.LOCKED)
+    world.step()
+    world.faults.arm(Fault.CLOSED_PERIOD, 2)
+    world.run(5)
+    world.own(ev.PostingRetried(world.exceptions()[0].posting, "ann"))
+    world.step()
+    assert (world.fate(original), world.fate(correction)) == ("booked", "exception")
+    world.own(ev.FactDismissed(original if which == "original" else correction, "ann", "a test"))
+    world.step()
+    assert world.fate(correction) == ("exception" if which == "original" else "dismissed")

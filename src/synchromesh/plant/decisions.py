@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import msgspec
 
 from synchromesh.model.event import DecisionEvent, DoubtSettled, FactDismissed, PostingRetried
-from synchromesh.plant import exceptions, lanes, outcomes, stock, waiting
+from synchromesh.plant import exceptions, lanes, outcomes, stock, takeback, waiting
 from synchromesh.plant.fates import Fate
 from synchromesh.plant.keys import id_of, key_of
 from synchromesh.plant.postings import Cut, enter
@@ -70,14 +70,18 @@ def _dismiss(view: View, fact: FactRow, why: str) -> None:
         fact.fate, fact.reference = Fate.DISMISSED, why
         view.put_fact(fact)
         exceptions.close(view, (fact.position, 0), "dismissed")
-    elif fact.fate == Fate.BOOKED:
+    elif fact.group:
         _dismiss_group(view, fact, why)
 
 
 def _dismiss_group(view: View, fact: FactRow, why: str) -> None:
     """The refused postings of the fact's group are given up; the facts that they would have booked are dismissed with them."""
-    refused = [row for row in _postings(view, fact.group) if row.state in ("rejected", "reversed outside") and not row.successor]
+    cut = list(_postings(view, fact.group))
+    standing = [lanes.standing(view, row) for row in cut]
+    refused = [row for row in standing if row.state in ("rejected", "reversed outside") and not row.successor]
     if not refused:
+        for row in (*cut, *standing):
+            exceptions.resolve_for(view, row, "dismissed")
         return
     lanes.dismiss(view, view.lane(refused[0].lane), refused[0])
     for row in refused:
@@ -96,14 +100,8 @@ def _dismiss_group(view: View, fact: FactRow, why: str) -> None:
 
 
 def _postings(view: View, group: int) -> Iterator[PostingRow]:
-    """The postings of a group as they stand now: each or who took its place."""
-    ordinal = 1
-    while (row := view.posting((group, ordinal))) is not None:
-        ordinal += 1
-        while row is not None and row.successor:
-            row = view.posting(id_of(row.successor))
-        if row is not None:
-            yield row
+    """The postings that were cut for a group, in their order."""
+    return (row for row in takeback.caused(view, group) if row.group == group)
 
 
 def _facts(view: View, fact: FactRow) -> Iterator[FactRow]:

@@ -198,11 +198,11 @@ class Location(Entity):
 
 
 class Periods(Entity):
-    """ERP's posting periods: (first day, last day, open), ISO dates, in order of the first day; and the postings that wait for one to
-    open: (effective date, position, ordinal)."""
+    """ERP's posting periods: (first day, last day, open), ISO dates, the newest word last; and the days that postings wait for, each
+    with a list `period:` + the day."""
 
     periods: list[tuple[str, str, bool]] = []
-    waiting: list[tuple[str, int, int]] = []
+    waiting: dict[str, None] = {}
 
 
 class Outside(Entity):

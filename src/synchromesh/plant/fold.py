@@ -17,9 +17,11 @@ from synchromesh.plant import (
     exceptions,
     forwarding,
     gathers,
+    lanes,
     masterdata,
     outcomes,
     paged,
+    periods,
     postings,
     rules,
     waiting,
@@ -139,6 +141,9 @@ def _work_off(view: View, name: str) -> None:
     """One page of the oldest list that is being worked off."""
     if name.startswith(waiting.WAITING):
         waiting.resume(view, name.removeprefix(waiting.WAITING), _retell)
+    elif name.startswith(periods.LIST):
+        for id_ in periods.freed(view, name):
+            lanes.let_go(view, id_, periods.hold(name.removeprefix(periods.LIST)))
     else:
         for lane_name in paged.take(view, name):
             lane = view.lane(lane_name)
@@ -262,6 +267,8 @@ def _tell(view: View, row: FactRow, events: tuple[ev.CanonicalEvent, ...], again
         row.fate, row.reference = Fate.EXCEPTION, refused.sentence
         view.count(Fate.EXCEPTION, 1)
         exceptions.open_fact(view, row.position, refused.category, refused.subject, refused.sentence, refused.remedy, row.order)
+        if refused.category is Category.ORDER_CLOSED:
+            waiting.until_reopened(view, row, refused.order)
     else:
         act = _act(view, row)
         act.operation = _operation_of(events[0])

@@ -130,8 +130,10 @@ def reopen(view: View, lane: Lane, row: PostingRow) -> None:
     """A posting that had its good end is open again: ERP took it back, or somebody cancelled it there."""
     group = lane.groups.get(row.group)
     if group is None:
-        lane.groups[row.group] = Group(row.facts, 1)
-        view.move(Fate.BOOKED, Fate.BOOKING, row.facts)
+        first = view.fact(row.group)
+        facts = 0 if first is not None and first.fate == Fate.DISMISSED else row.facts
+        lane.groups[row.group] = Group(facts, 1)
+        view.move(Fate.BOOKED, Fate.BOOKING, facts)
     else:
         group.outstanding += 1
 

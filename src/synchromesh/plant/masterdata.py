@@ -17,7 +17,7 @@ from synchromesh.model.event import (
     StockObserved,
 )
 from synchromesh.model.posting import Line, PostingKind
-from synchromesh.plant import lanes, outcomes, periods, stock, waiting
+from synchromesh.plant import exceptions, lanes, outcomes, periods, stock, waiting
 from synchromesh.plant.entities import ComponentState, Expected, Item, Location, Order, Outside, Terms
 from synchromesh.plant.view import View
 
@@ -36,8 +36,7 @@ def record(view: View, event: EnterpriseEvent) -> None:
         case OrderChanged():
             _order(view, event)
         case PeriodChanged():
-            for id_, hold in periods.changed(view, event.first, event.last, event.open):
-                lanes.let_go(view, id_, hold)
+            periods.changed(view, event.first, event.last, event.open)
         case StockObserved():
             _observed(view, event)
         case DocumentBooked():
@@ -74,6 +73,8 @@ def _order(view: View, event: OrderChanged) -> None:
         known.location, known.routing, known.components = event.location, routing, components
         view.touch("order", event.order)
     waiting.arrived(view, f"order {event.order}")
+    if event.status not in ("closed", "cancelled"):
+        waiting.arrived(view, waiting.reopening_of(event.order))
     if event.status != "planned":
         waiting.arrived(view, f"release of order {event.order}")
 
@@ -119,5 +120,7 @@ def _cancelled(view: View, event: DocumentCancelled) -> None:
     if row is None:
         # It may be one of ours whose outcome is still on its way here.
         view.made(Expected, "expected", outcomes.CANCELLED).names[event.document] = None
+    elif row.document != event.document:
+        exceptions.resolve_for(view, row)  # a second document of a posting has gone
     elif row.state == "posted":
         outcomes.reversed_outside(view, row)

@@ -26,12 +26,17 @@ OPEN: Final = frozenset({"ready", "parked", "in doubt"})
 def learn(view: View, outcome: Outcome) -> None:
     """Fold one outcome. One for a posting that this partition never made is ignored: it belongs to nobody here."""
     row = view.posting(id_of(outcome.key))
-    if row is None:
+    if row is None or row.key != outcome.key:
         return
     if outcome.fate is Fate.POSTED:
         _posted(view, row, outcome)
-    elif row.state in OPEN or (row.state == "posted" and outcome.fate is Fate.REJECTED):
+    elif row.state in OPEN or _takes_back(row, outcome):
         _not_posted(view, row, outcome)
+
+
+def _takes_back(row: PostingRow, outcome: Outcome) -> bool:
+    """Whether ERP rejects what it had booked: it names the document. Without it the refusal is of an earlier sending, and stale."""
+    return row.state == "posted" and outcome.fate is Fate.REJECTED and outcome.document == row.document
 
 
 def _posted(view: View, row: PostingRow, outcome: Outcome) -> None:
@@ -142,6 +147,7 @@ def _is_to_be_reversed(view: View, lane: Lane, row: PostingRow) -> bool:
 def _unexpected(view: View, row: PostingRow, outcome: Outcome) -> None:
     """A document for a posting that already has another, or that was given up: the books hold more than they should."""
     held = f"is booked as {row.document}" if row.document else f"was {row.state}"
+    view.put_document(outcome.document, (row.position, row.ordinal))
     exceptions.open_for(
         view,
         row,

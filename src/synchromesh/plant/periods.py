@@ -3,35 +3,48 @@
 from __future__ import annotations
 
 from datetime import date, timedelta
+from typing import Final
 
+from synchromesh.plant import agenda, paged
 from synchromesh.plant.entities import Periods
 from synchromesh.plant.rows import PostingId, PostingRow
 from synchromesh.plant.view import View
 
+LIST: Final = "period:"
+"""How the lists of postings that wait for a day's period begin."""
 
-def _closed(view: View, day: date) -> tuple[str, str, bool] | None:
+
+def _closed(view: View, day: date) -> bool:
+    """Whether the day's period is closed; the newest word about a day counts."""
     known = view.of(Periods, "periods", "")
     if known is None:
-        return None
+        return False
     text = day.isoformat()
-    return next((period for period in known.periods if period[0] <= text <= period[1] and not period[2]), None)
+    return next((not is_open for first, last, is_open in reversed(known.periods) if first <= text <= last), False)
 
 
 def book_on(view: View, day: date) -> tuple[date, date | None]:
-    """The day to book on and, where it differs, the fact's own. Only the policy "first open day" moves a fact."""
-    if view.policy.closed_period != "first open day":
+    """The day to book on and, where it differs, the fact's own. Only the policy "first open day" moves a fact, and only to a day that is
+    open: when none is known, ERP is asked and says no."""
+    if view.policy.closed_period != "first open day" or not _closed(view, day):
         return day, None
-    moved = day
-    while (period := _closed(view, moved)) is not None:
-        moved = date.fromisoformat(period[1]) + timedelta(days=1)
-    return (day, None) if moved == day else (moved, day)
+    known = view.of(Periods, "periods", "")
+    assert known is not None, "a period is closed"
+    after = [date.fromisoformat(last) + _DAY for _, last, _ in known.periods if last < date.max.isoformat()]
+    within = [date.fromisoformat(first) for first, _, is_open in known.periods if is_open]
+    moved = next((each for each in sorted({*after, *within}) if each > day and not _closed(view, each)), None)
+    return (day, None) if moved is None else (moved, day)
+
+
+_DAY: Final = timedelta(days=1)
 
 
 def holds(view: View, day: date, id_: PostingId) -> list[str]:
     """What a posting of this day waits for by the policy "wait"; it is remembered until the period opens."""
-    if view.policy.closed_period != "wait" or _closed(view, day) is None:
+    if view.policy.closed_period != "wait" or not _closed(view, day):
         return []
-    view.made(Periods, "periods", "").waiting.append((day.isoformat(), *id_))
+    view.made(Periods, "periods", "").waiting[day.isoformat()] = None
+    paged.append(view, LIST + day.isoformat(), f"{id_[0]}/{id_[1]}")
     return [hold(day.isoformat())]
 
 
@@ -41,7 +54,7 @@ def hold(day: str) -> str:
 
 def asks(view: View, day: date) -> bool:
     """Whether the policy wants a person to decide about this day."""
-    return view.policy.closed_period == "ask" and _closed(view, day) is not None
+    return view.policy.closed_period == "ask" and _closed(view, day)
 
 
 def question(row: PostingRow) -> tuple[str, str, str]:
@@ -53,11 +66,23 @@ def question(row: PostingRow) -> tuple[str, str, str]:
     )
 
 
-def changed(view: View, first: date, last: date, is_open: bool) -> list[tuple[PostingId, str]]:
-    """A period was opened or closed; which postings wait for it no longer, each with the hold that is gone."""
+def changed(view: View, first: date, last: date, is_open: bool) -> None:
+    """A period was opened or closed; what waits for a day that is open now goes on, a page a step."""
     known = view.made(Periods, "periods", "")
     entry = (first.isoformat(), last.isoformat(), is_open)
-    known.periods = sorted([period for period in known.periods if period[:2] != entry[:2]] + [entry])
-    free = [(day, position, ordinal) for day, position, ordinal in known.waiting if _closed(view, date.fromisoformat(day)) is None]
-    known.waiting = [entry for entry in known.waiting if entry not in free]
-    return [((position, ordinal), hold(day)) for day, position, ordinal in free]
+    known.periods = [*(period for period in known.periods if period[:2] != entry[:2]), entry]
+    for day in known.waiting:
+        if not _closed(view, date.fromisoformat(day)):
+            agenda.resume(view, LIST + day)
+
+
+def freed(view: View, name: str) -> list[PostingId]:
+    """The oldest page of a list of postings whose day is open now; none when it was closed again meanwhile, and then they wait on."""
+    day = name.removeprefix(LIST)
+    if _closed(view, date.fromisoformat(day)):
+        view.clock().resuming.remove(name)
+        return []
+    ids = [text.partition("/") for text in paged.take(view, name)]
+    if view.get("list", name) is None:
+        view.made(Periods, "periods", "").waiting.pop(day, None)
+    return [(int(position), int(ordinal)) for position, _, ordinal in ids]

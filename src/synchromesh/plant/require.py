@@ -25,7 +25,7 @@ def order(view: View, name: str) -> Order:
             Category.ORDER_CLOSED,
             f"order {name}",
             f"Order {name} is {known.status} in ERP and takes no more reports.",
-            "Reopen the order in ERP and retry, or dismiss the report.",
+            "Reopen the order in ERP, and this goes on by itself; or dismiss it.",
             name,
         )
     return known

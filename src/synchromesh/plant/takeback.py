@@ -11,7 +11,7 @@ import msgspec
 
 from synchromesh.model.posting import Line, Posting, PostingKind
 from synchromesh.model.quantity import EXACT, Quantity
-from synchromesh.plant import exceptions, lanes
+from synchromesh.plant import exceptions, lanes, periods
 from synchromesh.plant.entities import Lane
 from synchromesh.plant.keys import id_of
 from synchromesh.plant.postings import ORDINALS, Cut, content, enter, key_of_line
@@ -67,7 +67,7 @@ def _undo(view: View, lane_name: str, lane: Lane, cut: Cut, kind: PostingKind, k
 def _standing(view: View, lane_name: str, cut: Cut, kind: PostingKind, newest: PostingId) -> Iterator[PostingRow]:
     """Postings of a kind that stand in the lane: those of the corrected fact first, then back from the newest."""
     seen: set[str] = set()
-    for candidate in (*_caused(view, cut.original), *_back_from(view, newest)):
+    for candidate in (*caused(view, cut.original), *_back_from(view, newest)):
         row = candidate
         while row.successor:
             again = view.posting(id_of(row.successor))
@@ -86,7 +86,7 @@ def _back_from(view: View, newest: PostingId) -> Iterator[PostingRow]:
         row = view.posting(row.previous) if row.previous[0] else None
 
 
-def _caused(view: View, position: int) -> Iterator[PostingRow]:
+def caused(view: View, position: int) -> Iterator[PostingRow]:
     """The postings that a message caused, in their order; nothing for position 0. Gathers of several lanes leave gaps of `ORDINALS`."""
     ordinal = 1
     while position:
@@ -121,7 +121,8 @@ def _replace(view: View, lane_name: str, lane: Lane, cut: Cut, row: PostingRow, 
     if rest or labour or machine:
         again = content(view, lane_name, cut, old.kind, tuple(rest), old.operation, labour, machine)
         row.successor = again.key
-        enter(view, lane_name, lane, cut, msgspec.structs.replace(again, effective=old.effective, original=old.original))
+        effective, original = periods.book_on(view, old.original or old.effective)
+        enter(view, lane_name, lane, cut, msgspec.structs.replace(again, effective=effective, original=original))
         made += 1
     if unbooked:
         _give_up(view, lane, row)

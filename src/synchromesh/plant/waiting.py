@@ -14,6 +14,7 @@ from synchromesh.plant.view import View
 WAITING = "waiting:"
 LATE = "late:"
 REST = "open facts of order "
+REOPENING = "reopening of order "
 OF_ITEM = " of item "
 HOUR = 3_600_000_000
 _CATEGORIES = {
@@ -66,6 +67,16 @@ def wait(view: View, row: FactRow, name: str, order: str) -> None:
 def _holds_up(row: FactRow) -> bool:
     """Whether the end of the fact's order counts this waiting: neither its own, nor one for the order itself, which no order counted."""
     return not row.reference.startswith(REST) and row.reference != f"order {row.order}"
+
+
+def reopening_of(order: str) -> str:
+    """The name of what facts about a closed order are kept for: they are exceptions meanwhile."""
+    return f"{REOPENING}{order}"
+
+
+def until_reopened(view: View, row: FactRow, order: str) -> None:
+    """A refused fact goes on by itself when its order is reopened."""
+    paged.append(view, WAITING + reopening_of(order), str(row.position))
 
 
 def arrived(view: View, name: str) -> None:
@@ -129,12 +140,17 @@ def resume(view: View, name: str, retell: Callable[[View, FactRow], None]) -> No
     """Fold again the oldest page of facts that waited for `name`."""
     for text in paged.take(view, WAITING + name):
         row = view.fact(int(text))
-        if row is None or row.fate != Fate.WAITING or row.reference != name:
+        if row is not None and name.startswith(REOPENING):
+            if row.fate == Fate.EXCEPTION:
+                view.count(Fate.EXCEPTION, -1)
+                exceptions.close(view, (row.position, 0))
+                retell(view, row)
+        elif row is None or row.fate != Fate.WAITING or row.reference != name:
             _forget_gone(view, name)
-            continue
-        view.count(Fate.WAITING, -1)
-        waits_no_more(view, row)
-        retell(view, row)
+        else:
+            view.count(Fate.WAITING, -1)
+            waits_no_more(view, row)
+            retell(view, row)
 
 
 def _forget_gone(view: View, name: str) -> None:
