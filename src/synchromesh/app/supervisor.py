@@ -11,7 +11,7 @@ from asyncio.subprocess import PIPE, Process
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
@@ -46,19 +46,17 @@ class Supervisor:
 
     async def start(self) -> None:
         """Start every role and wait until each works. Raises `RuntimeError` when one does not come up; nothing is left running then."""
-        working = []
         for role in ROLES:
             ready = asyncio.Event()
-            working.append(asyncio.create_task(ready.wait()))
             self._keepers.append(asyncio.create_task(self._keep(role, ready)))
-        failed = asyncio.create_task(self._failed.wait())
-        came = asyncio.create_task(_all(working))
-        await asyncio.wait([failed, came], return_when=asyncio.FIRST_COMPLETED)
-        failed.cancel()
-        came.cancel()
-        if self._failed.is_set():
-            await self.stop()
-            raise RuntimeError(self.error)
+            failed = asyncio.create_task(self._failed.wait())
+            came = asyncio.create_task(ready.wait())
+            await asyncio.wait([failed, came], return_when=asyncio.FIRST_COMPLETED)
+            failed.cancel()
+            came.cancel()
+            if self._failed.is_set():
+                await self.stop()
+                raise RuntimeError(self.error)
 
     async def run(self, until: Callable[[], Awaitable[object]]) -> None:
         """Keep the roles running until `until` returns, or one can't be kept. Raises `RuntimeError` then."""
@@ -119,7 +117,3 @@ class Supervisor:
             announced = _decode(line)
             self.address = announced.address or self.address
             ready.set()
-
-
-async def _all(tasks: Sequence[asyncio.Task[Any]]) -> None:
-    await asyncio.gather(*tasks)
