@@ -65,10 +65,26 @@ def require_report(view: View, event: ProductionReported) -> None:
     require.location(view, event.location, event.order)
     for quantity in (event.good, event.scrap, event.held, event.rework):
         require.amount(item, quantity, event.order)
-    for component in order.components:
-        if component.backflush:
-            known = require.item(view, component.item, event.order)
-            require.amount(known, Quantity(component.amount, component.unit), event.order)
+    if order.components:
+        _require_proportion(view, order, item)
+
+
+def _require_proportion(view: View, order: Order, item: Item) -> None:
+    """Components that are backflushed can be told in proportion to the output."""
+    backflushed = [component for component in order.components if component.backflush]
+    if backflushed and not order.amount:
+        raise Refused(
+            Category.INVALID,
+            f"order {order.order}",
+            f"Order {order.order} is of quantity 0, so nothing says how much of its components goes into its output.",
+            "Correct the order's quantity in ERP; then correct this report, or dismiss it.",
+            order.order,
+        )
+    if backflushed:
+        require.amount(item, Quantity(order.amount, order.unit), order.order)
+    for component in backflushed:
+        known = require.item(view, component.item, order.order)
+        require.amount(known, Quantity(component.amount, component.unit), order.order)
 
 
 def apply_report(view: View, act: Act, event: ProductionReported, sign: int) -> None:
