@@ -134,8 +134,10 @@ def test_backflushing_waits_for_the_conversion_of_the_orders_unit() -> None:
     at = world.tell(report(good=ea(12)))
     world.step()
     assert world.fact(at).reference == "unit BX of item GEAR"
-    world.master(ev.ItemChanged("GEAR", "EA", alternatives=(ev.AlternativeUnit("BX", 12),)))
-    world.erp_knows_as(ev.OrderChanged("4711", "GEAR", ev.amount(5, "BX"), location="FG", components=components))
+    gear = ev.ItemChanged("GEAR", "EA", alternatives=(ev.AlternativeUnit("BX", 12),))
+    for event in (gear, ev.OrderChanged("4711", "GEAR", ev.amount(5, "BX"), location="FG", components=components)):
+        world.erp_knows_as(event)
+    world.tell(gear, source="erp")
     world.step()
     assert world.booked() == {("received", "GEAR"): 12, ("issued", "OIL"): 2}
 

@@ -32,8 +32,8 @@ def own_message(partition: str, id_: str, event: OwnEvent, now: datetime) -> Mes
 class Worker:
     """The one writer of a store, and the owner of `partitions`. Taking the lease fences every worker before it.
 
-    `now` gives the time for ticks only: no fact is judged by it. After an error of log or state nothing of the batch is true and the same
-    batch is read again at the next step; `Fenced` ends the worker.
+    `now` gives the time for ticks only: no fact is judged by it. After an error of log or state the next step goes on from what is
+    committed; `Fenced` ends the worker.
     """
 
     def __init__(
@@ -44,8 +44,9 @@ class Worker:
         self._now = now
         self._batch = batch
         self._epoch = state.lease(owner)
-        committed = state.positions()
-        self.positions = {partition: committed.get(partition, 0) for partition in partitions}
+        self._unsure = False
+        self.positions = dict.fromkeys(partitions, 0)
+        self._look()
         self._foldings: dict[str, Folding] = {}
         self._ticked: dict[str, int] = {}
         self._to_forward = True
@@ -55,6 +56,8 @@ class Worker:
 
     def step(self) -> int:
         """Fold one batch, if there is one; how many messages it had."""
+        if self._unsure:
+            self._look()
         if self._to_forward:
             self._forward()  # an error ended it the last time
         batch = self._log.read(self.positions, self._batch)
@@ -68,6 +71,7 @@ class Worker:
         except BaseException:
             for folding in self._foldings.values():
                 folding.view.forget()
+            self._unsure = True
             raise
         for each in changes:
             self._foldings[each.partition].view.committed()
@@ -76,6 +80,12 @@ class Worker:
             self._to_forward = True
             self._forward()
         return sum(len(records) for records in batch.values())
+
+    def _look(self) -> None:
+        """Go on from what is committed: a commit that raised may have happened."""
+        committed = self._state.positions()
+        self.positions = {partition: committed.get(partition, 0) for partition in self.positions}
+        self._unsure = False
 
     def tick(self) -> float | None:
         """Append a tick where one is due; in how many seconds the next one will be, None for none."""
