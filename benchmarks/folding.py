@@ -17,6 +17,7 @@ from synchromesh.engine.worker import Worker
 from synchromesh.log.memory import MemoryLog
 from synchromesh.model.event import EXTERNAL, ProductionReported
 from synchromesh.model.message import Message, Record
+from synchromesh.model.quantity import exactly
 from synchromesh.plant.fold import fold
 from synchromesh.plant.view import View
 from synchromesh.state.memory import MemoryState, MemoryStore
@@ -52,8 +53,9 @@ def _batch(view: View, records: list[Record]) -> float:
     taken = time.process_time() - started
     foresight.prefetch(view, told)
     started = time.process_time()
-    for each in told:
-        fold(view, each)
+    with exactly():
+        for each in told:
+            fold(view, each)
     taken += time.process_time() - started
     view.flush()
     view.committed()

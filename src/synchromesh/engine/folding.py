@@ -9,6 +9,7 @@ from typing import Final
 from synchromesh.engine import foresight
 from synchromesh.engine.reader import Reader
 from synchromesh.model.message import Record
+from synchromesh.model.quantity import exactly
 from synchromesh.plant.fact import Told
 from synchromesh.plant.fold import fold
 from synchromesh.plant.rows import Changes
@@ -43,11 +44,12 @@ class Folding:
         self._reader.batch()
         told = [self._guarded(record, self._read) for record in records]
         foresight.prefetch(self.view, told)
-        for record, each in zip(records, told, strict=True):
-            try:
-                fold(self.view, each)
-            except DEFECTS as error:
-                raise _CrashedError(record, error) from error
+        with exactly():
+            for record, each in zip(records, told, strict=True):
+                try:
+                    fold(self.view, each)
+                except DEFECTS as error:
+                    raise _CrashedError(record, error) from error
         return self.view.flush()
 
     def _guarded(self, record: Record, read: Callable[[Record], Told]) -> Told:

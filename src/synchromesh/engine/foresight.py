@@ -51,7 +51,7 @@ def prefetch(view: View, batch: Sequence[Told]) -> None:
                 later["stock", key] = None
     view.prefetch(later, [], ())
     # Only a lot that is new is entered among the items of its name.
-    view.prefetch([("lot.items", lot) for key, lot in lots.items() if view.entities[key] is None], [], ())
+    view.prefetch([("lot.items", lot) for key, lot in lots.items() if view.get(*key) is None], [], ())
 
 
 def _fields_of(event: CanonicalEvent) -> tuple[tuple[str, str], ...]:

@@ -19,7 +19,7 @@ _STEPS: Final = tuple(Decimal(1).scaleb(-decimals) for decimals in range(10))
 def rounded(total: Fraction | Decimal, decimals: int) -> Decimal:
     """The total with `decimals` (0 to 9) places, a half to the even neighbour. It carries exactly that many places."""
     if isinstance(total, Decimal):
-        return total.quantize(_STEPS[decimals], context=_ROUNDING)
+        return total.quantize(_STEPS[decimals], None, _ROUNDING)
     return Decimal(round(total * 10**decimals)).scaleb(-decimals, context=EXACT)
 
 

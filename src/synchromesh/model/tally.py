@@ -10,7 +10,7 @@ from __future__ import annotations
 from decimal import Decimal
 from fractions import Fraction
 
-from synchromesh.model.quantity import EXACT, ZERO
+from synchromesh.model.quantity import ZERO
 from synchromesh.model.unit import ItemUnits, convert
 
 Tally = dict[str, Decimal]
@@ -18,8 +18,8 @@ Tally = dict[str, Decimal]
 
 
 def add(tally: Tally, amount: Decimal, unit: str) -> None:
-    """Add an amount, negative to take back. Raises `decimal.Inexact` before a digit would be lost (beyond 60 digits)."""
-    total = EXACT.add(tally.get(unit, ZERO), amount)
+    """Add an amount, negative to take back. Within `exactly()` it raises `decimal.Inexact` before a digit would be lost."""
+    total = tally.get(unit, ZERO) + amount
     if total:
         tally[unit] = total
     else:

@@ -13,7 +13,7 @@ from typing import Final
 
 from synchromesh.model import tally
 from synchromesh.model.posting import Line, PostingKind
-from synchromesh.model.quantity import EXACT, Quantity
+from synchromesh.model.quantity import Quantity
 from synchromesh.model.rounding import to_posting
 from synchromesh.plant import lanes, stock, takeback
 from synchromesh.plant.entities import Cumulative, Lane
@@ -27,30 +27,46 @@ SEQUENCE: Final = {kind: rank for rank, kind in enumerate(
 )}  # fmt: skip
 """The order of documents that are decided together (design, section 5: sequence)."""
 
-_KINDS: Final = {rank: kind for kind, rank in SEQUENCE.items()}
-_BY_NAME: Final = {str(kind): kind for kind in PostingKind}  # a look is a third of what asking the enumeration costs
+_RANKS: Final = {str(kind): (kind, rank) for kind, rank in SEQUENCE.items()}
+_SIGNED: Final = frozenset({PostingKind.TRANSFER, PostingKind.ADJUSTMENT})
+"""Kinds whose lines may say the opposite; of others what goes down is taken back."""
+
+# Members are looked up once: asking the enumeration costs as much as an addition.
+_TRANSFER: Final = PostingKind.TRANSFER
+_CONFIRMATION: Final = PostingKind.CONFIRMATION
+
+Wanted = dict[tuple[int, PostingKind, str], list[tuple[Cumulative, Line]]]
+"""Lines to post, each with the sum it is cut from, by what becomes one document: rank and kind, and the operation confirmed."""
+
+Taken = dict[PostingKind, list[tuple[str, Line]]]
+"""Lines to take back, each with the key of its sum."""
 
 
 def decide(view: View, lane_name: str, lane: Lane, cut: Cut) -> int:
     """Cut postings for everything open in the lane, whose components are `backflush`ed; how many were made. Nothing may be left to
     make: the rest is carried."""
-    wanted: dict[tuple[int, str], list[Line]] = {}
-    taken: dict[PostingKind, list[tuple[str, Line]]] = {}
+    wanted: Wanted = {}
+    taken: Taken = {}
     for key in lane.open:
         _sort_line(view, lane, key, wanted, taken)
     lane.open = {}
     made = 0
-    lanes.hold(lane, cut.group, cut.facts)
+    gives_up = bool(taken or lane.confirmed)
+    if gives_up:
+        lanes.hold(lane, cut.group, cut.facts)
     for kind in sorted(taken, key=SEQUENCE.__getitem__) if taken else ():
         made += takeback.take_back(view, lane_name, lane, cut, kind, taken[kind])
-    for (rank, operation), lines in sorted(wanted.items(), key=_rank) if len(wanted) > 1 else wanted.items():
-        kind = _KINDS[rank]
-        labour, machine = takeback.seconds_due(view, lane, operation) if kind is PostingKind.CONFIRMATION else (0, 0)
-        enter(view, lane_name, lane, cut, content(view, lane_name, cut, kind, tuple(lines), operation, labour, machine))
+    for (_, kind, operation), lines in sorted(wanted.items(), key=_rank) if len(wanted) > 1 else wanted.items():
+        labour, machine = takeback.seconds_due(view, lane, operation) if kind is _CONFIRMATION else (0, 0)
+        cut_lines = tuple([line for _, line in lines])
+        enter(view, lane_name, lane, cut, content(view, lane_name, cut, kind, cut_lines, operation, labour, machine))
+        for total, _ in lines:
+            total.last = lane.last
         made += 1
     if lane.confirmed:
         made += _confirm_times(view, lane_name, lane, cut)
-    lanes.let_end(view, lane, cut.group, made)
+    if gives_up:
+        lanes.let_end(view, lane, cut.group, made)
     return made
 
 
@@ -67,31 +83,29 @@ def _confirm_times(view: View, lane_name: str, lane: Lane, cut: Cut) -> int:
     return made
 
 
-def _rank(entry: tuple[tuple[int, str], list[Line]]) -> tuple[int, str]:
-    return entry[0]
+def _rank(entry: tuple[tuple[int, PostingKind, str], list[tuple[Cumulative, Line]]]) -> tuple[int, str]:
+    return entry[0][0], entry[0][2]
 
 
-def _sort_line(
-    view: View, lane: Lane, key: str, wanted: dict[tuple[int, str], list[Line]], taken: dict[PostingKind, list[tuple[str, Line]]]
-) -> None:
+def _sort_line(view: View, lane: Lane, key: str, wanted: Wanted, taken: Taken) -> None:
     """Put what a sum still owes among the lines wanted, or among those to take back."""
     line = lane.sums[key]
     name, item_name, location, lot, status, owner, to_location, to_status, operation, reason = key.split(SEPARATOR)
-    kind = _BY_NAME[name]
+    kind, rank = _RANKS[name]
     item = view.item(item_name)
     assert item is not None, f"{item_name} was known when it was reported"
     amount = to_posting(total_in(line.reported, line.unit, item), line.decided, item.decimals)
     if not amount:
         return
-    if kind is PostingKind.TRANSFER and amount < 0:
+    if kind is _TRANSFER and amount < 0:
         cut_line = Line(item_name, Quantity(-amount, line.unit), to_location, lot, to_status, owner, location, status, operation, reason)
     else:
         cut_line = Line(item_name, Quantity(amount, line.unit), location, lot, status, owner, to_location, to_status, operation, reason)
-    if amount < 0 and kind not in (PostingKind.TRANSFER, PostingKind.ADJUSTMENT):
+    if amount < 0 and kind not in _SIGNED:
         taken.setdefault(kind, []).append((key, cut_line))
         return
-    line.decided = EXACT.add(line.decided, amount)
-    wanted.setdefault((SEQUENCE[kind], operation if kind is PostingKind.CONFIRMATION else ""), []).append(cut_line)
+    line.decided += amount
+    wanted.setdefault((rank, kind, operation if kind is _CONFIRMATION else ""), []).append((line, cut_line))
 
 
 def backflush(view: View, lane_name: str, lane: Lane) -> None:
@@ -111,8 +125,8 @@ def backflush(view: View, lane_name: str, lane: Lane) -> None:
             line = lane.sums[key] = Cumulative(item.unit, {})
         before = line.reported.get(item.unit, Decimal(0))
         share = tally.total({component.unit: component.amount}, item.unit, units_of(item)) * done
-        line.reported = {item.unit: EXACT.add(before, to_posting(share, before, item.decimals))}
+        line.reported = {item.unit: before + to_posting(share, before, item.decimals)}
         reported = view.balance(stock.place(component.item, component.location)).reported
-        tally.add(reported, EXACT.subtract(before, line.reported[item.unit]), item.unit)
+        tally.add(reported, before - line.reported[item.unit], item.unit)
         lane.open[key] = None
     lane.open.pop(BACKFLUSH, None)

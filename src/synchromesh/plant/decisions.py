@@ -10,7 +10,7 @@ from synchromesh.model.event import DecisionEvent, DoubtSettled, FactDismissed, 
 from synchromesh.plant import exceptions, lanes, outcomes, stock, takeback, waiting
 from synchromesh.plant.fates import Fate
 from synchromesh.plant.keys import id_of, key_of
-from synchromesh.plant.postings import Cut, enter
+from synchromesh.plant.postings import Cut, rebook
 from synchromesh.plant.rows import FactRow, PostingRow
 from synchromesh.plant.view import View
 
@@ -49,11 +49,11 @@ def again(view: View, row: PostingRow) -> None:
     cut = Cut(view.position, 1, row.group, row.facts, old.original or old.effective, view.clock().now)
     if row.state == "reversed outside":
         # What was decided since may build on what was cancelled, so the rebooking goes before it.
-        enter(view, row.lane, lane, cut, new, before=lanes.decided_after(view, lane, row.turn), turn=row.turn, insist=True)
+        rebook(view, row.lane, lane, cut, new, before=lanes.decided_after(view, lane, row.turn), turn=row.turn, insist=True)
         lanes.finish(view, lane, row)
     else:
         stock.expect(view, stock.effects(view, (row.position, row.ordinal)), -1)
-        enter(view, row.lane, lane, cut, new, before=(row.position, row.ordinal), turn=row.turn, insist=True)
+        rebook(view, row.lane, lane, cut, new, before=(row.position, row.ordinal), turn=row.turn, insist=True)
         lanes.finish(view, lane, row)
         row.state = "withdrawn"
     row.successor, row.settled = new.key, view.clock().now

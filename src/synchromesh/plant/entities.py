@@ -125,7 +125,9 @@ class Order(Entity):
 
     def as_of(self, position: int) -> Order | Terms:
         """The terms that a fact applied at this position was applied by; those of now for 0."""
-        return next((terms for terms in self.earlier if position and position < terms.until), self)
+        if not position or not self.earlier:
+            return self
+        return next((terms for terms in self.earlier if position < terms.until), self)
 
 
 class Item(Entity):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
+from decimal import getcontext
 from functools import lru_cache
 from typing import Final, get_args
 from zoneinfo import ZoneInfo
@@ -10,6 +11,7 @@ from zoneinfo import ZoneInfo
 from synchromesh.model import event as ev
 from synchromesh.model.message import ENTERPRISE
 from synchromesh.model.posting import Category
+from synchromesh.model.quantity import EXACT
 from synchromesh.plant import (
     agenda,
     corrections,
@@ -35,7 +37,10 @@ from synchromesh.plant.rows import FactRow
 from synchromesh.plant.view import AHEAD, View
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND: Final = timedelta(microseconds=1)
+# Members are looked up once: asking the enumeration costs as much as an addition.
+_RECORDED: Final = Fate.RECORDED
+_BOOKING: Final = Fate.BOOKING
+_BOOKED: Final = Fate.BOOKED
 _zone = lru_cache(maxsize=64)(ZoneInfo)
 _ENTERPRISE: Final = frozenset(get_args(ev.EnterpriseEvent))
 _TYPES: Final[dict[type[ev.Event], str]] = {type_: str(type_.__struct_config__.tag) for type_ in rules.RULES} | {
@@ -46,11 +51,16 @@ _TYPES: Final[dict[type[ev.Event], str]] = {type_: str(type_.__struct_config__.t
 
 def micros(moment: datetime) -> int:
     """Microseconds since 1970 in UTC."""
-    return (moment - _EPOCH) // _MICROSECOND
+    since = moment - _EPOCH
+    return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
 
 
 def fold(view: View, told: Told) -> None:
-    """Fold one message into the view. Whatever the message says, this returns; only a defect of ours raises."""
+    """Fold one message into the view. Whatever the message says, this returns; only a defect of ours raises.
+
+    To be called within `exactly()`, so that no sum of decimals is ever rounded.
+    """
+    assert getcontext() is EXACT, "a fold computes exactly"
     view.begin(told.position)
     clock = view.clock()
     received = micros(told.received)
@@ -63,18 +73,19 @@ def fold(view: View, told: Told) -> None:
     horizon = view.policy.horizon_days * 86_400 if told.horizon == BY_POLICY else told.horizon
     if horizon != clock.horizon and clock.horizon >= 0:
         clock.horizon = FOR_EVER if horizon < 0 else max(clock.horizon, horizon)
-    first = view.known((told.source, told.id))
+    identity = (told.source, told.id)
+    first = view.known(identity)
     if first is not None:
         _repeated(view, told, first)
         return
-    view.remember((told.source, told.id), told.position)
+    view.remember(identity, told.position)
     kind = type(told.events[0]) if told.events else None
     if kind in _ENTERPRISE:
         view.totals().others += 1
         for ordinal, event in enumerate(told.events):
             _enterprise(view, event, told, ordinal)
         return
-    row = _row(told)
+    row = _row(told, received)
     if kind is not ev.InputEnded:
         view.totals().facts += 1
         _fact(view, told, row, horizon)
@@ -84,12 +95,10 @@ def fold(view: View, told: Told) -> None:
         rules.apply(view, _act(view, row), told.events[0])
 
 
-def _row(told: Told) -> FactRow:
+def _row(told: Told, received: int) -> FactRow:
     occurred = micros(told.occurred) if told.occurred is not None else 0
     type_ = _TYPES.get(type(told.events[0]), "") if told.events else ""
-    return FactRow(
-        told.position, told.source, told.id, type_, micros(told.received), occurred, "", "", Fate.RECORDED, "", 0, 0, 0, told.told
-    )
+    return FactRow(told.position, told.source, told.id, type_, received, occurred, "", "", _RECORDED, "", 0, 0, 0, told.told)
 
 
 # --- Synchromesh's own messages -----------------------------------------------------------------------------------------------
@@ -107,7 +116,7 @@ def _own(view: View, event: ev.CanonicalEvent, told: Told) -> None:
         case ev.Quarantined():
             pass  # the worker has set the message aside: its own fold says so
         case ev.InputEnded():
-            rules.apply(view, _act(view, _row(told)), event)
+            rules.apply(view, _act(view, _row(told, micros(told.received))), event)
         case ev.PostingRetried() | ev.DoubtSettled() | ev.FactDismissed():
             decisions.decide(view, event)
         case _:
@@ -173,7 +182,7 @@ def _repeated(view: View, told: Told, first: int) -> None:
         view.totals().others += 1
         return
     view.totals().facts += 1
-    row = _row(told)
+    row = _row(told, micros(told.received))
     row.order, row.lot = original.order, original.lot
     row.fate, row.reference = Fate.DUPLICATE, str(first)
     if original.told != told.told:
@@ -193,8 +202,7 @@ def _repeated(view: View, told: Told, first: int) -> None:
 
 
 def _fact(view: View, told: Told, row: FactRow, horizon: int) -> None:
-    clock = view.clock()
-    problem = _unusable(view, told, horizon, clock.now)
+    problem = _unusable(view, told, horizon, view.clock().now - row.occurred)
     if problem is not None:
         row.fate, row.reference = Fate.EXCEPTION, problem[2]
         view.count(Fate.EXCEPTION, 1)
@@ -208,8 +216,8 @@ def _fact(view: View, told: Told, row: FactRow, horizon: int) -> None:
         _tell(view, row, told.events)
 
 
-def _unusable(view: View, told: Told, horizon: int, now: int) -> tuple[Category, str, str, str] | None:
-    """Why a message can be no fact at all: category, subject, sentence, remedy."""
+def _unusable(view: View, told: Told, horizon: int, age: int) -> tuple[Category, str, str, str] | None:
+    """Why a message of this age, in microseconds, can be no fact at all: category, subject, sentence, remedy."""
     if told.refused:
         subject = told.subject or f"interface {told.interface}"
         return Category.INVALID, subject, told.refused, "Correct the message at its source, or the adapter, and send it again."
@@ -227,25 +235,21 @@ def _unusable(view: View, told: Told, horizon: int, now: int) -> tuple[Category,
             "A fact of a plant was sent to the enterprise partition.",
             "Send it to the plant that it belongs to.",
         )
-    age = _no_age(told.occurred, horizon * 1_000_000, now) if horizon >= 0 else ""
-    if age:
+    if horizon >= 0 and (told.occurred is None or not -AHEAD <= age <= horizon * 1_000_000):
         return (
             Category.INVALID,
             f"interface {told.interface}",
-            f"Message {told.id} of {told.source} {age}, so it cannot be told from a repeat.",
+            f"Message {told.id} of {told.source} {_no_age(told, age)}, so it cannot be told from a repeat.",
             "Check in ERP whether it is booked; then dismiss it, or send it with a time and an identity of its own.",
         )
     return None
 
 
-def _no_age(occurred: datetime | None, horizon: int, now: int) -> str:
-    """Why a message's age says nothing; '' when it does. Identities outlive the horizon by what a clock may be ahead."""
-    if occurred is None:
+def _no_age(told: Told, age: int) -> str:
+    """Why a message's age says nothing. Identities outlive the horizon by what a clock may be ahead."""
+    if told.occurred is None:
         return "has no time of its own"
-    age = now - micros(occurred)
-    if age > horizon:
-        return "is older than its interface's horizon"
-    return "lies in the future" if age < -AHEAD else ""
+    return "lies in the future" if age < 0 else "is older than its interface's horizon"
 
 
 def _retell(view: View, row: FactRow) -> None:
@@ -315,19 +319,19 @@ def _day(zone: str, second: int) -> date:
 
 def _settle(view: View, act: Act, row: FactRow) -> None:
     """Decide what the fact has opened: at once, or into the gather of its order. The first lane it touched counts the fact."""
-    row.fate, row.reference = Fate.RECORDED, act.rule
+    row.fate, row.reference = _RECORDED, act.rule
     facts = 1
     for lane_name in act.lanes:
         group = _book(view, act, lane_name, view.lane(lane_name), facts)
         if group and facts:
-            row.fate, row.reference, row.group, facts = Fate.BOOKED, "", group, 0
+            row.fate, row.reference, row.group, facts = _BOOKED, "", group, 0
         elif facts:
             row.reference = NEVER_BOOKED if act.original else CARRIED
     for lane_name in act.closes:
         gathers.close(view, lane_name, view.lane(lane_name))
     if _complete(view, act, facts) and facts:
-        row.fate, row.reference, row.group, facts = Fate.BOOKED, "", act.position, 0
-    view.count(Fate.RECORDED, facts)
+        row.fate, row.reference, row.group, facts = _BOOKED, "", act.position, 0
+    view.count(_RECORDED, facts)
 
 
 SEPARATOR_IN_JSON: Final = b"\\u001f"
@@ -339,14 +343,12 @@ NEVER_BOOKED: Final = "what it takes back was not booked yet and will not be"
 
 def _book(view: View, act: Act, lane_name: str, lane: Lane, facts: int) -> int:
     """The group that books the fact in this lane: the gather it joined, its own position, or 0 when there is nothing to book."""
-    policy = view.policy
-    late_correction = act.original and lane.gather is None
-    at_once = policy.gather == "report" and lane.gather is None
-    if at_once or late_correction or not lane_name.startswith("order:"):
+    at_once = lane.gather is None and (act.original or view.policy.gather == "report")
+    if at_once or not lane_name.startswith("order:"):
         cut = Cut(act.position, act.ordinal, act.position, facts, act.effective, view.clock().now, act.original)
         made = gathers.decide(view, lane_name, lane, cut)
         act.ordinal = cut.ordinal
-        view.count(Fate.BOOKING, facts if made else 0)
+        view.count(_BOOKING, facts if made else 0)
         return act.position if made else 0
     gather = gathers.join(view, lane_name, lane, act, facts)
     view.count(Fate.GATHERED, facts)
@@ -364,7 +366,7 @@ def _complete(view: View, act: Act, facts: int) -> bool:
     cut = Cut(act.position, act.ordinal, act.position, facts, act.effective, view.clock().now)
     if not postings.complete(view, order, cut):
         return False
-    view.count(Fate.BOOKING, facts)
+    view.count(_BOOKING, facts)
     return True
 
 

@@ -7,7 +7,7 @@ from synchromesh.plant.rows import PostingId
 
 def key_of(plant: str, position: int, rule: str, ordinal: int) -> str:
     """A posting's key: unique for ever, the same whenever the log is folded again (law 3)."""
-    return f"{plant}:{position}:{rule}:{ordinal}"
+    return ":".join((plant, str(position), rule, str(ordinal)))
 
 
 def id_of(key: str) -> PostingId:

@@ -22,6 +22,7 @@ _encode: Final = msgspec.json.Encoder(decimal_format="string").encode
 HOLDS: Final = "; "
 """Between the things that one posting waits for."""
 
+_REVERSAL: Final = PostingKind.REVERSAL
 STUCK: Final = frozenset({"rejected", "in doubt", "reversed outside"})
 
 
@@ -47,7 +48,7 @@ def promote(view: View, lane: Lane) -> None:
         assert row is not None, "a queued posting exists"
         if row.state != "waiting" or row.waits_for:
             return
-        if row.kind == PostingKind.REVERSAL and not _aim(view, lane, row):
+        if row.kind == _REVERSAL and not _aim(view, lane, row):
             withdraw(view, lane, row)
             continue
         row.state = "ready"

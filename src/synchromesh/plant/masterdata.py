@@ -103,7 +103,7 @@ def _booked(view: View, event: DocumentBooked) -> None:
 
 
 def _move(view: View, kind: str, lines: tuple[Line, ...], sign: int) -> None:
-    changes = [(key, amount, line.quantity.unit) for line in lines for key, amount in stock.moves(PostingKind(kind), line)]
+    changes = [effect for line in lines for effect in stock.moves(PostingKind(kind), line)]
     stock.move_booked(view, changes, sign)
     lanes.serve(view, changes)
 

@@ -18,9 +18,10 @@ from synchromesh.plant.keys import id_of, key_of
 from synchromesh.plant.lanes import HOLDS
 from synchromesh.plant.rows import PostingId, PostingRow
 from synchromesh.plant.stock import SEPARATOR
-from synchromesh.plant.view import View
+from synchromesh.plant.view import Effect, View
 
 _encode: Final = msgspec.json.Encoder(decimal_format="string").encode
+_REVERSAL: Final = PostingKind.REVERSAL
 
 BACKFLUSH: Final = "backflush"
 """What `Lane.open` holds when output changed and components are issued in proportion to it."""
@@ -90,18 +91,19 @@ def content(
     cut.ordinal += 1
     effective, original = periods.book_on(view, cut.effective)
     return Posting(
-        key=key_of(view.partition, cut.position, "correction" if cut.original else kind, cut.ordinal),
-        kind=kind,
-        plant=view.partition,
-        lane=lane_name,
-        effective=effective,
-        order=lane_name[6:] if lane_name.startswith("order:") else "",
-        operation=operation,
-        lines=lines,
-        reverses=reverses,
-        labour_seconds=labour,
-        machine_seconds=machine,
-        original=original,
+        key_of(view.partition, cut.position, "correction" if cut.original else kind, cut.ordinal),
+        kind,
+        view.partition,
+        lane_name,
+        effective,
+        lane_name[6:] if lane_name.startswith("order:") else "",
+        operation,
+        lines,
+        reverses,
+        "",
+        labour,
+        machine,
+        original,
     )
 
 
@@ -111,37 +113,56 @@ def enter(
 ) -> PostingRow:  # fmt: skip
     """The posting is decided: it stands in its lane and in the ledgers, and is sent when it is its turn. `before` puts it before another
     one of its lane, whose turn or an earlier one it then has; `insist` lets it wait for no stock, since a person wants it sent."""
-    id_ = id_of(content.key)
     row = PostingRow(
-        position=id_[0],
-        ordinal=id_[1],
-        key=content.key,
-        kind=content.kind,
-        state="waiting",
-        target=view.policy.target,
-        lane=lane_name,
-        order=content.order,
-        group=cut.group,
-        facts=cut.facts,
-        content=_encode(content),
-        decided=cut.decided,
+        cut.position,
+        cut.ordinal,
+        content.key,
+        content.kind,
+        "waiting",
+        view.policy.target,
+        lane_name,
+        content.order,
+        cut.group,
+        cut.facts,
+        _encode(content),
+        cut.decided,
         turn=turn or view.position,
         previous=lane.last,
     )
-    lane.last = id_
-    _note_last(lane, content, id_)
+    id_ = lane.last = (cut.position, cut.ordinal)
     view.put_posting(row, content)
     changes = stock.effects(view, id_)
-    stock.expect(view, changes, 1)
-    waits = [] if insist or content.kind is PostingKind.REVERSAL else stock.must_wait(view, id_, changes)
-    if waits:
-        agenda.remind(view, view.clock().now + view.policy.stock_patience_minutes * MINUTE, f"{PATIENCE}{content.key}")
-    row.waits_for = HOLDS.join([stock.hold(key) for key in waits] + periods.holds(view, content.effective, id_))
+    if changes:
+        stock.expect(view, changes, 1)
+        if not insist and content.kind is not _REVERSAL:
+            _await_stock(view, row, changes)
+    if view.policy.closed_period == "wait":
+        row.waits_for = HOLDS.join([*filter(None, (row.waits_for,)), *periods.holds(view, content.effective, id_)])
     lanes.enqueue(lane, id_, cut.group, cut.facts, before)
-    if periods.asks(view, content.effective):
+    if view.policy.closed_period == "ask" and periods.closed(view, content.effective):
         _refuse_period(view, lane, row)
     lanes.promote(view, lane)
     return row
+
+
+def rebook(
+    view: View, lane_name: str, lane: Lane, cut: Cut, content: Posting, *, before: PostingId | None = None, turn: int = 0,
+    insist: bool = False,
+) -> None:  # fmt: skip
+    """`enter` a posting that is not cut from the lane's sums but stands for one that was: it is the newest that holds its lines."""
+    row = enter(view, lane_name, lane, cut, content, before=before, turn=turn, insist=insist)
+    for line in content.lines:
+        total = lane.sums.get(key_of_line(content.kind, line))
+        if total is not None:
+            total.last = (row.position, row.ordinal)
+
+
+def _await_stock(view: View, row: PostingRow, changes: list[Effect]) -> None:
+    """Let the posting wait for what its outflows need and the books do not cover."""
+    waits = stock.must_wait(view, (row.position, row.ordinal), changes)
+    if waits:
+        row.waits_for = HOLDS.join([stock.hold(key) for key in waits])
+        agenda.remind(view, view.clock().now + view.policy.stock_patience_minutes * MINUTE, f"{PATIENCE}{row.key}")
 
 
 def _refuse_period(view: View, lane: Lane, row: PostingRow) -> None:
@@ -149,15 +170,6 @@ def _refuse_period(view: View, lane: Lane, row: PostingRow) -> None:
     row.state, row.waits_for = "rejected", ""
     lanes.stick(view, lane, row)
     exceptions.open_for(view, row, Category.CLOSED_PERIOD, *periods.question(row))
-
-
-def _note_last(lane: Lane, content: Posting, id_: PostingId) -> None:
-    if content.kind is PostingKind.REVERSAL:
-        return
-    for line in content.lines:
-        total = lane.sums.get(key_of_line(content.kind, line))
-        if total is not None:
-            total.last = id_
 
 
 def key_of_line(kind: PostingKind, line: Line) -> str:

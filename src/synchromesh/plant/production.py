@@ -5,6 +5,8 @@ Each rule is a pair. `require_…` raises before anything changes; `apply_…` c
 
 from __future__ import annotations
 
+from typing import Final
+
 from synchromesh.model import tally
 from synchromesh.model.event import (
     InputEnded,
@@ -27,6 +29,12 @@ from synchromesh.plant.view import View
 
 SCRAPPED = "scrap"
 """The reason on a confirmation's line that tells scrap from good output."""
+
+# Members are looked up once: asking the enumeration costs as much as an addition.
+_ISSUE: Final = PostingKind.ISSUE
+_RECEIPT: Final = PostingKind.RECEIPT
+_SCRAP: Final = PostingKind.SCRAP
+_CONFIRMATION: Final = PostingKind.CONFIRMATION
 
 
 def touched(view: View, order: Order, act: Act) -> str:
@@ -64,7 +72,8 @@ def require_report(view: View, event: ProductionReported) -> None:
     item = require.item(view, order.item, event.order)
     require.location(view, event.location, event.order)
     for quantity in (event.good, event.scrap, event.held, event.rework):
-        require.amount(item, quantity, event.order)
+        if quantity is not None:
+            require.amount(item, quantity, event.order)
     if order.components:
         _require_proportion(view, order, item)
 
@@ -95,14 +104,14 @@ def apply_report(view: View, act: Act, event: ProductionReported, sign: int) -> 
     lane_name = touched(view, order, act)
     _count_operation(order, event, sign)
     policy = view.policy_at(act.as_of)
-    if event.good and event.good.amount and yields(order.as_of(act.as_of), event.operation, policy.yield_operation):
+    if event.good is not None and event.good.amount and yields(order.as_of(act.as_of), event.operation, policy.yield_operation):
         _receive(view, act, order, item, event, event.good, "", sign)
     if event.held and event.held.amount:
         _receive(view, act, order, item, event, event.held, policy.held_status, sign)
     if event.scrap and event.scrap.amount:
         add(
             order.lane,
-            line_key(PostingKind.SCRAP, order.item, lot=event.lot, reason=event.reason),
+            line_key(_SCRAP, order.item, lot=event.lot, reason=event.reason),
             item,
             event.scrap.amount * sign,
             event.scrap.unit,
@@ -140,7 +149,7 @@ def _count_operation(order: Order, event: ProductionReported, sign: int) -> None
 
 def _receive(view: View, act: Act, order: Order, item: Item, event: ProductionReported, quantity: Quantity, status: str, sign: int) -> None:
     location = event.location or order.as_of(act.as_of).location
-    add(order.lane, line_key(PostingKind.RECEIPT, order.item, location, event.lot, status), item, quantity.amount * sign, quantity.unit)
+    add(order.lane, line_key(_RECEIPT, order.item, location, event.lot, status), item, quantity.amount * sign, quantity.unit)
     tally.add(view.balance(place(order.item, location, event.lot, status)).reported, quantity.amount * sign, quantity.unit)
     tally.add(order.made, quantity.amount * sign, quantity.unit)
     if order.components and any(component.backflush for component in order.components):
@@ -151,7 +160,7 @@ def _receive(view: View, act: Act, order: Order, item: Item, event: ProductionRe
 def _confirm(act: Act, lane_name: str, order: Order, item: Item, event: ProductionReported, sign: int) -> None:
     for quantity, reason in ((event.good, ""), (event.scrap, SCRAPPED)):
         if quantity and quantity.amount:
-            key = line_key(PostingKind.CONFIRMATION, order.item, operation=event.operation, reason=reason)
+            key = line_key(_CONFIRMATION, order.item, operation=event.operation, reason=reason)
             add(order.lane, key, item, quantity.amount * sign, quantity.unit)
             act.lanes[lane_name] = None
     _spend(act, lane_name, order, event.operation, event.labour_seconds * sign, event.machine_seconds * sign)
@@ -190,7 +199,7 @@ def apply_consumption(view: View, act: Act, event: MaterialConsumed, sign: int) 
     if not event.quantity.amount:
         act.rule = act.rule or "nothing was consumed"
         return
-    add(order.lane, line_key(PostingKind.ISSUE, event.item, location, event.lot), item, event.quantity.amount * sign, event.quantity.unit)
+    add(order.lane, line_key(_ISSUE, event.item, location, event.lot), item, event.quantity.amount * sign, event.quantity.unit)
     tally.add(view.balance(place(event.item, location, event.lot)).reported, -event.quantity.amount * sign, event.quantity.unit)
     act.lanes[lane_name] = None
 
@@ -222,7 +231,7 @@ def apply_scrap(view: View, act: Act, event: ScrapRecorded, sign: int) -> None:
     location = "" if name == order.item else event.location or _source_of(order.as_of(act.as_of), name)
     if location:
         tally.add(view.balance(place(name, location, event.lot)).reported, -event.quantity.amount * sign, event.quantity.unit)
-    key = line_key(PostingKind.SCRAP, name, location, event.lot, reason=event.reason)
+    key = line_key(_SCRAP, name, location, event.lot, reason=event.reason)
     add(order.lane, key, item, event.quantity.amount * sign, event.quantity.unit)
     act.lanes[lane_name] = None
 

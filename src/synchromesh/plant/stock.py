@@ -7,12 +7,12 @@ of waiting can last.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from decimal import Decimal
 from typing import Final
 
 from synchromesh.model.posting import Line, Posting, PostingKind
-from synchromesh.model.quantity import EXACT
+from synchromesh.plant.entities import Balance
 from synchromesh.plant.keys import id_of
 from synchromesh.plant.rows import PostingId
 from synchromesh.plant.view import Effect, View
@@ -20,6 +20,11 @@ from synchromesh.plant.view import Effect, View
 SEPARATOR: Final = "\x1f"
 """Between the parts of a key: no name of a plant contains this control character."""
 
+# Members are looked up once: asking the enumeration costs as much as an addition.
+_RECEIPT: Final = PostingKind.RECEIPT
+_ADJUSTMENT: Final = PostingKind.ADJUSTMENT
+_TRANSFER: Final = PostingKind.TRANSFER
+_REVERSAL: Final = PostingKind.REVERSAL
 _OUT: Final = frozenset({PostingKind.ISSUE, PostingKind.SCRAP})
 
 
@@ -36,29 +41,36 @@ def named(key: str) -> str:
     return ", ".join(words)
 
 
-def moves(kind: PostingKind, line: Line) -> Iterator[tuple[str, Decimal]]:
-    """What a booked line does to balances: (place, signed amount). Scrap of output never was in stock and moves nothing."""
-    amount = line.quantity.amount
-    if kind is PostingKind.RECEIPT or kind is PostingKind.ADJUSTMENT:
-        yield place(line.item, line.location, line.lot, line.status, line.owner), amount
-    elif kind in _OUT:
-        if line.location:
-            yield place(line.item, line.location, line.lot, line.status, line.owner), -amount
-    elif kind is PostingKind.TRANSFER:
-        yield place(line.item, line.location, line.lot, line.status, line.owner), -amount
-        yield place(line.item, line.to_location, line.lot, line.to_status, line.owner), amount
+def moves(kind: PostingKind, line: Line) -> list[Effect]:
+    """What a booked line does to balances. Scrap of output never was in stock and moves nothing."""
+    amount, unit = line.quantity.amount, line.quantity.unit
+    if kind is _RECEIPT or kind is _ADJUSTMENT:
+        return [(place(line.item, line.location, line.lot, line.status, line.owner), amount, unit)]
+    if kind is _TRANSFER:
+        return [
+            (place(line.item, line.location, line.lot, line.status, line.owner), -amount, unit),
+            (place(line.item, line.to_location, line.lot, line.to_status, line.owner), amount, unit),
+        ]
+    if kind in _OUT and line.location:
+        return [(place(line.item, line.location, line.lot, line.status, line.owner), -amount, unit)]
+    return []
 
 
 def effects(view: View, id_: PostingId) -> list[Effect]:
-    """What a posting does to balances; a reversal undoes what its original did."""
+    """What a posting that exists does to balances. Its content is frozen, so it is worked out once."""
+    known = view.effects.get(id_)
+    if known is None:
+        known = view.effects[id_] = _effects_of(view, view.content(id_))
+    return known
 
-    def of(content: Posting) -> list[Effect]:
-        if content.kind is PostingKind.REVERSAL:
-            return [(key, -amount, unit) for key, amount, unit in effects(view, id_of(content.reverses))]
-        each = [(key, amount, line.quantity.unit) for line in content.lines for key, amount in moves(content.kind, line)]
-        return each if len(content.lines) == 1 else _summed(each)
 
-    return view.effects(id_, of)
+def _effects_of(view: View, content: Posting) -> list[Effect]:
+    """A reversal undoes what its original did."""
+    if content.kind is _REVERSAL:
+        return [(key, -amount, unit) for key, amount, unit in effects(view, id_of(content.reverses))]
+    if len(content.lines) == 1:
+        return moves(content.kind, content.lines[0])
+    return _summed([effect for line in content.lines for effect in moves(content.kind, line)])
 
 
 def _summed(effects: list[Effect]) -> list[Effect]:
@@ -66,7 +78,7 @@ def _summed(effects: list[Effect]) -> list[Effect]:
     sums: dict[str, Effect] = {}
     for key, amount, unit in effects:
         known = sums.get(key)
-        sums[key] = (key, amount, unit) if known is None else (key, EXACT.add(known[1], amount), unit)
+        sums[key] = (key, amount, unit) if known is None else (key, known[1] + amount, unit)
     return list(sums.values())
 
 
@@ -75,7 +87,7 @@ def move_booked(view: View, changes: list[Effect], sign: int) -> None:
     for key, amount, unit in changes:
         balance = view.balance(key)
         balance.unit = balance.unit or unit
-        balance.booked = EXACT.add(balance.booked, amount if sign > 0 else -amount)
+        balance.booked += amount if sign > 0 else -amount
 
 
 def expect(view: View, changes: list[Effect], sign: int) -> None:
@@ -84,9 +96,9 @@ def expect(view: View, changes: list[Effect], sign: int) -> None:
         balance = view.balance(key)
         balance.unit = balance.unit or unit
         if amount > 0:
-            balance.pending = EXACT.add(balance.pending, amount if sign > 0 else -amount)
+            balance.pending += amount if sign > 0 else -amount
         else:
-            balance.claimed = EXACT.add(balance.claimed, -amount if sign > 0 else amount)
+            balance.claimed += -amount if sign > 0 else amount
 
 
 def must_wait(view: View, id_: PostingId, changes: list[Effect]) -> list[str]:
@@ -107,8 +119,11 @@ def must_wait(view: View, id_: PostingId, changes: list[Effect]) -> list[str]:
 
 def released(view: View, key: str) -> list[PostingId]:
     """Postings whose stock at this place is there now: they leave its queue, oldest first."""
-    balance = view.balance(key)
+    balance = view.of(Balance, "stock", key)
     free: list[PostingId] = []
+    if balance is None or not balance.queue:
+        return free
+    view.touch("stock", key)
     waiting = sum((need for _, _, need in balance.queue), Decimal(0))
     while balance.queue:
         position, ordinal, need = balance.queue[0]

@@ -10,11 +10,11 @@ from typing import Final
 import msgspec
 
 from synchromesh.model.posting import Line, Posting, PostingKind
-from synchromesh.model.quantity import EXACT, Quantity
+from synchromesh.model.quantity import Quantity
 from synchromesh.plant import exceptions, lanes, periods
 from synchromesh.plant.entities import Lane
 from synchromesh.plant.keys import id_of
-from synchromesh.plant.postings import ORDINALS, Cut, content, enter, key_of_line
+from synchromesh.plant.postings import ORDINALS, Cut, content, enter, key_of_line, rebook
 from synchromesh.plant.rows import PostingId, PostingRow
 from synchromesh.plant.view import View
 
@@ -39,11 +39,11 @@ def _difference(view: View, lane_name: str, lane: Lane, cut: Cut, kind: PostingK
     """One document with negative lines; one an operation for confirmations, which are of one operation each."""
     by_operation: dict[str, list[Line]] = {}
     for key, line in lines:
-        lane.sums[key].decided = EXACT.add(lane.sums[key].decided, line.quantity.amount)
+        lane.sums[key].decided += line.quantity.amount
         by_operation.setdefault(line.operation if kind is PostingKind.CONFIRMATION else "", []).append(line)
     for operation, less in by_operation.items():
         labour, machine = seconds_due(view, lane, operation) if operation else (0, 0)
-        enter(view, lane_name, lane, cut, content(view, lane_name, cut, kind, tuple(less), operation, labour, machine))
+        rebook(view, lane_name, lane, cut, content(view, lane_name, cut, kind, tuple(less), operation, labour, machine))
     return len(by_operation)
 
 
@@ -55,9 +55,9 @@ def _undo(view: View, lane_name: str, lane: Lane, cut: Cut, kind: PostingKind, k
         if held <= 0:
             continue
         less = min(held, excess)
-        lane.sums[key].decided = EXACT.subtract(lane.sums[key].decided, less)
+        lane.sums[key].decided -= less
         made += _replace(view, lane_name, lane, cut, row, key, less)
-        excess = EXACT.subtract(excess, less)
+        excess -= less
         if excess <= 0:
             return made
     lane.open[key] = None  # what no document holds any more is carried: the next report is booked for so much less
@@ -111,7 +111,7 @@ def _replace(view: View, lane_name: str, lane: Lane, cut: Cut, row: PostingRow, 
     for line in old.lines:
         amount = line.quantity.amount
         if less and key_of_line(old.kind, line) == key:
-            amount, less = EXACT.subtract(amount, less), Decimal(0)
+            amount, less = amount - less, Decimal(0)
         if amount:
             rest.append(msgspec.structs.replace(line, quantity=Quantity(amount, line.quantity.unit)))
     labour, machine = _retime(view, lane, old)
@@ -122,7 +122,7 @@ def _replace(view: View, lane_name: str, lane: Lane, cut: Cut, row: PostingRow, 
         again = content(view, lane_name, cut, old.kind, tuple(rest), old.operation, labour, machine)
         row.successor = again.key
         effective, original = periods.book_on(view, old.original or old.effective)
-        enter(view, lane_name, lane, cut, msgspec.structs.replace(again, effective=effective, original=original))
+        rebook(view, lane_name, lane, cut, msgspec.structs.replace(again, effective=effective, original=original))
         made += 1
     if unbooked:
         _give_up(view, lane, row)
