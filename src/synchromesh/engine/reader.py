@@ -51,7 +51,11 @@ class Reader:
             check(event)
         except ValueError as error:
             return _told(record, (), BY_POLICY, told=message.body, refused=f"The message is no canonical event: {error}.")
-        return _told(record, (event,), BY_POLICY)
+        events = (event,)
+        return Told(
+            record.position, message.source, message.id, message.interface, message.received, message.occurred, events, _encode(events),
+            horizon=BY_POLICY,
+        )  # fmt: skip
 
     def _ours(self, record: Record, message: Message) -> Told:
         event: CanonicalEvent = _own(message.body)

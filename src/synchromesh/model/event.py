@@ -20,7 +20,7 @@ Name = Annotated[str, Meta(min_length=1, max_length=128)]
 """An identifier of a thing in some system: an item, an order, a lot, a location."""
 
 
-class Event(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, tag_field="type"):
+class Event(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, tag_field="type", gc=False):
     """What all canonical events share: they are frozen, refuse unknown fields, and carry their type as a tag."""
 
 

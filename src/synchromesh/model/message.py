@@ -18,7 +18,7 @@ OWN: Final = "synchromesh/1"
 """The interface of Synchromesh's own messages (outcomes, ticks, activations, quarantine, decisions, forwards). Bodies as in NATIVE."""
 
 
-class Message(msgspec.Struct, frozen=True, omit_defaults=True, array_like=True):
+class Message(msgspec.Struct, frozen=True, omit_defaults=True, array_like=True, gc=False):
     """One message before it has a position.
 
     `id` is unique within `source` and is the message's own, never made from its content. `interface` is `name/version` of the
@@ -38,7 +38,7 @@ class Message(msgspec.Struct, frozen=True, omit_defaults=True, array_like=True):
     causation: str = ""
 
 
-class Record(msgspec.Struct, frozen=True):
+class Record(msgspec.Struct, frozen=True, gc=False):
     """A message at its position in its partition's log. Positions start at 1 and have no gaps."""
 
     position: int

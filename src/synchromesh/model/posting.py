@@ -40,7 +40,7 @@ class PostingKind(enum.StrEnum):
     """Undoes one earlier posting, which it names."""
 
 
-class Line(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+class Line(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True, gc=False):
     """One line of a posting.
 
     `location` is where stock changes (a transfer takes it from there); `status` is the stock status, '' for freely usable;
@@ -60,7 +60,7 @@ class Line(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_field
     reason: str = ""
 
 
-class Posting(msgspec.Struct, frozen=True, omit_defaults=True):
+class Posting(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """One document to be booked once.
 
     `key` is unique for ever and derives from (plant, causing message, rule, ordinal). `lane` names what must stay in order,
@@ -106,7 +106,7 @@ class Category(enum.StrEnum):
     OTHER = "other"
 
 
-class Refusal(msgspec.Struct, frozen=True, omit_defaults=True):
+class Refusal(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """Why a posting was not booked: a category, the thing it is about, a sentence for a person and a suggested remedy.
 
     `detail` keeps the business system's own words, cut to 2,000 characters.
@@ -136,7 +136,7 @@ class Fate(enum.StrEnum):
     """Perhaps booked; `find` will tell. Never in the log."""
 
 
-class Reply(msgspec.Struct, frozen=True, omit_defaults=True):
+class Reply(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """A connector's answer for one posting. `retry_after` is in seconds, when the business system named one."""
 
     key: str
@@ -147,7 +147,7 @@ class Reply(msgspec.Struct, frozen=True, omit_defaults=True):
     retry_after: float | None = None
 
 
-class Outcome(msgspec.Struct, frozen=True, omit_defaults=True):
+class Outcome(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """What became of a posting, as the log keeps it. `fate` is posted, rejected, parked or unknown.
 
     `sent` is when the request left, `attempts` how often it was sent.

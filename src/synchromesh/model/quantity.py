@@ -38,7 +38,7 @@ class QuantityError(ValueError):
     """An amount or unit that no plant can have meant."""
 
 
-class Quantity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Quantity(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
     """An exact amount in a unit.
 
     `amount` is a finite decimal within the bounds of this module; `unit` is a UN/CEFACT Recommendation 20 code ("EA",

@@ -7,9 +7,10 @@ from datetime import date
 import msgspec
 
 from synchromesh.model.posting import Category
+from synchromesh.plant.entities import Lane
 
 
-class Act(msgspec.Struct):
+class Act(msgspec.Struct, gc=False):
     """The fact at `position`, counting for the day `effective`. Rules note here what they touched.
 
     `lanes` have something open because of it; `rule` says why nothing is booked, when nothing is; `order` and `lot` are what the
@@ -20,7 +21,7 @@ class Act(msgspec.Struct):
     position: int
     source: str
     effective: date
-    lanes: dict[str, None] = {}
+    lanes: dict[str, Lane] = {}
     order: str = ""
     lot: str = ""
     operation: str = ""

@@ -11,6 +11,8 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Final
 
+import msgspec
+
 from synchromesh.model import tally
 from synchromesh.model.posting import Line, PostingKind
 from synchromesh.model.quantity import Quantity
@@ -35,8 +37,16 @@ _SIGNED: Final = frozenset({PostingKind.TRANSFER, PostingKind.ADJUSTMENT})
 _TRANSFER: Final = PostingKind.TRANSFER
 _CONFIRMATION: Final = PostingKind.CONFIRMATION
 
-Wanted = dict[tuple[int, PostingKind, str], list[tuple[Cumulative, Line]]]
-"""Lines to post, each with the sum it is cut from, by what becomes one document: rank and kind, and the operation confirmed."""
+
+class Draft(msgspec.Struct, gc=False):
+    """A document about to be cut: its lines, and the sums that they are cut from."""
+
+    rank: int
+    kind: PostingKind
+    operation: str
+    lines: list[Line] = []
+    sums: list[Cumulative] = []
+
 
 Taken = dict[PostingKind, list[tuple[str, Line]]]
 """Lines to take back, each with the key of its sum."""
@@ -45,29 +55,33 @@ Taken = dict[PostingKind, list[tuple[str, Line]]]
 def decide(view: View, lane_name: str, lane: Lane, cut: Cut) -> int:
     """Cut postings for everything open in the lane, whose components are `backflush`ed; how many were made. Nothing may be left to
     make: the rest is carried."""
-    wanted: Wanted = {}
+    drafts: dict[str, Draft] = {}
     taken: Taken = {}
     for key in lane.open:
-        _sort_line(view, lane, key, wanted, taken)
+        _sort_line(view, lane, key, drafts, taken)
     lane.open = {}
-    made = 0
-    gives_up = bool(taken or lane.confirmed)
-    if gives_up:
+    if taken or lane.confirmed:
         lanes.hold(lane, cut.group, cut.facts)
-    for kind in sorted(taken, key=SEQUENCE.__getitem__) if taken else ():
-        made += takeback.take_back(view, lane_name, lane, cut, kind, taken[kind])
-    for (_, kind, operation), lines in sorted(wanted.items(), key=_rank) if len(wanted) > 1 else wanted.items():
-        labour, machine = takeback.seconds_due(view, lane, operation) if kind is _CONFIRMATION else (0, 0)
-        cut_lines = tuple([line for _, line in lines])
-        enter(view, lane_name, lane, cut, content(view, lane_name, cut, kind, cut_lines, operation, labour, machine))
-        for total, _ in lines:
-            total.last = lane.last
-        made += 1
-    if lane.confirmed:
+        made = _take_back(view, lane_name, lane, cut, taken) + _cut(view, lane_name, lane, cut, drafts)
         made += _confirm_times(view, lane_name, lane, cut)
-    if gives_up:
         lanes.let_end(view, lane, cut.group, made)
-    return made
+        return made
+    return _cut(view, lane_name, lane, cut, drafts)
+
+
+def _take_back(view: View, lane_name: str, lane: Lane, cut: Cut, taken: Taken) -> int:
+    return sum(takeback.take_back(view, lane_name, lane, cut, kind, taken[kind]) for kind in sorted(taken, key=SEQUENCE.__getitem__))
+
+
+def _cut(view: View, lane_name: str, lane: Lane, cut: Cut, drafts: dict[str, Draft]) -> int:
+    for draft in drafts.values() if len(drafts) == 1 else sorted(drafts.values(), key=_rank):
+        kind, operation = draft.kind, draft.operation
+        labour, machine = takeback.seconds_due(view, lane, operation) if kind is _CONFIRMATION else (0, 0)
+        posting = content(view, lane_name, cut, kind, tuple(draft.lines), operation, labour, machine)
+        enter(view, lane_name, lane, cut, posting)
+        for total in draft.sums:
+            total.last = lane.last
+    return len(drafts)
 
 
 def _confirm_times(view: View, lane_name: str, lane: Lane, cut: Cut) -> int:
@@ -83,29 +97,34 @@ def _confirm_times(view: View, lane_name: str, lane: Lane, cut: Cut) -> int:
     return made
 
 
-def _rank(entry: tuple[tuple[int, PostingKind, str], list[tuple[Cumulative, Line]]]) -> tuple[int, str]:
-    return entry[0][0], entry[0][2]
+def _rank(draft: Draft) -> tuple[int, str]:
+    return draft.rank, draft.operation
 
 
-def _sort_line(view: View, lane: Lane, key: str, wanted: Wanted, taken: Taken) -> None:
-    """Put what a sum still owes among the lines wanted, or among those to take back."""
-    line = lane.sums[key]
+def _sort_line(view: View, lane: Lane, key: str, drafts: dict[str, Draft], taken: Taken) -> None:
+    """Put what a sum still owes into the draft of its document, or among the lines to take back."""
+    total = lane.sums[key]
     name, item_name, location, lot, status, owner, to_location, to_status, operation, reason = key.split(SEPARATOR)
-    kind, rank = _RANKS[name]
     item = view.item(item_name)
     assert item is not None, f"{item_name} was known when it was reported"
-    amount = to_posting(total_in(line.reported, line.unit, item), line.decided, item.decimals)
+    amount = to_posting(total_in(total.reported, total.unit, item), total.decided, item.decimals)
     if not amount:
         return
+    kind, rank = _RANKS[name]
     if kind is _TRANSFER and amount < 0:
-        cut_line = Line(item_name, Quantity(-amount, line.unit), to_location, lot, to_status, owner, location, status, operation, reason)
+        line = Line(item_name, Quantity(-amount, total.unit), to_location, lot, to_status, owner, location, status, operation, reason)
     else:
-        cut_line = Line(item_name, Quantity(amount, line.unit), location, lot, status, owner, to_location, to_status, operation, reason)
+        line = Line(item_name, Quantity(amount, total.unit), location, lot, status, owner, to_location, to_status, operation, reason)
     if amount < 0 and kind not in _SIGNED:
-        taken.setdefault(kind, []).append((key, cut_line))
+        taken.setdefault(kind, []).append((key, line))
         return
-    line.decided += amount
-    wanted.setdefault((rank, kind, operation if kind is _CONFIRMATION else ""), []).append((line, cut_line))
+    total.decided += amount
+    document, of = (name + operation, operation) if kind is _CONFIRMATION else (name, "")
+    draft = drafts.get(document)
+    if draft is None:
+        draft = drafts[document] = Draft(rank, kind, of)
+    draft.lines.append(line)
+    draft.sums.append(total)
 
 
 def backflush(view: View, lane_name: str, lane: Lane) -> None:

@@ -16,7 +16,7 @@ BY_POLICY: Final = -2
 """A horizon: as the plant's policy says at this position."""
 
 
-class Told(msgspec.Struct, frozen=True):
+class Told(msgspec.Struct, frozen=True, gc=False):
     """A message as the mapping understood it.
 
     Exactly one of `events`, `recorded` (the rule by which it is only kept) and `refused` (why it can't be understood) says

@@ -321,17 +321,18 @@ def _settle(view: View, act: Act, row: FactRow) -> None:
     """Decide what the fact has opened: at once, or into the gather of its order. The first lane it touched counts the fact."""
     row.fate, row.reference = _RECORDED, act.rule
     facts = 1
-    for lane_name in act.lanes:
-        group = _book(view, act, lane_name, view.lane(lane_name), facts)
+    for lane_name, lane in act.lanes.items():
+        group = _book(view, act, lane_name, lane, facts)
         if group and facts:
             row.fate, row.reference, row.group, facts = _BOOKED, "", group, 0
         elif facts:
             row.reference = NEVER_BOOKED if act.original else CARRIED
     for lane_name in act.closes:
         gathers.close(view, lane_name, view.lane(lane_name))
-    if _complete(view, act, facts) and facts:
+    if act.order and _complete(view, act, facts) and facts:
         row.fate, row.reference, row.group, facts = _BOOKED, "", act.position, 0
-    view.count(_RECORDED, facts)
+    if facts:
+        view.count(_RECORDED, facts)
 
 
 SEPARATOR_IN_JSON: Final = b"\\u001f"
@@ -348,8 +349,10 @@ def _book(view: View, act: Act, lane_name: str, lane: Lane, facts: int) -> int:
         cut = Cut(act.position, act.ordinal, act.position, facts, act.effective, view.clock().now, act.original)
         made = gathers.decide(view, lane_name, lane, cut)
         act.ordinal = cut.ordinal
-        view.count(_BOOKING, facts if made else 0)
-        return act.position if made else 0
+        if not made:
+            return 0
+        view.count(_BOOKING, facts)
+        return act.position
     gather = gathers.join(view, lane_name, lane, act, facts)
     view.count(Fate.GATHERED, facts)
     if gathers.ripe(view, lane):
@@ -359,7 +362,7 @@ def _book(view: View, act: Act, lane_name: str, lane: Lane, facts: int) -> int:
 
 def _complete(view: View, act: Act, facts: int) -> bool:
     """Complete the order that the fact is about, when the plant is done with it."""
-    order = view.order(act.order) if act.order else None
+    order = view.order(act.order)
     if order is None or not order.completed or order.completion:
         return False
     view.touch("order", act.order)
@@ -372,10 +375,15 @@ def _complete(view: View, act: Act, facts: int) -> bool:
 
 def _chain(view: View, row: FactRow, again: bool = False) -> None:
     """Link the fact to the one before it of its order and of its lot: what a trace walks."""
-    if row.order and not (again and row.previous) and (order := view.order(row.order)) is not None and order.last_fact != row.position:
-        row.previous, order.last_fact = order.last_fact, row.position
-        view.touch("order", row.order)
-    if row.lot and (lot := view.lot(row.lot)) is not None and lot.last_fact != row.position:
-        row.previous_of_lot, lot.last_fact = lot.last_fact, row.position
-        view.touch("lot", row.lot)
+    position = row.position
+    if row.order and not (again and row.previous):
+        order = view.order(row.order)
+        if order is not None and order.last_fact != position:
+            row.previous, order.last_fact = order.last_fact, position
+            view.touch("order", row.order)
+    if row.lot:
+        lot = view.lot(row.lot)
+        if lot is not None and lot.last_fact != position:
+            row.previous_of_lot, lot.last_fact = lot.last_fact, position
+            view.touch("lot", row.lot)
     view.put_fact(row)

@@ -43,10 +43,11 @@ def apply_transfer(view: View, act: Act, event: MaterialTransferred, sign: int) 
     key = line_key(
         PostingKind.TRANSFER, event.item, event.location, event.lot, event.status, event.owner, event.to_location, event.to_status
     )
-    add(view.lane(lane_of(event.item, event.lot)), key, item, amount, unit)
+    lane_name = lane_of(event.item, event.lot)
+    lane = act.lanes[lane_name] = view.lane(lane_name)
+    add(lane, key, item, amount, unit)
     tally.add(view.balance(place(event.item, event.location, event.lot, event.status, event.owner)).reported, -amount, unit)
     tally.add(view.balance(place(event.item, event.to_location, event.lot, event.to_status, event.owner)).reported, amount, unit)
-    act.lanes[lane_of(event.item, event.lot)] = None
 
 
 def require_adjustment(view: View, event: StockAdjusted) -> None:
@@ -65,6 +66,7 @@ def apply_adjustment(view: View, act: Act, event: StockAdjusted, sign: int) -> N
         act.rule = act.rule or "nothing was adjusted"
         return
     key = line_key(PostingKind.ADJUSTMENT, event.item, event.location, event.lot, event.status, event.owner, reason=event.reason)
-    add(view.lane(lane_of(event.item, event.lot)), key, item, amount, unit)
+    lane_name = lane_of(event.item, event.lot)
+    lane = act.lanes[lane_name] = view.lane(lane_name)
+    add(lane, key, item, amount, unit)
     tally.add(view.balance(place(event.item, event.location, event.lot, event.status, event.owner)).reported, amount, unit)
-    act.lanes[lane_of(event.item, event.lot)] = None

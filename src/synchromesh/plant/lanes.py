@@ -53,7 +53,7 @@ def promote(view: View, lane: Lane) -> None:
             continue
         row.state = "ready"
         view.put_posting(row)
-        view.send(row)
+        view.send(id_, row)
         return
 
 

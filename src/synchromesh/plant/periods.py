@@ -39,13 +39,11 @@ def book_on(view: View, day: date) -> tuple[date, date | None]:
 _DAY: Final = timedelta(days=1)
 
 
-def holds(view: View, day: date, id_: PostingId) -> list[str]:
-    """What a posting of this day waits for by the policy "wait"; it is remembered until the period opens."""
-    if not closed(view, day):
-        return []
+def remembered(view: View, day: date, id_: PostingId) -> str:
+    """What a posting of a closed day waits for by the policy "wait", in words; it is remembered until the period opens."""
     view.made(Periods, "periods", "").waiting[day.isoformat()] = None
     paged.append(view, LIST + day.isoformat(), f"{id_[0]}/{id_[1]}")
-    return [hold(day.isoformat())]
+    return hold(day.isoformat())
 
 
 def hold(day: str) -> str:

@@ -21,7 +21,8 @@ from synchromesh.plant.stock import SEPARATOR
 from synchromesh.plant.view import Effect, View
 
 _encode: Final = msgspec.json.Encoder(decimal_format="string").encode
-_REVERSAL: Final = PostingKind.REVERSAL
+_BRINGING: Final = frozenset({PostingKind.RECEIPT, PostingKind.REVERSAL})
+"""Kinds that wait for no stock: a receipt only brings some, and a reversal is judged by ERP."""
 
 BACKFLUSH: Final = "backflush"
 """What `Lane.open` holds when output changed and components are issued in proportion to it."""
@@ -38,7 +39,7 @@ ORDINALS: Final = 1000
 """Ordinals reserved for a gather's postings at the message that opened it: more than the kinds and operations of any order."""
 
 
-class Cut(msgspec.Struct):
+class Cut(msgspec.Struct, gc=False):
     """Where a decision is made: which message causes it, which facts it books and on which day.
 
     `ordinal` is the last one used at `position`. `original` is the group whose postings a correction takes back from first.
@@ -113,13 +114,14 @@ def enter(
 ) -> PostingRow:  # fmt: skip
     """The posting is decided: it stands in its lane and in the ledgers, and is sent when it is its turn. `before` puts it before another
     one of its lane, whose turn or an earlier one it then has; `insist` lets it wait for no stock, since a person wants it sent."""
+    policy = view.policy
     row = PostingRow(
         cut.position,
         cut.ordinal,
         content.key,
         content.kind,
         "waiting",
-        view.policy.target,
+        policy.target,
         lane_name,
         content.order,
         cut.group,
@@ -130,17 +132,15 @@ def enter(
         previous=lane.last,
     )
     id_ = lane.last = (cut.position, cut.ordinal)
+    changes = view.effects[id_] = stock.effects_of(view, content)
     view.put_posting(row, content)
-    changes = stock.effects(view, id_)
     if changes:
         stock.expect(view, changes, 1)
-        if not insist and content.kind is not _REVERSAL:
+        if content.kind not in _BRINGING and not insist:
             _await_stock(view, row, changes)
-    if view.policy.closed_period == "wait":
-        row.waits_for = HOLDS.join([*filter(None, (row.waits_for,)), *periods.holds(view, content.effective, id_)])
     lanes.enqueue(lane, id_, cut.group, cut.facts, before)
-    if view.policy.closed_period == "ask" and periods.closed(view, content.effective):
-        _refuse_period(view, lane, row)
+    if policy.closed_period != "first open day" and periods.closed(view, content.effective):
+        _await_period(view, lane, row, content.effective)
     lanes.promote(view, lane)
     return row
 
@@ -165,8 +165,11 @@ def _await_stock(view: View, row: PostingRow, changes: list[Effect]) -> None:
         agenda.remind(view, view.clock().now + view.policy.stock_patience_minutes * MINUTE, f"{PATIENCE}{row.key}")
 
 
-def _refuse_period(view: View, lane: Lane, row: PostingRow) -> None:
-    """The policy wants a person to decide about facts of closed periods: as if ERP had refused, without asking it."""
+def _await_period(view: View, lane: Lane, row: PostingRow, day: date) -> None:
+    """The posting is of a closed period: it waits until that opens, or a person decides, as if ERP had refused, without asking it."""
+    if view.policy.closed_period == "wait":
+        row.waits_for = HOLDS.join([*filter(None, (row.waits_for,)), periods.remembered(view, day, (row.position, row.ordinal))])
+        return
     row.state, row.waits_for = "rejected", ""
     lanes.stick(view, lane, row)
     exceptions.open_for(view, row, Category.CLOSED_PERIOD, *periods.question(row))

@@ -105,9 +105,9 @@ def apply_report(view: View, act: Act, event: ProductionReported, sign: int) -> 
     _count_operation(order, event, sign)
     policy = view.policy_at(act.as_of)
     if event.good is not None and event.good.amount and yields(order.as_of(act.as_of), event.operation, policy.yield_operation):
-        _receive(view, act, order, item, event, event.good, "", sign)
+        _receive(view, act, lane_name, order, item, event, event.good, "", sign)
     if event.held and event.held.amount:
-        _receive(view, act, order, item, event, event.held, policy.held_status, sign)
+        _receive(view, act, lane_name, order, item, event, event.held, policy.held_status, sign)
     if event.scrap and event.scrap.amount:
         add(
             order.lane,
@@ -116,7 +116,7 @@ def apply_report(view: View, act: Act, event: ProductionReported, sign: int) -> 
             event.scrap.amount * sign,
             event.scrap.unit,
         )
-        act.lanes[lane_name] = None
+        act.lanes[lane_name] = order.lane
     if policy.confirmations and event.operation:
         _confirm(act, lane_name, order, item, event, sign)
     if event.lot:
@@ -147,14 +147,17 @@ def _count_operation(order: Order, event: ProductionReported, sign: int) -> None
         tally.add(state.rework, event.rework.amount * sign, event.rework.unit)
 
 
-def _receive(view: View, act: Act, order: Order, item: Item, event: ProductionReported, quantity: Quantity, status: str, sign: int) -> None:
+def _receive(
+    view: View, act: Act, lane_name: str, order: Order, item: Item, event: ProductionReported, quantity: Quantity, status: str, sign: int
+) -> None:
     location = event.location or order.as_of(act.as_of).location
-    add(order.lane, line_key(_RECEIPT, order.item, location, event.lot, status), item, quantity.amount * sign, quantity.unit)
-    tally.add(view.balance(place(order.item, location, event.lot, status)).reported, quantity.amount * sign, quantity.unit)
-    tally.add(order.made, quantity.amount * sign, quantity.unit)
+    amount, unit = quantity.amount * sign, quantity.unit
+    add(order.lane, line_key(_RECEIPT, order.item, location, event.lot, status), item, amount, unit)
+    tally.add(view.balance(place(order.item, location, event.lot, status)).reported, amount, unit)
+    tally.add(order.made, amount, unit)
     if order.components and any(component.backflush for component in order.components):
         order.lane.open[BACKFLUSH] = None
-    act.lanes["order:" + order.order] = None
+    act.lanes[lane_name] = order.lane
 
 
 def _confirm(act: Act, lane_name: str, order: Order, item: Item, event: ProductionReported, sign: int) -> None:
@@ -162,7 +165,7 @@ def _confirm(act: Act, lane_name: str, order: Order, item: Item, event: Producti
         if quantity and quantity.amount:
             key = line_key(_CONFIRMATION, order.item, operation=event.operation, reason=reason)
             add(order.lane, key, item, quantity.amount * sign, quantity.unit)
-            act.lanes[lane_name] = None
+            act.lanes[lane_name] = order.lane
     _spend(act, lane_name, order, event.operation, event.labour_seconds * sign, event.machine_seconds * sign)
 
 
@@ -172,7 +175,7 @@ def _spend(act: Act, lane_name: str, order: Order, operation: str, labour: int, 
         times[0] += labour
         times[1] += machine
         order.lane.confirmed[operation] = None
-        act.lanes[lane_name] = None
+        act.lanes[lane_name] = order.lane
 
 
 # --- production.material.consumed, production.scrap.recorded ------------------------------------------------------------------
@@ -201,7 +204,7 @@ def apply_consumption(view: View, act: Act, event: MaterialConsumed, sign: int) 
         return
     add(order.lane, line_key(_ISSUE, event.item, location, event.lot), item, event.quantity.amount * sign, event.quantity.unit)
     tally.add(view.balance(place(event.item, location, event.lot)).reported, -event.quantity.amount * sign, event.quantity.unit)
-    act.lanes[lane_name] = None
+    act.lanes[lane_name] = order.lane
 
 
 def _source_of(order: Order | Terms, item: str) -> str:
@@ -233,7 +236,7 @@ def apply_scrap(view: View, act: Act, event: ScrapRecorded, sign: int) -> None:
         tally.add(view.balance(place(name, location, event.lot)).reported, -event.quantity.amount * sign, event.quantity.unit)
     key = line_key(_SCRAP, name, location, event.lot, reason=event.reason)
     add(order.lane, key, item, event.quantity.amount * sign, event.quantity.unit)
-    act.lanes[lane_name] = None
+    act.lanes[lane_name] = order.lane
 
 
 # --- times, starts and ends ------------------------------------------------------------------------------------------------------

@@ -19,7 +19,7 @@ PostingId = tuple[int, int]
 """Position of the causing message and ordinal among its postings: where a posting stands in its partition."""
 
 
-class FactRow(msgspec.Struct, array_like=True):
+class FactRow(msgspec.Struct, array_like=True, gc=False):
     """What became of one message that a source told.
 
     `fate` and `reference` say where it is now (see `plant.fates`); `group` is the position whose postings book it, 0 for none.
@@ -45,7 +45,7 @@ class FactRow(msgspec.Struct, array_like=True):
     applied: int = 0
 
 
-class PostingRow(msgspec.Struct, array_like=True):
+class PostingRow(msgspec.Struct, array_like=True, gc=False):
     """A posting, decided at `position` as its `ordinal`-th; `content` is the JSON of `model.posting.Posting`.
 
     `state` is one of waiting, ready, posted, rejected, in doubt, parked, reversed, reversed outside, withdrawn. `waits_for` says in
@@ -77,7 +77,7 @@ class PostingRow(msgspec.Struct, array_like=True):
     """The posting that entered the same lane before this one; (0, 0) for the first."""
 
 
-class ExceptionRow(msgspec.Struct, array_like=True):
+class ExceptionRow(msgspec.Struct, array_like=True, gc=False):
     """Something that a person must look at, opened by the message at `position` as its `ordinal`-th.
 
     `state` is open, resolved or dismissed. `posting` is the key of the posting it is about, or ''.

@@ -60,12 +60,12 @@ def effects(view: View, id_: PostingId) -> list[Effect]:
     """What a posting that exists does to balances. Its content is frozen, so it is worked out once."""
     known = view.effects.get(id_)
     if known is None:
-        known = view.effects[id_] = _effects_of(view, view.content(id_))
+        known = view.effects[id_] = effects_of(view, view.content(id_))
     return known
 
 
-def _effects_of(view: View, content: Posting) -> list[Effect]:
-    """A reversal undoes what its original did."""
+def effects_of(view: View, content: Posting) -> list[Effect]:
+    """What a posting of this content does to balances; a reversal undoes what its original did."""
     if content.kind is _REVERSAL:
         return [(key, -amount, unit) for key, amount, unit in effects(view, id_of(content.reverses))]
     if len(content.lines) == 1:

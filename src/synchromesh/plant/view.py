@@ -67,6 +67,7 @@ class View:
         self._tables: dict[str, dict[str, Entity | None]] = {kind: {} for kind in KINDS}
         self._orders = cast("dict[str, Order | None]", self._tables["order"])
         self._items = cast("dict[str, Item | None]", self._tables["item"])
+        self._lots = cast("dict[str, Lot | None]", self._tables["lot"])
         self._balances = cast("dict[str, Balance | None]", self._tables["stock"])
         self._postings: dict[PostingId, PostingRow] = {}
         self._contents: dict[PostingId, Posting] = {}
@@ -124,11 +125,14 @@ class View:
 
     def of(self, type_: type[E], kind: str, name: str) -> E | None:
         """`get` for callers who know the kind's struct."""
-        return cast("E | None", self.get(kind, name))
+        table = self._tables[kind]
+        if name not in table:
+            self.prefetch(((kind, name),), [], ())
+        return table[name]  # type: ignore[return-value]  # the kind says which struct
 
     def made(self, type_: type[E], kind: str, name: str) -> E:
         """The entity, made new if there was none, and marked as changed. Only for structs whose fields all have defaults."""
-        entity = cast("E | None", self.get(kind, name))
+        entity = self.of(type_, kind, name)
         if entity is None:
             entity = type_()
             self._tables[kind][name] = entity
@@ -149,16 +153,16 @@ class View:
         self._changed[kind][name] = None
 
     def order(self, name: str) -> Order | None:
-        try:
-            return self._orders[name]
-        except KeyError:
-            return cast("Order | None", self.get("order", name))
+        orders = self._orders
+        return orders[name] if name in orders else self.of(Order, "order", name)
 
     def item(self, name: str) -> Item | None:
-        try:
-            return self._items[name]
-        except KeyError:
-            return cast("Item | None", self.get("item", name))
+        items = self._items
+        return items[name] if name in items else self.of(Item, "item", name)
+
+    def lot(self, name: str) -> Lot | None:
+        lots = self._lots
+        return lots[name] if name in lots else self.of(Lot, "lot", name)
 
     def balance(self, place: str) -> Balance:
         """The balance at a place (see `stock.place`), to be changed."""
@@ -167,9 +171,6 @@ class View:
             return self.made(Balance, "stock", place)
         self._changed["stock"][place] = None
         return balance
-
-    def lot(self, name: str) -> Lot | None:
-        return cast("Lot | None", self.get("lot", name))
 
     def clock(self) -> Clock:
         """The partition's clock, to be changed; it changes with nearly every message, so it is found at once."""
@@ -267,9 +268,8 @@ class View:
         if content is not None:
             self._contents[id_] = content
 
-    def send(self, row: PostingRow) -> None:
+    def send(self, id_: PostingId, row: PostingRow) -> None:
         """The posting is ready: a dispatcher may take it as soon as this batch is committed."""
-        id_ = (row.position, row.ordinal)
         self.changes.outbox_removed.discard(id_)
         self.changes.outbox_added[id_] = (row.target, row.lane)
 
