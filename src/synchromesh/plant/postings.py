@@ -21,8 +21,7 @@ from synchromesh.plant.stock import SEPARATOR
 from synchromesh.plant.view import Effect, View
 
 _encode: Final = msgspec.json.Encoder(decimal_format="string").encode
-_BRINGING: Final = frozenset({PostingKind.RECEIPT, PostingKind.REVERSAL})
-"""Kinds that wait for no stock: a receipt only brings some, and a reversal is judged by ERP."""
+_REVERSAL: Final = PostingKind.REVERSAL
 
 BACKFLUSH: Final = "backflush"
 """What `Lane.open` holds when output changed and components are issued in proportion to it."""
@@ -134,10 +133,8 @@ def enter(
     id_ = lane.last = (cut.position, cut.ordinal)
     changes = view.effects[id_] = stock.effects_of(view, content)
     view.put_posting(row, content)
-    if changes:
-        stock.expect(view, changes, 1)
-        if content.kind not in _BRINGING and not insist:
-            _await_stock(view, row, changes)
+    if stock.expect(view, changes, 1) and not insist and content.kind is not _REVERSAL:
+        _await_stock(view, row, changes)
     lanes.enqueue(lane, id_, cut.group, cut.facts, before)
     if policy.closed_period != "first open day" and periods.closed(view, content.effective):
         _await_period(view, lane, row, content.effective)

@@ -90,8 +90,10 @@ def move_booked(view: View, changes: list[Effect], sign: int) -> None:
         balance.booked += amount if sign > 0 else -amount
 
 
-def expect(view: View, changes: list[Effect], sign: int) -> None:
-    """A posting was decided (`sign` 1), or is no longer on its way (-1): its inflows are pending and its outflows claimed."""
+def expect(view: View, changes: list[Effect], sign: int) -> bool:
+    """A posting was decided (`sign` 1), or is no longer on its way (-1): its inflows are pending and its outflows claimed. Whether there
+    are outflows."""
+    takes = False
     for key, amount, unit in changes:
         balance = view.balance(key)
         balance.unit = balance.unit or unit
@@ -99,6 +101,8 @@ def expect(view: View, changes: list[Effect], sign: int) -> None:
             balance.pending += amount if sign > 0 else -amount
         else:
             balance.claimed += -amount if sign > 0 else amount
+            takes = True
+    return takes
 
 
 def must_wait(view: View, id_: PostingId, changes: list[Effect]) -> list[str]:
