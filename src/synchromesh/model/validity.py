@@ -26,10 +26,9 @@ def check(event: CanonicalEvent) -> None:
     """Refuse an event with a negative amount where only a correction can take back. Raises `NegativeAmount`."""
     match event:
         case ProductionReported():
-            _positive("good", event.good)
-            _positive("scrap", event.scrap)
-            _positive("held", event.held)
-            _positive("rework", event.rework)
+            for quantity in (event.good, event.scrap, event.held, event.rework):
+                if quantity is not None and quantity.amount < 0:
+                    raise NegativeAmount(_field_of(event, quantity), quantity)
         case MaterialConsumed() | ScrapRecorded() | MaterialTransferred():
             _positive("quantity", event.quantity)
         case FactCorrected():
@@ -42,6 +41,10 @@ def check(event: CanonicalEvent) -> None:
             pass
 
 
-def _positive(field: str, quantity: Quantity | None) -> None:
-    if quantity is not None and quantity.amount < 0:
+def _positive(field: str, quantity: Quantity) -> None:
+    if quantity.amount < 0:
         raise NegativeAmount(field, quantity)
+
+
+def _field_of(event: CanonicalEvent, quantity: Quantity) -> str:
+    return next(field for field in event.__struct_fields__ if getattr(event, field) is quantity)

@@ -22,7 +22,12 @@ _encode: Final = msgspec.json.Encoder(decimal_format="string").encode
 HOLDS: Final = "; "
 """Between the things that one posting waits for."""
 
+# Members are looked up once: asking the enumeration costs as much as an addition.
 _REVERSAL: Final = PostingKind.REVERSAL
+_BOOKED: Final = Fate.BOOKED
+_BOOKING: Final = Fate.BOOKING
+_EXCEPTION: Final = Fate.EXCEPTION
+_DISMISSED: Final = Fate.DISMISSED
 STUCK: Final = frozenset({"rejected", "in doubt", "reversed outside"})
 
 
@@ -104,7 +109,7 @@ def finish(view: View, lane: Lane, row: PostingRow) -> None:
     if row.state in STUCK:
         _unstick(view, group)
     if group.outstanding <= 0:
-        view.move(Fate.EXCEPTION if group.stuck else Fate.BOOKING, Fate.BOOKED, group.facts)
+        view.move(_EXCEPTION if group.stuck else _BOOKING, _BOOKED, group.facts)
         del lane.groups[row.group]
 
 
@@ -124,7 +129,7 @@ def let_end(view: View, lane: Lane, group: int, made: int) -> None:
     if known.outstanding <= 0:
         del lane.groups[group]
         if made:
-            view.move(Fate.EXCEPTION if known.stuck else Fate.BOOKING, Fate.BOOKED, known.facts)
+            view.move(_EXCEPTION if known.stuck else _BOOKING, _BOOKED, known.facts)
 
 
 def reopen(view: View, lane: Lane, row: PostingRow) -> None:
@@ -132,9 +137,9 @@ def reopen(view: View, lane: Lane, row: PostingRow) -> None:
     group = lane.groups.get(row.group)
     if group is None:
         first = view.fact(row.group)
-        facts = 0 if first is not None and first.fate == Fate.DISMISSED else row.facts
+        facts = 0 if first is not None and first.fate == _DISMISSED else row.facts
         lane.groups[row.group] = Group(facts, 1)
-        view.move(Fate.BOOKED, Fate.BOOKING, facts)
+        view.move(_BOOKED, _BOOKING, facts)
     else:
         group.outstanding += 1
 
@@ -144,20 +149,20 @@ def stick(view: View, lane: Lane, row: PostingRow) -> None:
     group = lane.groups[row.group]
     group.stuck += 1
     if group.stuck == 1:
-        view.move(Fate.BOOKING, Fate.EXCEPTION, group.facts)
+        view.move(_BOOKING, _EXCEPTION, group.facts)
 
 
 def dismiss(view: View, lane: Lane, row: PostingRow) -> None:
     """The facts of this posting's group are dismissed, whatever becomes of the rest of its postings."""
     group = lane.groups[row.group]
-    view.move(Fate.EXCEPTION if group.stuck else Fate.BOOKING, Fate.DISMISSED, group.facts)
+    view.move(_EXCEPTION if group.stuck else _BOOKING, _DISMISSED, group.facts)
     group.facts = 0
 
 
 def _unstick(view: View, group: Group) -> None:
     group.stuck -= 1
     if group.stuck == 0:
-        view.move(Fate.EXCEPTION, Fate.BOOKING, group.facts)
+        view.move(_EXCEPTION, _BOOKING, group.facts)
 
 
 def withdraw(view: View, lane: Lane, row: PostingRow) -> None:

@@ -20,6 +20,9 @@ _encode: Final = msgspec.json.Encoder().encode
 CANCELLED: Final = "cancelled documents"
 """The entity that remembers documents which were cancelled in ERP before their outcome was known here."""
 
+# Members are looked up once: asking the enumeration costs as much as an addition.
+_POSTED: Final = Fate.POSTED
+_REVERSAL: Final = PostingKind.REVERSAL
 OPEN: Final = frozenset({"ready", "parked", "in doubt"})
 
 
@@ -28,7 +31,7 @@ def learn(view: View, outcome: Outcome) -> None:
     row = view.posting(id_of(outcome.key))
     if row is None or row.key != outcome.key:
         return
-    if outcome.fate is Fate.POSTED:
+    if outcome.fate is _POSTED:
         _posted(view, row, outcome)
     elif row.state in OPEN or _takes_back(row, outcome):
         _not_posted(view, row, outcome)
@@ -63,7 +66,7 @@ def book(view: View, row: PostingRow, document: str, link: str = "") -> None:
     changes = stock.effects(view, id_)
     stock.expect(view, changes, -1)
     stock.move_booked(view, changes, 1)
-    if content.kind is PostingKind.REVERSAL:
+    if content.kind is _REVERSAL:
         _reversed(view, content.reverses)
     lanes.promote(view, lane)
     lanes.serve(view, changes)
