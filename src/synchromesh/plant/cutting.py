@@ -17,9 +17,9 @@ from synchromesh.model import tally
 from synchromesh.model.posting import Line, PostingKind
 from synchromesh.model.quantity import Quantity
 from synchromesh.model.rounding import to_posting
-from synchromesh.plant import lanes, stock, takeback
+from synchromesh.plant import lanes, stock, takeback, tolerance
 from synchromesh.plant.entities import Cumulative, Lane
-from synchromesh.plant.postings import BACKFLUSH, Cut, content, enter, line_key, total_in, units_of
+from synchromesh.plant.postings import BACKFLUSH, Cut, Question, content, enter, line_key, total_in, units_of
 from synchromesh.plant.stock import SEPARATOR
 from synchromesh.plant.view import View
 
@@ -46,6 +46,8 @@ class Draft(msgspec.Struct, gc=False):
     operation: str
     lines: list[Line] = []
     sums: list[Cumulative] = []
+    asks: Question | None = None
+    """Why a person is asked before it is sent."""
 
 
 Taken = dict[PostingKind, list[tuple[str, Line]]]
@@ -60,6 +62,9 @@ def decide(view: View, lane_name: str, lane: Lane, cut: Cut) -> int:
     for key in lane.open:
         _sort_line(view, lane, key, drafts, taken)
     lane.open = {}
+    receipt = drafts.get(PostingKind.RECEIPT) if view.policy.over_delivery_percent >= 0 else None
+    if receipt is not None:
+        _part(view, lane_name, receipt, drafts)
     if taken or lane.confirmed:
         lanes.hold(lane, cut.group, cut.facts)
         made = _take_back(view, lane_name, lane, cut, taken) + _cut(view, lane_name, lane, cut, drafts)
@@ -67,6 +72,17 @@ def decide(view: View, lane_name: str, lane: Lane, cut: Cut) -> int:
         lanes.let_end(view, lane, cut.group, made)
         return made
     return _cut(view, lane_name, lane, cut, drafts)
+
+
+def _part(view: View, lane_name: str, receipt: Draft, drafts: dict[str, Draft]) -> None:
+    """What is beyond the tolerance of an order becomes a receipt of its own, which a person is asked about."""
+    order = view.order(lane_name[6:])
+    assert order is not None, "only orders are received"
+    receipt.lines, beyond, sums = tolerance.part(view, order, receipt.lines, receipt.sums)
+    if not receipt.lines:
+        del drafts[PostingKind.RECEIPT]
+    if beyond:
+        drafts["beyond"] = Draft(receipt.rank, receipt.kind, "", beyond, sums, tolerance.question(view, order))
 
 
 def _take_back(view: View, lane_name: str, lane: Lane, cut: Cut, taken: Taken) -> int:
@@ -78,7 +94,7 @@ def _cut(view: View, lane_name: str, lane: Lane, cut: Cut, drafts: dict[str, Dra
         kind, operation = draft.kind, draft.operation
         labour, machine = takeback.seconds_due(view, lane, operation) if kind is _CONFIRMATION else (0, 0)
         posting = content(view, lane_name, cut, kind, tuple(draft.lines), operation, labour, machine)
-        enter(view, lane_name, lane, cut, posting)
+        enter(view, lane_name, lane, cut, posting, asks=draft.asks)
         for total in draft.sums:
             total.last = lane.last
     return len(drafts)

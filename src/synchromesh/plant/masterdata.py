@@ -17,7 +17,7 @@ from synchromesh.model.event import (
     StockObserved,
 )
 from synchromesh.model.posting import Line, PostingKind
-from synchromesh.plant import exceptions, lanes, outcomes, periods, stock, waiting
+from synchromesh.plant import decisions, exceptions, lanes, outcomes, periods, stock, tolerance, waiting
 from synchromesh.plant.entities import ComponentState, Expected, Item, Location, Order, Outside, Terms
 from synchromesh.plant.view import View
 
@@ -72,6 +72,8 @@ def _order(view: View, event: OrderChanged) -> None:
         known.amount, known.unit, known.status = event.quantity.amount, event.quantity.unit, event.status
         known.location, known.routing, known.components = event.location, routing, components
         view.touch("order", event.order)
+        for row in tolerance.fitting(view, known):
+            decisions.again(view, row)
     waiting.arrived(view, f"order {event.order}")
     if event.status not in ("closed", "cancelled"):
         waiting.arrived(view, waiting.reopening_of(event.order))

@@ -57,6 +57,9 @@ class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How long an issue waits for stock that nothing on its way would bring; then it is sent and ERP judges. Facts arrive in any order,
     and the receipt may only be late."""
 
+    over_delivery_percent: Annotated[int, Meta(ge=-1, le=10_000)] = -1
+    """How much more than an order's quantity is booked, in percent of it; what is beyond is an exception for a person. -1: ERP judges."""
+
     horizon_days: Annotated[int, Meta(ge=1, le=3650)] = 30
     """How long identities of canonical events are kept; an older fact cannot be told from a repeat. Adapters declare their own."""
 

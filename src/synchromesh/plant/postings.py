@@ -32,6 +32,9 @@ PATIENCE: Final = "patience:"
 RENEWALS: Final = 24
 """How often patience is renewed for stock that is on its way: longer than a business system is away."""
 
+Question = tuple[Category, str, str, str]
+"""What a person is asked: category, subject, sentence, remedy."""
+
 MINUTE: Final = 60_000_000
 
 ORDINALS: Final = 1000
@@ -109,10 +112,11 @@ def content(
 
 def enter(
     view: View, lane_name: str, lane: Lane, cut: Cut, content: Posting, *, before: PostingId | None = None, turn: int = 0,
-    insist: bool = False,
+    insist: bool = False, asks: Question | None = None,
 ) -> PostingRow:  # fmt: skip
     """The posting is decided: it stands in its lane and in the ledgers, and is sent when it is its turn. `before` puts it before another
-    one of its lane, whose turn or an earlier one it then has; `insist` lets it wait for no stock, since a person wants it sent."""
+    one of its lane, whose turn or an earlier one it then has; `insist` lets it wait for no stock, since a person wants it sent; `asks`
+    says what a person is asked before it is sent."""
     policy = view.policy
     row = PostingRow(
         cut.position,
@@ -136,7 +140,9 @@ def enter(
     if stock.expect(view, changes, 1) and not insist and content.kind is not _REVERSAL:
         _await_stock(view, row, changes)
     lanes.enqueue(lane, id_, cut.group, cut.facts, before)
-    if policy.closed_period != "first open day" and periods.closed(view, content.effective):
+    if asks is not None:
+        _ask(view, lane, row, *asks)
+    elif policy.closed_period != "first open day" and periods.closed(view, content.effective):
         _await_period(view, lane, row, content.effective)
     lanes.promote(view, lane)
     return row
@@ -144,10 +150,10 @@ def enter(
 
 def rebook(
     view: View, lane_name: str, lane: Lane, cut: Cut, content: Posting, *, before: PostingId | None = None, turn: int = 0,
-    insist: bool = False,
+    insist: bool = False, asks: Question | None = None,
 ) -> None:  # fmt: skip
     """`enter` a posting that is not cut from the lane's sums but stands for one that was: it is the newest that holds its lines."""
-    row = enter(view, lane_name, lane, cut, content, before=before, turn=turn, insist=insist)
+    row = enter(view, lane_name, lane, cut, content, before=before, turn=turn, insist=insist, asks=asks)
     for line in content.lines:
         total = lane.sums.get(key_of_line(content.kind, line))
         if total is not None:
@@ -163,13 +169,18 @@ def _await_stock(view: View, row: PostingRow, changes: list[Effect]) -> None:
 
 
 def _await_period(view: View, lane: Lane, row: PostingRow, day: date) -> None:
-    """The posting is of a closed period: it waits until that opens, or a person decides, as if ERP had refused, without asking it."""
+    """The posting is of a closed period: it waits until that opens, or a person decides."""
     if view.policy.closed_period == "wait":
         row.waits_for = HOLDS.join([*filter(None, (row.waits_for,)), periods.remembered(view, day, (row.position, row.ordinal))])
-        return
+    else:
+        _ask(view, lane, row, Category.CLOSED_PERIOD, *periods.question(row))
+
+
+def _ask(view: View, lane: Lane, row: PostingRow, category: Category, subject: str, sentence: str, remedy: str) -> None:
+    """A person decides about the posting, as if ERP had refused it, without asking that."""
     row.state, row.waits_for = "rejected", ""
     lanes.stick(view, lane, row)
-    exceptions.open_for(view, row, Category.CLOSED_PERIOD, *periods.question(row))
+    exceptions.open_for(view, row, category, subject, sentence, remedy)
 
 
 def key_of_line(kind: PostingKind, line: Line) -> str:

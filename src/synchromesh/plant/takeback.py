@@ -3,15 +3,16 @@ system books one, else by undoing documents and rebooking what remains of them."
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from decimal import Decimal
+from itertools import chain
 from typing import Final
 
 import msgspec
 
 from synchromesh.model.posting import Line, Posting, PostingKind
 from synchromesh.model.quantity import Quantity
-from synchromesh.plant import exceptions, lanes, periods
+from synchromesh.plant import exceptions, lanes, periods, tolerance
 from synchromesh.plant.entities import Lane
 from synchromesh.plant.keys import id_of
 from synchromesh.plant.postings import ORDINALS, Cut, content, enter, key_of_line, rebook
@@ -26,13 +27,21 @@ STANDING: Final = frozenset({"ready", "posted", "parked", "in doubt", *UNBOOKED}
 
 
 def take_back(view: View, lane_name: str, lane: Lane, cut: Cut, kind: PostingKind, lines: list[tuple[str, Line]]) -> int:
-    """Book less: as one difference where ERP books one, else by undoing documents and rebooking what remains of them."""
-    if view.policy.differences:
-        return _difference(view, lane_name, lane, cut, kind, lines)
+    """Book less: first of what a person was asked about, then as one difference where ERP books one, else by undoing documents and
+    rebooking what remains of them."""
     made = 0
+    left: list[tuple[str, Line]] = []
     for key, line in lines:
-        made += _undo(view, lane_name, lane, cut, kind, key, -line.quantity.amount)
-    return made
+        rows: Iterable[PostingRow] = reversed(tolerance.beyond(view, lane)) if kind is PostingKind.RECEIPT else ()
+        if not view.policy.differences:
+            rows = chain(rows, _standing(view, lane_name, cut, kind, lane.sums[key].last))
+        again, excess = _undo(view, lane_name, lane, cut, rows, key, -line.quantity.amount)
+        made += again
+        if excess and view.policy.differences:
+            left.append((key, msgspec.structs.replace(line, quantity=Quantity(-excess, line.quantity.unit))))
+        elif excess:
+            lane.open[key] = None  # what no document holds any more is carried: the next report is booked for so much less
+    return made + _difference(view, lane_name, lane, cut, kind, left)
 
 
 def _difference(view: View, lane_name: str, lane: Lane, cut: Cut, kind: PostingKind, lines: list[tuple[str, Line]]) -> int:
@@ -47,21 +56,22 @@ def _difference(view: View, lane_name: str, lane: Lane, cut: Cut, kind: PostingK
     return len(by_operation)
 
 
-def _undo(view: View, lane_name: str, lane: Lane, cut: Cut, kind: PostingKind, key: str, excess: Decimal) -> int:
-    """Undo live postings that hold this line until `excess` is gone, and rebook the rest of each."""
+def _undo(view: View, lane_name: str, lane: Lane, cut: Cut, rows: Iterable[PostingRow], key: str, excess: Decimal) -> tuple[int, Decimal]:
+    """Undo those of the postings that hold this line until `excess` is gone, and rebook the rest of each: how many postings that made, and
+    what is left of the excess."""
     made = 0
-    for row in _standing(view, lane_name, cut, kind, lane.sums[key].last):
-        held = sum((line.quantity.amount for line in _content(view, row).lines if key_of_line(kind, line) == key), Decimal(0))
+    for row in rows:
+        if excess <= 0:
+            break
+        content = _content(view, row)
+        held = sum((line.quantity.amount for line in content.lines if key_of_line(content.kind, line) == key), Decimal(0))
         if held <= 0:
             continue
         less = min(held, excess)
         lane.sums[key].decided -= less
         made += _replace(view, lane_name, lane, cut, row, key, less)
         excess -= less
-        if excess <= 0:
-            return made
-    lane.open[key] = None  # what no document holds any more is carried: the next report is booked for so much less
-    return made
+    return made, excess
 
 
 def _standing(view: View, lane_name: str, cut: Cut, kind: PostingKind, newest: PostingId) -> Iterator[PostingRow]:
@@ -122,7 +132,8 @@ def _replace(view: View, lane_name: str, lane: Lane, cut: Cut, row: PostingRow, 
         again = content(view, lane_name, cut, old.kind, tuple(rest), old.operation, labour, machine)
         row.successor = again.key
         effective, original = periods.book_on(view, old.original or old.effective)
-        rebook(view, lane_name, lane, cut, msgspec.structs.replace(again, effective=effective, original=original))
+        again = msgspec.structs.replace(again, effective=effective, original=original)
+        rebook(view, lane_name, lane, cut, again, asks=tolerance.asked(view, row))
         made += 1
     if unbooked:
         _give_up(view, lane, row)
