@@ -15,7 +15,7 @@ from typing import Final
 import msgspec
 
 from synchromesh.connectors.agreement import Connector, ConnectorError
-from synchromesh.engine.job import Job, after_finding, after_reply, backoff
+from synchromesh.engine.job import Job, after_finding, after_reply, backoff, check_finding, check_replies
 from synchromesh.engine.worker import own_message
 from synchromesh.log.agreement import Log
 from synchromesh.model.event import OutcomesReported
@@ -85,9 +85,9 @@ class Dispatcher:
         self._start()
         if self._calls and patience is not None:
             await asyncio.wait(self._calls, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
+        self._tell()
         if self._broken is not None:
             raise self._broken  # a connector that breaks its agreement ends the dispatcher; what it had claimed is then in doubt
-        self._tell()
         self._start()
         return self._next_due()
 
@@ -164,9 +164,8 @@ class Dispatcher:
         for job in jobs:
             job.sent, job.attempts = now, job.attempts + 1
         replies = await self._connector.post([job.posting for job in jobs])
-        assert len(replies) == len(jobs), "a connector answers for every posting"
-        unreachable = all(reply.fate in (Fate.RETRY, Fate.DOUBT) for reply in replies)
-        self._reached(not unreachable)
+        check_replies([job.posting for job in jobs], replies)
+        self._reached(any(map(_answered, replies)))
         for job, reply in zip(jobs, replies, strict=True):
             if reply.fate is Fate.DOUBT:
                 emit(IN_DOUBT, system=self._target, posting=job.posting.key, error="no answer after sending")
@@ -181,6 +180,7 @@ class Dispatcher:
             job.due = self._clock() + backoff(job.troubles, self._jitter())
             self._hear(job, None)
             return
+        check_finding(job.posting, finding)
         self._reached(True)
         reply = after_finding(job, finding, self._connector.abilities, self._clock())
         if reply is None and not job.doubtful and not job.attempts:
@@ -201,12 +201,15 @@ class Dispatcher:
             self._waiting[job.id] = job
 
     def _reached(self, answered: bool) -> None:
-        """Keep the circuit: after each call without any answer the whole system is left alone, longer each time."""
+        """Keep the circuit: after a call without any answer the whole system is left alone, longer each time. Calls that were on their way
+        together are one trouble."""
         now = self._clock()
         if answered:
             if self._troubles:
                 emit(SYSTEM_BACK, system=self._target, seconds=round(now - self._lost_at, 1))
             self._troubles, self._blocked_until = 0, 0.0
+            return
+        if now < self._blocked_until:
             return
         if not self._troubles:
             self._lost_at = now
@@ -241,3 +244,8 @@ class Dispatcher:
         if due is None:
             return None
         return max(0.0, due - now, self._blocked_until - now)
+
+
+def _answered(reply: Reply) -> bool:
+    """Whether the business system itself said something about the posting: also that it is locked just now."""
+    return reply.fate not in (Fate.RETRY, Fate.DOUBT) or reply.refusal is not None
