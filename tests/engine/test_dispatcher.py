@@ -13,6 +13,7 @@ from tests.engine.world import PLANT, World, ea
 from synchromesh.connectors.agreement import Abilities, Connector, ConnectorError, Finding, FindingState, Grade
 from synchromesh.connectors.sandbox.faults import Fault
 from synchromesh.connectors.sandbox.records import Rules
+from synchromesh.engine import dispatcher
 from synchromesh.engine.job import BrokenAgreement
 from synchromesh.log.agreement import LogFull
 from synchromesh.model import event as ev
@@ -171,17 +172,49 @@ def test_two_dispatchers_after_one_another_tell_the_same_story() -> None:
     assert len(between.sent) == 1
 
 
-def test_a_refusal_that_was_told_before_the_takeover_is_not_sent_again() -> None:
-    world, between = world_of(Grade.ASKABLE)
-    report(world)
+@GRADES
+@pytest.mark.parametrize(("fault", "fate"), [(None, "booked"), (Fault.CLOSED_PERIOD, "exception")])
+def test_what_was_told_before_a_takeover_is_neither_sent_again_nor_asked_about(grade: Grade, fault: Fault | None, fate: str) -> None:
+    world, between = world_of(grade)
+    at = report(world)
     world.work()
-    world.faults.arm(Fault.CLOSED_PERIOD)
+    if fault is not None:
+        world.faults.arm(fault)
+    before = world.log.head()[PLANT]
     send(world)
-    world.start()  # the worker has not folded the refusal when the new dispatcher takes over the claim
-    send(world)
+    assert world.log.head()[PLANT] == before + 1, "the outcome is in the log"
+    world.start()
+    for _ in range(5):
+        send(world)  # the worker is down: it has not folded the outcome
+        world.time += timedelta(seconds=between.abilities.settle_seconds + 1)
+    assert (len(between.sent), between.asked) == (1, [])
     world.run(10)
-    assert len(between.sent) == 1
-    assert len(world.exceptions()) == 1
+    assert (len(between.sent), between.asked) == (1, [])
+    assert world.fate(at) == fate
+    assert len(world.exceptions()) == (1 if fault is not None else 0)
+    assert all("cannot be asked" not in row.sentence for row in world.exceptions())
+
+
+@GRADES
+def test_a_takeover_goes_on_when_the_worker_does(grade: Grade) -> None:
+    """What was claimed and not told is asked about as soon as the state has reached the log's head of the takeover."""
+    world, between = world_of(grade, orders=2)
+    at = report(world)
+    world.work()
+    world.store.outbox().take("erp", "the one before", 10, 1)
+    other = report(world, order="4712")
+    world.start()
+    send(world)
+    assert between.asked == [], "the log holds a message that the state does not know"
+    for _ in range(20):
+        report(world, order="4712")  # what comes after the takeover is not waited for
+        world.worker.step()
+        send(world)
+        world.time += timedelta(seconds=between.abilities.settle_seconds / 10)
+    world.run(10)
+    assert len(between.asked) >= 1
+    assert world.fate(at) == ("exception" if grade is Grade.BLIND else "booked")
+    assert world.fate(other) == "booked"
 
 
 # --- doubt -------------------------------------------------------------------------------------------------------------------------
@@ -309,11 +342,118 @@ def test_while_a_system_is_lost_nothing_more_is_claimed() -> None:
     world.run(30)
     claims = len(world.store.claims)
     report(world, order="4712")
-    world.step()
-    assert len(world.store.claims) == claims
+    for _ in range(120):
+        world.run(1)
+        assert len(world.store.claims) == claims, "not even while it is tried whether the system is back"
     between.before = lambda postings: None
     world.run(70)
     assert len(world.documents()) == 2
+
+
+# --- stopping -------------------------------------------------------------------------------------------------------------------------
+
+
+def stop(world: World) -> None:
+    asyncio.run(world.dispatcher.stop(0))
+
+
+@GRADES
+def test_what_was_not_sent_is_given_back_at_a_stop_and_not_in_doubt(grade: Grade) -> None:
+    world, between = world_of(grade, orders=30)
+    between.before = refuse_all(Fate.RETRY)  # certainly not booked
+    told = [report(world, order=str(4711 + number)) for number in range(30)]
+    world.step()
+    assert world.store.claims
+    stop(world)
+    assert world.store.claims == {}
+    assert world.dispatcher.idle
+    between.before = lambda postings: None
+    world.start()
+    world.run(5)
+    assert between.asked == []
+    assert [world.fate(at) for at in told] == ["booked"] * 30
+
+
+def test_what_is_in_doubt_at_a_stop_stays_claimed() -> None:
+    world, between = world_of(Grade.ASKABLE)
+    world.faults.arm(Fault.LOST)
+    at = report(world)
+    world.step()
+    stop(world)
+    assert len(world.store.claims) == 1
+    world.start()
+    world.run(20)
+    assert (world.fate(at), len(between.sent)) == ("booked", 1)
+
+
+def test_a_stop_with_a_full_log_gives_back_what_was_not_sent() -> None:
+    world, between = world_of(orders=2)
+    between.abilities = Abilities(Grade.UNIQUE, frozenset(PostingKind), batch=1, concurrency=2)
+    between.before = lambda postings: refuse_all(Fate.RETRY)(postings) if postings[0].order == "4711" else None
+    told = [report(world, order=order) for order in ("4711", "4712")]
+    world.work()
+
+    def full(_: Sequence[Message]) -> None:
+        raise LogFull("no room")
+
+    world.log.before_append = full
+    with pytest.raises(LogFull):
+        send(world)
+    with pytest.raises(LogFull):
+        stop(world)
+    assert len(world.store.claims) == 1, "what was booked and not told stays in doubt"
+    world.log.before_append, between.before = None, lambda postings: None
+    world.start()
+    world.run(5)
+    assert [world.fate(at) for at in told] == ["booked", "booked"]
+    assert len(world.documents()) == 2
+
+
+# --- bounds ---------------------------------------------------------------------------------------------------------------------------
+
+
+def test_of_a_system_that_cannot_be_asked_no_more_is_claimed_than_is_sent_at_once() -> None:
+    world, between = world_of(Grade.BLIND, orders=30)
+    between.abilities = Abilities(Grade.BLIND, frozenset(PostingKind), batch=2, concurrency=3)
+    seen: list[int] = []
+    between.before = lambda postings: seen.append(len(world.store.claims))  # type: ignore[func-returns-value]
+    told = [report(world, order=str(4711 + number)) for number in range(30)]
+    world.run(5, pace=0.1)
+    assert max(seen) <= 6
+    assert [world.fate(at) for at in told] == ["booked"] * 30
+
+
+@pytest.mark.parametrize("fate", [Fate.RETRY, Fate.PARKED])
+def test_orders_that_are_held_up_leave_room_for_others(monkeypatch: pytest.MonkeyPatch, fate: Fate) -> None:
+    """A stock count locks all orders of a plant for hours; or ERP keeps all of them for approval."""
+    monkeypatch.setattr(dispatcher, "IN_FLIGHT", 5)
+    world, between = world_of(orders=12)
+    between.abilities = Abilities(Grade.UNIQUE, frozenset(PostingKind), batch=1, concurrency=4)
+    held = {str(4711 + number) for number in range(10)}
+    locked = Refusal(Category.LOCKED, "stock", "Stock is being counted.")
+    between.before = lambda postings: [Reply(key=postings[0].key, fate=fate, refusal=locked)] if postings[0].order in held else None
+    between.found = lambda key: Finding(FindingState.BOOKED, Reply(key=key, fate=fate))
+    for order in sorted(held):
+        report(world, order=order)
+    world.run(30)
+    assert all(any(posting.order == order for batch in between.sent for posting in batch) for order in held)
+    at = report(world, order="4722")
+    world.run(1)
+    assert world.fate(at) == "booked"
+
+
+def test_what_is_kept_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dispatcher, "HELD", 8)
+    world, between = world_of(orders=12)
+    locked = Refusal(Category.LOCKED, "stock", "Stock is being counted.")
+    between.before = refuse_all(Fate.RETRY, refusal=locked)
+    for number in range(12):
+        report(world, order=str(4711 + number))
+    world.run(10)
+    assert len(world.store.claims) == 8
+    between.before = lambda postings: None
+    world.run(61)
+    assert len(world.documents()) == 12
 
 
 # --- lanes ----------------------------------------------------------------------------------------------------------------------------

@@ -1,8 +1,9 @@
 """The dispatcher: claims ready postings, sends them, settles doubt by asking, and tells the log what came of them.
 
 A claim is durable before anything is sent, and stays until the worker has folded the outcome. So after a crash only what was claimed
-and has no outcome is in doubt, and doubt is asked about, never sent again blindly (law 4). Lanes stay in order because the
-worker makes only the head of a lane ready.
+and has no outcome is in doubt, and doubt is asked about, never sent again blindly (law 4). Whether it has an outcome, the state knows when
+it has reached the log's head of the takeover; until then what others claimed in a partition is left alone. Lanes stay in order because
+the worker makes only the head of a lane ready.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Final
 
 import msgspec
 
-from synchromesh.connectors.agreement import Connector, ConnectorError
+from synchromesh.connectors.agreement import Connector, ConnectorError, Grade
 from synchromesh.engine.job import Job, after_finding, after_reply, backoff, check_finding, check_replies
 from synchromesh.engine.worker import own_message
 from synchromesh.log.agreement import Log
@@ -27,6 +28,10 @@ from synchromesh.state.agreement import Outbox
 _decode: Final = msgspec.json.Decoder(Posting).decode
 IN_FLIGHT: Final = 4000
 """The most postings claimed at a time by one dispatcher: what a crash may leave in doubt."""
+
+HELD: Final = 20_000
+"""The most postings that one dispatcher keeps, with those held up by a lock or an approval in the business system. They take no place
+among those in flight, so that a plant whose orders are all locked does not stop the others."""
 
 GROUP: Final = 500
 """The most outcomes in one message of the log."""
@@ -66,7 +71,8 @@ class Dispatcher:
         self._lost_at = 0.0
         self._blocked_until = 0.0
         self._sequence = 0
-        self._taken_over = False
+        self._behind: dict[str, int] | None = None
+        """Partitions whose claims of others are not taken over yet, with the log's head when this dispatcher began."""
         self._broken: BaseException | None = None
         self.news = asyncio.Event()
 
@@ -92,27 +98,56 @@ class Dispatcher:
         return self._next_due()
 
     async def stop(self, grace: float) -> None:
-        """Wait up to `grace` seconds for answers on their way and tell them; what stays open is in doubt and found at the next start."""
+        """Wait up to `grace` seconds for answers on their way and tell them. What certainly was not sent, or not booked, is given back for
+        the next start; what stays open is in doubt and found then. Raises as `step`."""
         if self._calls:
             await asyncio.wait(self._calls, timeout=grace)
         for call in self._calls:
             call.cancel()
         await asyncio.gather(*self._calls, return_exceptions=True)
-        self._tell()
+        try:
+            self._tell()
+        finally:
+            self._give_back()
 
     # --- claiming --------------------------------------------------------------------------------------------------------
 
     def _take(self) -> None:
         now = self._clock()
-        if not self._taken_over:
-            for ready in self._outbox.orphans(self._target, self._claimant):
-                self._add(Job(ready, _decode(ready.content), due=now, sent=now, doubtful=True))
-            self._taken_over = True
-        room = IN_FLIGHT - len(self._jobs)
-        if room > 0 and now >= self._blocked_until:
+        room = self._room(now)
+        if room > 0:
+            room -= self._take_over(room, now)
+        if room > 0 and now >= self._blocked_until and not (self._troubles and self._jobs):
             stamp = int(self._now().timestamp() * 1_000_000)
             for ready in self._outbox.take(self._target, self._claimant, room, stamp):
                 self._add(Job(ready, _decode(ready.content), due=now))
+
+    def _room(self, now: float) -> int:
+        """How many more may be claimed. Of a system that can't be asked not more than is sent at once: a crash makes exceptions of them."""
+        abilities = self._connector.abilities
+        most = abilities.batch * abilities.concurrency if abilities.grade is Grade.BLIND else IN_FLIGHT
+        held_up = sum(job.due > now for job in self._waiting.values())
+        return min(most - len(self._jobs) + held_up, HELD - len(self._jobs))
+
+    def _take_over(self, room: int, now: float) -> int:
+        """Take over what others claimed, partition by partition as the state reaches the log's head; how many these are now. Those before
+        this one are gone, so what has no outcome below that head has none at all."""
+        if self._behind is None:
+            self._behind = self._log.head()
+        if not self._behind:
+            return 0
+        taken = self._outbox.take_over(self._target, self._claimant, self._behind, room)
+        for ready in taken.entries:
+            self._add(Job(ready, _decode(ready.content), due=now, sent=now, doubtful=True))
+        for partition in taken.partitions:
+            del self._behind[partition]
+        return len(taken.entries)
+
+    def _give_back(self) -> None:
+        free = [job for job in self._waiting.values() if not job.doubtful]
+        self._outbox.release([job.id for job in free])
+        for job in free:
+            del self._waiting[job.id], self._jobs[job.id]
 
     def _add(self, job: Job) -> None:
         self._jobs[job.id] = job
@@ -183,16 +218,7 @@ class Dispatcher:
         check_finding(job.posting, finding)
         self._reached(True)
         reply = after_finding(job, finding, self._connector.abilities, self._clock())
-        if reply is None and not job.doubtful and not job.attempts:
-            self._give_back(job)
-        else:
-            self._hear(job, reply)
-
-    def _give_back(self, job: Job) -> None:
-        """What another claimed certainly is not booked. It is claimed anew if it still is to be sent: its claimant may have told the log of
-        a refusal that the worker had not folded when the claims were taken over."""
-        self._outbox.release([job.id])
-        del self._jobs[job.id]
+        self._hear(job, reply)
 
     def _hear(self, job: Job, reply: Reply | None) -> None:
         if reply is not None:

@@ -71,6 +71,12 @@ SYSTEM_BACK: Final = LogLine("system.back", logging.INFO, "A business system ans
 IN_DOUBT: Final = LogLine(
     "posting.in_doubt", logging.WARNING, "A posting may be booked; the system will be asked.", ("system", "posting", "error")
 )
+CLAIMS_UNKNOWN: Final = LogLine(
+    "claims.unknown",
+    logging.WARNING,
+    "The file of claims is new or was lost: postings that were ready before may have been sent, and each is asked about.",
+    ("plant", "postings", "claims"),
+)
 QUARANTINED: Final = LogLine(
     "message.quarantined", logging.ERROR, "A message crashed the worker twice and is set aside.", ("plant", "position", "error")
 )
@@ -93,6 +99,7 @@ LINES: Final = (
     SYSTEM_LOST,
     SYSTEM_BACK,
     IN_DOUBT,
+    CLAIMS_UNKNOWN,
     QUARANTINED,
     STORE_FULL,
     STORE_BACK,
