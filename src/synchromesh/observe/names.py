@@ -87,6 +87,12 @@ FILE_TAKEN: Final = LogLine("file.taken", logging.INFO, "A dropped file was read
 FILE_FAILED: Final = LogLine(
     "file.failed", logging.WARNING, "A dropped file can't be read and was set aside with its reason.", ("plant", "file", "error")
 )
+ROLE_ENDED: Final = LogLine(
+    "role.ended",
+    logging.ERROR,
+    "A role ended by itself and is started again, after a pause when it ends again and again; the others go on.",
+    ("part", "error", "seconds"),
+)
 FAILED: Final = LogLine(
     "process.failed", logging.CRITICAL, "A part ended with an error that nothing else handles; the process stops.", ("part", "error")
 )
@@ -106,5 +112,6 @@ LINES: Final = (
     FENCED,
     FILE_TAKEN,
     FILE_FAILED,
+    ROLE_ENDED,
     FAILED,
 )
