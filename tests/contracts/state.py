@@ -380,6 +380,8 @@ class StateContract:
             waiting = threads.submit(outbox.wait, PATIENCE)
             state.commit(epoch, [ready(1, (1, 0))])
             assert waiting.result(PATIENCE)
+        assert not outbox.wait(0.01), "told once, also to one who takes nothing"
+        assert len(outbox.take("erp", "d", 9, 1)) == 1
 
     def test_dispatchers_at_the_same_time_never_claim_the_same(self, open: Openings) -> None:
         state = open.state()

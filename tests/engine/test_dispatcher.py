@@ -423,6 +423,69 @@ def test_of_a_system_that_cannot_be_asked_no_more_is_claimed_than_is_sent_at_onc
     assert [world.fate(at) for at in told] == ["booked"] * 30
 
 
+def test_a_slow_system_is_waited_for_and_not_looked_at_all_the_time() -> None:
+    """While all calls are on their way, what is due can't go anyway: only an answer changes that."""
+    world, between = world_of(orders=6)
+    between.abilities = Abilities(Grade.UNIQUE, frozenset(PostingKind), batch=2, concurrency=2)
+
+    async def slow() -> None:
+        answers = asyncio.Event()
+
+        async def wait(_: Sequence[Posting]) -> None:
+            await answers.wait()
+
+        between.gate = wait
+        assert await world.dispatcher.step(None) is None
+        assert await world.dispatcher.step(0) is None
+        assert len(between.sent) == 2
+        answers.set()
+        world.dispatcher.news.clear()
+        await asyncio.wait_for(world.dispatcher.news.wait(), 30)
+        await world.dispatcher.step(0)
+        assert len(between.sent) == 3
+
+    for number in range(6):
+        report(world, order=str(4711 + number))
+    world.work()
+    asyncio.run(slow())
+    between.gate = None
+    world.run(5)
+    assert len(world.documents()) == 6
+
+
+def test_questions_and_postings_take_turns() -> None:
+    """After a crash with much in doubt, what is new does not wait for all of the questions, nor they for it."""
+    world, between = world_of(Grade.ASKABLE, orders=40)
+    between.abilities = Abilities(Grade.ASKABLE, frozenset(PostingKind), batch=1, concurrency=1, settle_seconds=1000)
+    for number in range(20):
+        report(world, order=str(4711 + number))
+    world.work()
+    world.store.outbox().take("erp", "the one before", 100, 1)
+    world.start()
+    for number in range(20, 40):
+        report(world, order=str(4711 + number))
+    world.work()
+    for _ in range(10):
+        send(world)
+    assert len(between.asked) == pytest.approx(len(between.sent), abs=1)
+    assert len(between.asked) + len(between.sent) >= 10
+
+
+def test_an_approval_that_takes_days_is_looked_for_ever_more_seldom() -> None:
+    world, between = world_of()
+    between.before = refuse_all(Fate.PARKED)
+    between.found = lambda key: Finding(FindingState.BOOKED, Reply(key=key, fate=Fate.PARKED))
+    at = report(world)
+    world.run(60)
+    assert 3 <= len(between.asked) <= 6, "soon at first"
+    before = len(between.asked)
+    world.run(6 * 3600, pace=30)
+    assert 70 <= len(between.asked) - before <= 80, "and then every five minutes"
+    between.found = lambda key: Finding(FindingState.BOOKED, Reply(key=key, fate=Fate.POSTED, document="1"))
+    world.run(301)
+    assert world.fate(at) == "booked"
+
+
 @pytest.mark.parametrize("fate", [Fate.RETRY, Fate.PARKED])
 def test_orders_that_are_held_up_leave_room_for_others(monkeypatch: pytest.MonkeyPatch, fate: Fate) -> None:
     """A stock count locks all orders of a plant for hours; or ERP keeps all of them for approval."""

@@ -9,6 +9,7 @@ the worker makes only the head of a lane ready.
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
 from datetime import datetime
 from typing import Final
@@ -73,6 +74,8 @@ class Dispatcher:
         self._sequence = 0
         self._behind: dict[str, int] | None = None
         """Partitions whose claims of others are not taken over yet, with the log's head when this dispatcher began."""
+        self._asked = False
+        """Whether the last call was a question."""
         self._broken: BaseException | None = None
         self.news = asyncio.Event()
 
@@ -126,8 +129,10 @@ class Dispatcher:
         """How many more may be claimed. Of a system that can't be asked not more than is sent at once: a crash makes exceptions of them."""
         abilities = self._connector.abilities
         most = abilities.batch * abilities.concurrency if abilities.grade is Grade.BLIND else IN_FLIGHT
-        held_up = sum(job.due > now for job in self._waiting.values())
-        return min(most - len(self._jobs) + held_up, HELD - len(self._jobs))
+        room = most - len(self._jobs)
+        if room <= 0:
+            room += sum(job.due > now for job in self._waiting.values())
+        return min(room, HELD - len(self._jobs))
 
     def _take_over(self, room: int, now: float) -> int:
         """Take over what others claimed, partition by partition as the state reaches the log's head; how many these are now. Those before
@@ -156,32 +161,30 @@ class Dispatcher:
     # --- sending ---------------------------------------------------------------------------------------------------------
 
     def _start(self) -> None:
-        """Start as many calls as the business system takes. While it is lost, one call at a time tries whether it is back."""
+        """Start as many calls as the business system takes, questions and postings in turn, so that neither stops the other."""
         now = self._clock()
-        if now < self._blocked_until:
+        free = self._free()
+        if now < self._blocked_until or free <= 0:
             return
-        abilities = self._connector.abilities
-        free = (1 if self._troubles else abilities.concurrency) - len(self._calls)
-        batch: list[Job] = []
-        for job in list(self._waiting.values()):
-            if free <= 0:
-                break
-            if job.due > now:
-                continue
-            del self._waiting[job.id]
-            if job.doubtful:
-                self._call(self._ask(job))
-                free -= 1
-                continue
-            batch.append(job)
-            if len(batch) == abilities.batch:
-                self._call(self._send(batch))
-                batch = []
-                free -= 1
-        if batch and free > 0:
-            self._call(self._send(batch))
-        elif batch:
-            self._waiting = {job.id: job for job in batch} | self._waiting
+        due = [job for job in self._waiting.values() if job.due <= now]
+        asks, sends = deque(job for job in due if job.doubtful), deque(job for job in due if not job.doubtful)
+        batch = self._connector.abilities.batch
+        while free > 0 and (asks or sends):
+            self._asked = bool(asks) and not (self._asked and sends)
+            if self._asked:
+                self._call(self._ask(self._out(asks)))
+            else:
+                self._call(self._send([self._out(sends) for _ in range(min(batch, len(sends)))]))
+            free -= 1
+
+    def _free(self) -> int:
+        """How many calls may be started. While the system is lost, one call at a time tries whether it is back."""
+        return (1 if self._troubles else self._connector.abilities.concurrency) - len(self._calls)
+
+    def _out(self, due: deque[Job]) -> Job:
+        job = due.popleft()
+        del self._waiting[job.id]
+        return job
 
     def _call(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
@@ -265,6 +268,9 @@ class Dispatcher:
                     del self._jobs[job.id]
 
     def _next_due(self) -> float | None:
+        """In how many seconds there is something to do; None when only an answer or new work can change anything."""
+        if self._free() <= 0:
+            return None
         now = self._clock()
         due = min((job.due for job in self._waiting.values()), default=None)
         if due is None:

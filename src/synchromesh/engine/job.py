@@ -17,7 +17,8 @@ LATEST: Final = 3600.0
 """The longest that a business system is left alone because it asked for it."""
 
 FOLLOW_UP: Final = 5.0
-"""Seconds between two looks at a posting that waits for an approval inside the business system."""
+LONGEST_FOLLOW_UP: Final = 300.0
+"""Seconds between two looks at a posting that waits for an approval inside the business system: soon at first, and seldom after hours."""
 
 
 class BrokenAgreement(RuntimeError):
@@ -39,6 +40,8 @@ class Job(msgspec.Struct):
     troubles: int = 0
     doubtful: bool = False
     parked: bool = False
+    looks: int = 0
+    """How often a parked one was looked at."""
 
     @property
     def id(self) -> tuple[str, int, int]:
@@ -70,13 +73,19 @@ def backoff(troubles: int, jitter: float) -> float:
     return min(LONGEST, SHORTEST * 2.0 ** min(troubles, 20)) * (0.5 + jitter / 2)
 
 
+def follow_up(job: Job, now: float) -> float:
+    """When to look again at a posting that waits for an approval."""
+    job.looks += 1
+    return now + min(FOLLOW_UP * 2.0 ** min(job.looks - 1, 20), LONGEST_FOLLOW_UP)
+
+
 def after_reply(job: Job, reply: Reply, now: float, jitter: Callable[[], float]) -> Reply | None:
     """What the log shall hear of a reply; None when the job goes on by itself, at `job.due`."""
     match reply.fate:
         case Fate.POSTED | Fate.REJECTED | Fate.UNKNOWN:
             return reply
         case Fate.PARKED:
-            job.doubtful, job.troubles, job.due = True, 0, now + FOLLOW_UP
+            job.doubtful, job.troubles, job.due = True, 0, follow_up(job, now)
             if job.parked:
                 return None
             job.parked = True
@@ -94,13 +103,10 @@ def after_finding(job: Job, finding: Finding, abilities: Abilities, now: float) 
     """What the log shall hear of a finding. "Absent" frees the job to be sent again only when the first request can run no more (law 4)."""
     if finding.state is FindingState.BOOKED:
         assert finding.reply is not None, "checked when it came"
-        reply = finding.reply
-        if reply.fate is Fate.PARKED and job.parked:
-            job.due = now + FOLLOW_UP
-            return None
-        job.parked = job.parked or reply.fate is Fate.PARKED
-        job.due = now + FOLLOW_UP
-        return reply
+        if finding.reply.fate is not Fate.PARKED:
+            return finding.reply
+        known, job.parked, job.due = job.parked, True, follow_up(job, now)
+        return None if known else finding.reply
     if finding.state is FindingState.SILENT:
         return Reply(key=job.posting.key, fate=Fate.UNKNOWN, refusal=unsettled(job.posting))
     settled = job.sent + abilities.settle_seconds

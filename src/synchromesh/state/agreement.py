@@ -146,7 +146,8 @@ class Outbox(Protocol):
         ...
 
     def wait(self, timeout: float) -> bool:
-        """Block until there may be something new to take, at most `timeout` seconds; whether there may be."""
+        """Block until there may be something new to take since the last `take` or `wait`, at most `timeout` seconds; whether there may be.
+        What could not be taken then is not told of again, so that who has no room is not called all the time."""
         ...
 
     def close(self) -> None: ...

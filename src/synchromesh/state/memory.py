@@ -296,7 +296,9 @@ class MemoryOutbox:
 
     def wait(self, timeout: float) -> bool:
         with self._store.changed:
-            return self._store.changed.wait_for(lambda: self._store.version != self._seen, timeout)
+            changed = self._store.changed.wait_for(lambda: self._store.version != self._seen, timeout)
+            self._seen = self._store.version
+            return changed
 
     def close(self) -> None:
         """Nothing to give back: claims live as long as the store."""

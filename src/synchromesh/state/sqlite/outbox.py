@@ -220,7 +220,8 @@ class SqliteOutbox:
 
     def _changed(self) -> bool:
         with in_state_words(self._path, "reading the outbox"), self._thread:
-            return data_version(self._connection, "state") != self._seen
+            before, self._seen = self._seen, data_version(self._connection, "state")
+            return self._seen != before
 
     def _ready(self, name: str, id: PostingId, target: str, lane: str, value: bytes | None, claimed_at: int) -> Ready:
         if value is None:
