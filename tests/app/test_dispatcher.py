@@ -74,6 +74,30 @@ def test_a_stop_does_not_wait_for_a_pull_without_answer(settings: Settings, monk
     assert system.closed
 
 
+@pytest.mark.parametrize("error", [ConnectorError("no answer"), KeyError("a defect")])
+def test_what_cannot_be_read_is_said_once_and_read_later(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, error: Exception
+) -> None:
+    system = Silent()
+    silence, tries = system.pull, 0
+
+    async def pull(cursor: str) -> Pulled:
+        nonlocal tries
+        tries += 1
+        if tries <= 3:
+            raise error
+        return Pulled([], "") if tries == 4 else await silence(cursor)
+
+    system.pull = pull  # type: ignore[method-assign]
+    monkeypatch.setattr(process, "PULL", 0)
+    for module in (process, roles):
+        monkeypatch.setattr(module, "connector_of", lambda _: system)
+    roles.prepare(settings)
+    with caplog.at_level("INFO", "synchromesh"):
+        asyncio.run(stopped(settings, system))
+    assert [line for line in caplog.messages if line.startswith("pull.")] == ["pull.failed", "pull.back"]
+
+
 def test_a_stop_with_a_full_log_closes_everything(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     system = Silent()
     for module in (process, roles):

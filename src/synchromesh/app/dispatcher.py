@@ -14,12 +14,12 @@ from synchromesh.app import plugins
 from synchromesh.app.process import Ready, announce, on_signals
 from synchromesh.app.settings import Erp, Settings
 from synchromesh.app.stores import Stores
-from synchromesh.connectors.agreement import Connector, ConnectorError
+from synchromesh.connectors.agreement import Connector
 from synchromesh.engine.dispatcher import Dispatcher
 from synchromesh.engine.puller import Puller
 from synchromesh.log.agreement import LogFull
 from synchromesh.observe.lines import emit
-from synchromesh.observe.names import STORE_BACK, STORE_FULL
+from synchromesh.observe.names import PULL_BACK, PULL_FAILED, STORE_BACK, STORE_FULL
 from synchromesh.state.agreement import Outbox, StateFull
 
 GRACE: Final = 10.0
@@ -58,6 +58,7 @@ class _System:
     """Everything about one business system in this process."""
 
     def __init__(self, settings: Settings, name: str, erp: Erp) -> None:
+        self._name = name
         stores = Stores(settings)
         self._log = stores.log()
         self._outbox = stores.outbox()
@@ -130,11 +131,20 @@ class _System:
             await pulling
 
     async def _keep_pulling(self) -> None:
+        """Pull again and again. What can't be pulled is said once and tried again: sending goes on, whatever is wrong with reading."""
+        lost_at: float | None = None
         while True:
             try:
                 again = await self._puller.step()
-            except (ConnectorError, LogFull):
-                again = 0  # the dispatcher tells when the system is lost; what changed there is pulled when it is back
+            except Exception as error:  # noqa: BLE001 (also a defect of a connector in reading must not end the sending)
+                if lost_at is None:
+                    lost_at = time.monotonic()
+                    emit(PULL_FAILED, system=self._name, error=f"{type(error).__name__}: {error}")
+                again = 0
+            else:
+                if lost_at is not None:
+                    emit(PULL_BACK, system=self._name, seconds=round(time.monotonic() - lost_at, 1))
+                    lost_at = None
             if not again:
                 await asyncio.sleep(PULL)
 

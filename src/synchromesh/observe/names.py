@@ -68,6 +68,13 @@ STOPPING: Final = LogLine("process.stopping", logging.INFO, "No new message is t
 STOPPED: Final = LogLine("process.stopped", logging.INFO, "All is stored and closed.", ("seconds",))
 SYSTEM_LOST: Final = LogLine("system.lost", logging.WARNING, "A business system stopped answering; postings wait.", ("system", "error"))
 SYSTEM_BACK: Final = LogLine("system.back", logging.INFO, "A business system answers again.", ("system", "seconds"))
+PULL_FAILED: Final = LogLine(
+    "pull.failed",
+    logging.WARNING,
+    "What changed in a business system can't be read; it is tried again, and sending goes on.",
+    ("system", "error"),
+)
+PULL_BACK: Final = LogLine("pull.back", logging.INFO, "What changed in a business system is read again.", ("system", "seconds"))
 IN_DOUBT: Final = LogLine(
     "posting.in_doubt", logging.WARNING, "A posting may be booked; the system will be asked.", ("system", "posting", "error")
 )
@@ -104,6 +111,8 @@ LINES: Final = (
     STOPPED,
     SYSTEM_LOST,
     SYSTEM_BACK,
+    PULL_FAILED,
+    PULL_BACK,
     IN_DOUBT,
     CLAIMS_UNKNOWN,
     QUARANTINED,
