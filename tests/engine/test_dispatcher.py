@@ -19,6 +19,7 @@ from synchromesh.log.agreement import LogFull
 from synchromesh.model import event as ev
 from synchromesh.model.message import Message
 from synchromesh.model.posting import Category, Fate, Posting, PostingKind, Refusal, Reply
+from synchromesh.state.agreement import StateFull
 
 GRADES = pytest.mark.parametrize("grade", [Grade.UNIQUE, Grade.ASKABLE, Grade.BLIND])
 
@@ -273,6 +274,28 @@ def test_a_blind_system_is_never_sent_the_same_again() -> None:
     assert len(between.sent) == 1
     assert world.fate(at) == "exception"
     assert "cannot be asked" in world.exceptions()[0].sentence
+
+
+@GRADES
+def test_a_system_that_hangs_for_hours_leaves_little_in_doubt(grade: Grade) -> None:
+    """It takes requests and never answers. What is sent to try it is one posting at a time, and without answer it is one exception."""
+    world, between = world_of(grade, orders=200)
+    between.abilities = Abilities(grade, frozenset(PostingKind), batch=5, concurrency=2)
+    between.before = refuse_all(Fate.DOUBT)
+
+    def silent(_: str) -> Finding:
+        raise ConnectorError("no answer")
+
+    between.found = silent if grade is not Grade.BLIND else None
+    told = [report(world, order=str(4711 + number)) for number in range(200)]
+    world.run(1800, pace=5)
+    sent = {posting.key for batch in between.sent for posting in batch}
+    assert len(sent) <= (10 if grade is not Grade.BLIND else 10 + 40)
+    assert len(world.exceptions()) <= (len(sent) if grade is Grade.BLIND else 0)
+    between.before, between.found = (lambda postings: None), None
+    world.run(200)
+    fates = [world.fate(at) for at in told]
+    assert fates.count("booked") == (200 if grade is not Grade.BLIND else 200 - len(sent))
 
 
 def test_what_was_parked_and_is_gone_is_an_exception_and_not_sent_again() -> None:
@@ -576,6 +599,27 @@ def test_an_outcome_is_told_later_when_the_log_is_full() -> None:
     assert world.dispatcher.idle
     assert world.fate(at) == "booked"
     assert len(between.sent) == 1
+
+
+def test_what_is_known_is_told_even_when_nothing_more_can_be_claimed(monkeypatch: pytest.MonkeyPatch) -> None:
+    world, _ = world_of()
+    at = report(world)
+    world.work()
+
+    async def hang_and_answer() -> None:
+        await world.dispatcher.step(None)
+        await asyncio.wait_for(world.dispatcher.news.wait(), 30)
+
+        def full(*_: object) -> None:
+            raise StateFull("no room for claims")
+
+        monkeypatch.setattr(world.dispatcher._outbox, "take", full)
+        with pytest.raises(StateFull):
+            await world.dispatcher.step(None)
+
+    asyncio.run(hang_and_answer())
+    world.work()
+    assert world.fate(at) == "booked"
 
 
 def test_many_outcomes_are_one_message() -> None:

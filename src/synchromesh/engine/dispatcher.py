@@ -16,7 +16,7 @@ from typing import Final
 
 import msgspec
 
-from synchromesh.connectors.agreement import Connector, ConnectorError, Grade
+from synchromesh.connectors.agreement import Connector, ConnectorError, FindingState, Grade
 from synchromesh.engine.job import Job, after_finding, after_reply, backoff, check_finding, check_replies
 from synchromesh.engine.worker import own_message
 from synchromesh.log.agreement import Log
@@ -90,6 +90,7 @@ class Dispatcher:
 
         Raises `LogError` or `StateError`; what was heard is kept and told at the next step.
         """
+        self._tell()  # before anything that may fail: what is known goes to the log, and only then is more taken on
         self._take()
         self._start()
         if self._calls and patience is not None:
@@ -161,16 +162,17 @@ class Dispatcher:
     # --- sending ---------------------------------------------------------------------------------------------------------
 
     def _start(self) -> None:
-        """Start as many calls as the business system takes, questions and postings in turn, so that neither stops the other."""
+        """Start as many calls as the business system takes, questions and postings in turn, so that neither stops the other. A system that
+        is lost is tried with a question where there is one, else with a single posting: what has no answer then is in doubt."""
         now = self._clock()
         free = self._free()
         if now < self._blocked_until or free <= 0:
             return
         due = [job for job in self._waiting.values() if job.due <= now]
         asks, sends = deque(job for job in due if job.doubtful), deque(job for job in due if not job.doubtful)
-        batch = self._connector.abilities.batch
+        batch = self._connector.abilities.batch if not self._troubles else 1
         while free > 0 and (asks or sends):
-            self._asked = bool(asks) and not (self._asked and sends)
+            self._asked = bool(asks) and (self._troubles > 0 or not (self._asked and sends))
             if self._asked:
                 self._call(self._ask(self._out(asks)))
             else:
@@ -219,7 +221,8 @@ class Dispatcher:
             self._hear(job, None)
             return
         check_finding(job.posting, finding)
-        self._reached(True)
+        if finding.state is not FindingState.SILENT:  # that a system can't be asked was known before
+            self._reached(True)
         reply = after_finding(job, finding, self._connector.abilities, self._clock())
         self._hear(job, reply)
 
