@@ -75,8 +75,14 @@ def test_a_stop_does_not_wait_for_a_pull_without_answer(settings: Settings, monk
 
 
 @pytest.mark.parametrize("error", [ConnectorError("no answer"), KeyError("a defect")])
+@pytest.mark.parametrize(("failures", "said"), [(1, []), (3, ["pull.failed", "pull.back"])])
 def test_what_cannot_be_read_is_said_once_and_read_later(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, error: Exception
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    error: Exception,
+    failures: int,
+    said: list[str],
 ) -> None:
     system = Silent()
     silence, tries = system.pull, 0
@@ -84,9 +90,9 @@ def test_what_cannot_be_read_is_said_once_and_read_later(
     async def pull(cursor: str) -> Pulled:
         nonlocal tries
         tries += 1
-        if tries <= 3:
+        if tries <= failures:
             raise error
-        return Pulled([], "") if tries == 4 else await silence(cursor)
+        return Pulled([], "") if tries == failures + 1 else await silence(cursor)
 
     system.pull = pull  # type: ignore[method-assign]
     monkeypatch.setattr(process, "PULL", 0)
@@ -95,7 +101,7 @@ def test_what_cannot_be_read_is_said_once_and_read_later(
     roles.prepare(settings)
     with caplog.at_level("INFO", "synchromesh"):
         asyncio.run(stopped(settings, system))
-    assert [line for line in caplog.messages if line.startswith("pull.")] == ["pull.failed", "pull.back"]
+    assert [line for line in caplog.messages if line.startswith("pull.")] == said
 
 
 def test_a_stop_with_a_full_log_closes_everything(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:

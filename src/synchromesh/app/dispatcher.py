@@ -131,20 +131,22 @@ class _System:
             await pulling
 
     async def _keep_pulling(self) -> None:
-        """Pull again and again. What can't be pulled is said once and tried again: sending goes on, whatever is wrong with reading."""
-        lost_at: float | None = None
+        """Pull again and again. What can't be pulled twice in a row is said once and tried on: sending goes on, whatever is wrong with
+        reading."""
+        failures, lost_at = 0, 0.0
         while True:
             try:
                 again = await self._puller.step()
             except Exception as error:  # noqa: BLE001 (also a defect of a connector in reading must not end the sending)
-                if lost_at is None:
+                failures, again = failures + 1, 0
+                if failures == 1:
                     lost_at = time.monotonic()
+                elif failures == 2:
                     emit(PULL_FAILED, system=self._name, error=f"{type(error).__name__}: {error}")
-                again = 0
             else:
-                if lost_at is not None:
+                if failures > 1:
                     emit(PULL_BACK, system=self._name, seconds=round(time.monotonic() - lost_at, 1))
-                    lost_at = None
+                failures = 0
             if not again:
                 await asyncio.sleep(PULL)
 
