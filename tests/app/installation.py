@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -176,6 +177,13 @@ def gone(process: int) -> bool:
     except FileNotFoundError:
         return True
     return state == "Z"
+
+
+def free_port() -> int:
+    """A port that a gateway can have again after its death: sources know only one."""
+    with socket.create_server(("127.0.0.1", 0)) as found:
+        number: int = found.getsockname()[1]
+        return number
 
 
 class Installation:

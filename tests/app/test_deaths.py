@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import threading
 from collections import Counter
 from collections.abc import Iterator
@@ -12,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.app.installation import PATIENCE, ROLES, Installation, Serve, gone, installation, report, until
+from tests.app.installation import PATIENCE, ROLES, Installation, Serve, free_port, gone, installation, report, until
 
 GROUP = 20
 ORDERS = [f"47{n:02}" for n in range(6)]
@@ -80,13 +79,6 @@ def telling(serve: Serve) -> Iterator[list[int]]:
         finally:
             enough.set()
         teller.result(PATIENCE)
-
-
-def free_port() -> int:
-    """A port that a gateway can have again after its death: sources know only one."""
-    with socket.create_server(("127.0.0.1", 0)) as found:
-        number: int = found.getsockname()[1]
-        return number
 
 
 def test_a_supervisor_killed_takes_its_processes_with_it_and_the_next_start_waits_for_them(tmp_path: Path) -> None:

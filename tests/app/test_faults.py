@@ -5,16 +5,22 @@
 
 from __future__ import annotations
 
+import functools
 import json
+import os
 import resource
+import signal
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.app.installation import ROLES, Installation, Serve, command, installation, report, until
+from tests.app.installation import ROLES, Installation, Serve, command, free_port, installation, report, until
 
 EVENTS = "/v1/plants/oslo/events"
 
@@ -231,7 +237,71 @@ def test_a_full_disk_refuses_and_loses_nothing_and_goes_on_when_there_is_room(tm
         assert "Traceback" not in serve.said
 
 
+def test_a_role_that_ends_while_the_disk_is_full_comes_back_with_room(tmp_path: Path) -> None:
+    """Every role dies; none can start, and the installation goes on trying until there is room."""
+    with installation(tmp_path) as made:
+        made.port = free_port()
+        made.configure()
+        made.release("4711")
+        serve = made.serve()
+        facts = [report(f"r-{n}", "4711") for n in range(20)]
+        serve.tell(facts[:10])
+        limit(serve.process.pid, 4096)
+        room_for(serve, 4096)
+        for process in serve.roles().values():
+            os.kill(process, signal.SIGKILL)
+        until(lambda: serve.said.count("role.ended") >= len(ROLES) + 3, "tries in vain")
+        assert "no room to write" in serve.said
+        assert serve.process.poll() is None
+        limit(serve.process.pid, resource.RLIM_INFINITY)
+        room_for(serve, resource.RLIM_INFINITY)
+        serve.tell(facts)
+        assert made.settled(serve, 20)["fates"]["booked"] == 20, serve.said
+        assert len(made.documents("4711")) == 20
+        made.verified()
+        assert "Traceback" not in serve.said
+
+
+def test_a_first_start_on_a_full_disk_is_refused(tmp_path: Path) -> None:
+    config = tmp_path / "synchromesh.toml"
+    config.write_text(LEAST, "utf-8")
+    words = [sys.executable, "-m", "synchromesh.cli", "serve", "--config", str(config)]
+    small = functools.partial(resource.setrlimit, resource.RLIMIT_FSIZE, (4096, resource.RLIM_INFINITY))
+    answer = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False, preexec_fn=small)
+    said = in_words(answer, 4)
+    assert "no room to write" in said
+    assert "free space on this disk" in said
+
+
+@pytest.mark.parametrize("room", [True, False])
+def test_a_start_on_a_full_disk_says_so_and_waits_for_room(tmp_path: Path, room: bool) -> None:
+    with installation(tmp_path) as made:
+        made.release("4711")
+        first = made.serve()
+        first.tell(report("before", "4711"))
+        assert first.end() == 0
+        serve = made.begin()
+        limit(serve.process.pid, 4096)
+        until(lambda: "store.full" in serve.said, "a word about it")
+        assert serve.roles() == {}
+        if room:
+            limit(serve.process.pid, resource.RLIM_INFINITY)
+            serve.ready()
+            assert serve.send(f"{EVENTS}?wait=30", report("after", "4711"))[0] == 200
+            assert "store.back" in serve.said
+            assert len(made.documents("4711")) == 2
+        assert serve.end() == 0
+        assert serve.said.count("store.full") == 1
+        assert "Traceback" not in serve.said
+
+
 def room_for(serve: Serve, size: int) -> None:
     """No file may grow beyond this size: what a full disk does, to this installation alone."""
     for process in serve.roles().values():
+        limit(process, size)
+
+
+def limit(process: int, size: int) -> None:
+    """As `room_for`, for one process and those that it starts."""
+    with suppress(ProcessLookupError):  # it has ended just now
         resource.prlimit(process, resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))

@@ -26,7 +26,7 @@ import pytest
 
 from synchromesh.model.message import Message
 from synchromesh.plant.rows import Changes, ExceptionRow, FactRow, PostingRow
-from synchromesh.state.agreement import Fenced, Outbox, Reading, State, StateError
+from synchromesh.state.agreement import Fenced, Outbox, Reading, State, StateError, TakenOver
 
 PATIENCE = 20.0
 """Seconds after which what must happen counts as not happening."""
@@ -315,12 +315,34 @@ class StateContract:
         state.commit(state.lease("w"), [ready(2, (1, 0), (2, 0))])
         assert len(open.outbox().take("erp", "dead", 1, 55)) == 1
         successor = open.outbox()
-        assert successor.orphans("mes", "new") == []
-        [doubtful] = successor.orphans("erp", "new")
+        assert successor.take_over("mes", "new", {P: 2}, 9) == TakenOver([], [P])
+        [doubtful] = successor.take_over("erp", "new", {P: 2}, 9).entries
         assert (doubtful.position, doubtful.claimed_at, doubtful.content) == (1, 55, b"content of 1.0")
-        assert successor.orphans("erp", "new") == []
+        assert successor.take_over("erp", "new", {P: 2}, 9) == TakenOver([], [P])
         assert [each.position for each in successor.take("erp", "new", 9, 60)] == [2]
-        assert [each.position for each in open.outbox().orphans("erp", "third")] == [1, 2]
+        assert [each.position for each in open.outbox().take_over("erp", "third", {P: 2}, 9).entries] == [1, 2]
+
+    def test_nothing_is_taken_over_where_the_state_is_behind_the_log(self, open: Openings) -> None:
+        state = open.state()
+        epoch = state.lease("w")
+        state.commit(epoch, [ready(2, (1, 0), (2, 0)), ready(1, (1, 0), partition="plant-2")])
+        open.outbox().take("erp", "dead", 9, 1)
+        successor = open.outbox()
+        heads = {P: 3, "plant-2": 1, "not folded": 1}
+        taken = successor.take_over("erp", "new", heads, 9)
+        assert ([each.partition for each in taken.entries], taken.partitions) == (["plant-2"], ["plant-2"])
+        assert successor.take("erp", "new", 9, 2) == []
+        state.commit(epoch, [Changes(P, 3, outbox_removed={(1, 0)})])
+        taken = successor.take_over("erp", "new", {P: 3, "not folded": 1}, 9)
+        assert ([each.position for each in taken.entries], taken.partitions) == ([2], [P])
+
+    def test_much_is_taken_over_in_parts(self, open: Openings) -> None:
+        state = open.state()
+        state.commit(state.lease("w"), [ready(5, *((number, 0) for number in range(1, 6))), ready(1, (1, 0), partition="plant-2")])
+        open.outbox().take("erp", "dead", 9, 1)
+        successor = open.outbox()
+        parts = [successor.take_over("erp", "new", {P: 5, "plant-2": 1}, 3) for _ in range(3)]
+        assert [(len(part.entries), part.partitions) for part in parts] == [(3, []), (3, [P, "plant-2"]), (0, [P, "plant-2"])]
 
     def test_the_outcome_removes_entry_and_claim(self, open: Openings) -> None:
         state = open.state()
@@ -330,7 +352,7 @@ class StateContract:
         outbox.take("erp", "d", 9, 1)
         assert open.reading().waiting() == 2
         state.commit(epoch, [Changes(P, 3, outbox_removed={(1, 0)})])
-        assert [each.position for each in outbox.orphans("erp", "e")] == [2]
+        assert [each.position for each in outbox.take_over("erp", "e", {P: 3}, 9).entries] == [2]
         assert outbox.take("erp", "e", 9, 1) == []
         assert open.reading().waiting() == 1
 
@@ -346,7 +368,7 @@ class StateContract:
         outbox.release([(P, 1, 0)])
         assert [each.position for each in other.take("erp", "e", 9, 2)] == [1]
         assert outbox.take("erp", "d", 9, 3) == []
-        assert [each.position for each in outbox.orphans("erp", "d")] == [1, 3]
+        assert [each.position for each in outbox.take_over("erp", "d", {P: 3}, 9).entries] == [1, 3]
 
     def test_waiting_ends_when_there_may_be_something_to_take(self, open: Openings) -> None:
         state = open.state()
@@ -358,6 +380,8 @@ class StateContract:
             waiting = threads.submit(outbox.wait, PATIENCE)
             state.commit(epoch, [ready(1, (1, 0))])
             assert waiting.result(PATIENCE)
+        assert not outbox.wait(0.01), "told once, also to one who takes nothing"
+        assert len(outbox.take("erp", "d", 9, 1)) == 1
 
     def test_dispatchers_at_the_same_time_never_claim_the_same(self, open: Openings) -> None:
         state = open.state()

@@ -24,7 +24,7 @@ from synchromesh.sim.deaths import MortalConnector
 from synchromesh.sim.harness import run_seed
 from synchromesh.sim.processes import Livelock, Processes
 from synchromesh.sim.profile import PROFILES, Profile
-from synchromesh.state.agreement import Changes
+from synchromesh.state.agreement import Changes, TakenOver
 from synchromesh.state.memory import MemoryOutbox, MemoryState
 
 SEEDS = 50
@@ -102,7 +102,7 @@ def believe_absence_at_once(patch: Patch) -> None:
 
 def forget_claims(patch: Patch) -> None:
     """After a death nobody asks about what was claimed."""
-    patch.setattr(MemoryOutbox, "orphans", lambda *_: [])
+    patch.setattr(MemoryOutbox, "take_over", lambda _, target, claimant, heads, limit: TakenOver([], list(heads)))
 
 
 def take_silence_for_success(patch: Patch) -> None:

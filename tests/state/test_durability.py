@@ -66,7 +66,7 @@ def missing(directory: Path, acknowledged: list[str]) -> set[str]:
     }
     assert len(state.load("p", [("order", str(position)) for position in everything])) == last
     outbox = open_outbox(directory / "state.db")
-    claimed = {f"claimed {each.position}" for each in outbox.orphans("erp", f"auditor of {last}")}
+    claimed = {f"claimed {each.position}" for each in outbox.take_over("erp", f"auditor of {last}", {"p": last}, 1_000_000).entries}
     ready = outbox.take("erp", "auditor", 1_000_000, 1)
     assert claimed | {f"claimed {each.position}" for each in ready} == {f"claimed {position}" for position in everything}
     outbox.release([(each.partition, each.position, each.ordinal) for each in ready])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import subprocess
 import sys
 import time
@@ -14,7 +15,7 @@ from tests.log.lossy import ROOT
 from tests.state.openings import sqlite_openings
 
 from synchromesh.plant.rows import Changes
-from synchromesh.state.agreement import StateError
+from synchromesh.state.agreement import StateError, TakenOver
 from synchromesh.state.sqlite import identities as segments
 from synchromesh.state.sqlite import open_outbox, open_reading, open_state, outbox
 
@@ -88,7 +89,7 @@ def test_a_restored_store_sends_nothing_twice(tmp_path: Path, monkeypatch: pytes
         state.commit(epoch, [ready(position, (position, 0), partition="other")])
         assert [each.partition for each in dispatcher.take("erp", "d", 9, 1)] == ["other"]
         state.commit(epoch, [batch])
-    assert [each.position for each in dispatcher.orphans("erp", "e") if each.partition == P] == [2]
+    assert [each.position for each in dispatcher.take_over("erp", "e", {P: 3}, 9).entries] == [2]
     assert dispatcher.take("erp", "e", 9, 1) == []
     state.commit(epoch, [later[2]])
     assert [each.position for each in dispatcher.take("erp", "e", 9, 1)] == [4]
@@ -108,6 +109,53 @@ def test_claims_of_postings_that_left_are_forgotten(tmp_path: Path, monkeypatch:
     assert dispatcher._connection.execute("SELECT count(*) FROM claim").fetchone()[0] <= 11
     dispatcher.close()
     state.close()
+
+
+def test_lost_claims_are_doubted_once_for_all_systems_and_only_what_was_told_before(tmp_path: Path) -> None:
+    path = tmp_path / "state.db"
+    state = open_state(path)
+    epoch = state.lease("w")
+    state.commit(epoch, [ready(3, (1, 0), (3, 0)), ready(1, (1, 0), partition="other")])
+    first, second = open_outbox(path), open_outbox(path)
+    assert first.take_over("erp", "d", {P: 5, "other": 1}, 9).partitions == ["other"]
+    assert second.take_over("mes", "e", {P: 3}, 9) == TakenOver([], []), "what the other system lost is not told before it is known"
+    assert first.take("erp", "d", 9, 1) == []
+    state.commit(epoch, [Changes(P, 7, postings={(7, 0): posting(7)}, outbox_added={(7, 0): ("erp", "lane")})])
+    state.commit(epoch, [ready(8, (2, 0), target="mes")])
+    assert first.take("erp", "d", 9, 1) == [], "first it is taken over"
+    assert [each.position for each in second.take_over("mes", "e", {P: 3}, 9).entries] == [2]
+    assert [each.position for each in first.take_over("erp", "d", {P: 5}, 9).entries] == [1, 3]
+    assert [each.position for each in first.take("erp", "d", 9, 1)] == [7]
+    first.close()
+    second.close()
+    state.close()
+
+
+def test_claims_of_an_earlier_program_are_kept(tmp_path: Path) -> None:
+    path = tmp_path / "state.db"
+    state = open_state(path)
+    state.commit(state.lease("w"), [ready(2, (1, 0), (2, 0))])
+    dispatcher = open_outbox(path)
+    assert [each.position for each in dispatcher.take("erp", "d", 1, 1)] == [1]
+    dispatcher.close()
+    connection = sqlite3.connect(path.with_suffix(".claims"))
+    connection.executescript("DROP TABLE unknown; PRAGMA user_version = 1;")
+    connection.close()
+    dispatcher = open_outbox(path)
+    assert [each.position for each in dispatcher.take_over("erp", "e", {P: 2}, 9).entries] == [1]
+    assert [each.position for each in dispatcher.take("erp", "e", 9, 1)] == [2]
+    dispatcher.close()
+    state.close()
+
+
+def test_claims_of_a_newer_program_are_refused(tmp_path: Path) -> None:
+    open_state(tmp_path / "state.db").close()
+    open_outbox(tmp_path / "state.db").close()
+    connection = sqlite3.connect(tmp_path / "state.claims")
+    connection.execute("PRAGMA user_version = 99")
+    connection.close()
+    with pytest.raises(StateError, match=r"state\.claims has schema 99 .* use the program that wrote it"):
+        open_outbox(tmp_path / "state.db")
 
 
 CLAIMING = """
@@ -131,7 +179,7 @@ def test_claims_of_a_killed_process_are_orphans(tmp_path: Path) -> None:
         assert process.stdout.readline() == "[1, 2, 3]\n"
         process.kill()
     survivor = open_outbox(path)
-    assert [(each.position, each.claimed_at) for each in survivor.orphans("erp", "new")] == [(1, 77), (2, 77), (3, 77)]
+    assert [(each.position, each.claimed_at) for each in survivor.take_over("erp", "new", {P: 5}, 9).entries] == [(1, 77), (2, 77), (3, 77)]
     assert [each.position for each in survivor.take("erp", "new", 9, 1)] == [4, 5]
     survivor.close()
     state.close()

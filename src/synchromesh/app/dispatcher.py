@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import random
+import time
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Final
 
@@ -12,12 +14,12 @@ from synchromesh.app import plugins
 from synchromesh.app.process import Ready, announce, on_signals
 from synchromesh.app.settings import Erp, Settings
 from synchromesh.app.stores import Stores
-from synchromesh.connectors.agreement import Connector, ConnectorError
+from synchromesh.connectors.agreement import Connector
 from synchromesh.engine.dispatcher import Dispatcher
 from synchromesh.engine.puller import Puller
 from synchromesh.log.agreement import LogFull
 from synchromesh.observe.lines import emit
-from synchromesh.observe.names import STORE_FULL
+from synchromesh.observe.names import PULL_BACK, PULL_FAILED, STORE_BACK, STORE_FULL
 from synchromesh.state.agreement import Outbox, StateFull
 
 GRACE: Final = 10.0
@@ -46,8 +48,7 @@ async def run_dispatcher(settings: Settings) -> None:
     await asyncio.wait([stopping, *tasks], return_when=asyncio.FIRST_COMPLETED)
     stop.set()
     failed = await asyncio.gather(*tasks, return_exceptions=True)
-    for part in parts:
-        await part.close()
+    failed += await asyncio.gather(*(part.close() for part in parts), return_exceptions=True)
     for error in failed:
         if isinstance(error, BaseException):
             raise error
@@ -57,6 +58,7 @@ class _System:
     """Everything about one business system in this process."""
 
     def __init__(self, settings: Settings, name: str, erp: Erp) -> None:
+        self._name = name
         stores = Stores(settings)
         self._log = stores.log()
         self._outbox = stores.outbox()
@@ -80,7 +82,11 @@ class _System:
         return [asyncio.create_task(self._dispatch(stop)), asyncio.create_task(self._watch(stop)), asyncio.create_task(self._pull(stop))]
 
     async def close(self) -> None:
-        await self._dispatcher.stop(GRACE)
+        """Finish what is on its way; what the log has no room for now is in doubt, and asked about at the next start."""
+        try:
+            await self._dispatcher.stop(GRACE)
+        except (LogFull, StateFull) as error:
+            emit(STORE_FULL, error=str(error))
         await self._connector.close()
         self._outbox.close()
         self._reading.close()
@@ -89,18 +95,24 @@ class _System:
     async def _dispatch(self, stop: asyncio.Event) -> None:
         """Step whenever there is news, an answer, or something due."""
         news = self._dispatcher.news
+        full_since: float | None = None
         while not stop.is_set():
             news.clear()
+            pause = IDLE
             try:
                 due = await self._dispatcher.step(patience=None)
+                if full_since is not None:
+                    emit(STORE_BACK, seconds=round(time.monotonic() - full_since, 1))
+                    full_since = None
+                pause = IDLE if due is None else min(IDLE, due)
             except (LogFull, StateFull) as error:
-                emit(STORE_FULL, error=str(error))
-                due = PAUSE
-            try:
-                async with asyncio.timeout(IDLE if due is None else min(IDLE, due)):
+                if full_since is None:
+                    full_since = time.monotonic()
+                    emit(STORE_FULL, error=str(error))
+                await _until(stop, PAUSE)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(pause):
                     await news.wait()
-            except TimeoutError:
-                continue
 
     async def _watch(self, stop: asyncio.Event) -> None:
         """Look for new work in a thread, so that the loop is free for answers."""
@@ -109,16 +121,40 @@ class _System:
                 self._dispatcher.news.set()
 
     async def _pull(self, stop: asyncio.Event) -> None:
-        while not stop.is_set():
+        """Pull until told to stop, which waits for no answer: what was pulled is appended whole or pulled again."""
+        pulling = asyncio.create_task(self._keep_pulling())
+        stopping = asyncio.create_task(stop.wait())
+        await asyncio.wait([pulling, stopping], return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        pulling.cancel()
+        with suppress(asyncio.CancelledError):
+            await pulling
+
+    async def _keep_pulling(self) -> None:
+        """Pull again and again. What can't be pulled twice in a row is said once and tried on: sending goes on, whatever is wrong with
+        reading."""
+        failures, lost_at = 0, 0.0
+        while True:
             try:
                 again = await self._puller.step()
-            except (ConnectorError, LogFull):
-                again = 0  # the dispatcher tells when the system is lost; what changed there is pulled when it is back
+            except Exception as error:  # noqa: BLE001 (also a defect of a connector in reading must not end the sending)
+                failures, again = failures + 1, 0
+                if failures == 1:
+                    lost_at = time.monotonic()
+                elif failures == 2:
+                    emit(PULL_FAILED, system=self._name, error=f"{type(error).__name__}: {error}")
+            else:
+                if failures > 1:
+                    emit(PULL_BACK, system=self._name, seconds=round(time.monotonic() - lost_at, 1))
+                failures = 0
             if not again:
-                try:
-                    await asyncio.wait_for(stop.wait(), PULL)
-                except TimeoutError:
-                    continue
+                await asyncio.sleep(PULL)
+
+
+async def _until(event: asyncio.Event, seconds: float) -> None:
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await event.wait()
 
 
 def _wait(outbox: Outbox) -> bool:

@@ -7,7 +7,8 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
 
 import msgspec
 
@@ -42,6 +43,17 @@ def stop_event() -> threading.Event:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     return stop
+
+
+@contextmanager
+def stoppable() -> Iterator[threading.Event]:
+    """As `stop_event`, inside the block; afterwards the signals do what they did before."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield stop_event()
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def run_loop(main: Coroutine[None, None, None]) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Final
@@ -14,6 +16,13 @@ from synchromesh.app.settings import Settings
 from synchromesh.app.stores import Stores
 from synchromesh.app.worker import run_worker
 from synchromesh.engine.activation import activations
+from synchromesh.log.agreement import LogFull
+from synchromesh.observe.lines import emit
+from synchromesh.observe.names import STORE_BACK, STORE_FULL
+from synchromesh.state.agreement import StateFull
+
+PAUSE: Final = 1.0
+"""Seconds between two looks for room."""
 
 
 def prepare(settings: Settings) -> None:
@@ -32,6 +41,28 @@ def prepare(settings: Settings) -> None:
         reading.close()
         state.close()
         log.close()
+
+
+def prepare_when_there_is_room(settings: Settings, stop: threading.Event) -> bool:
+    """`prepare`; where the stores have worked before and the disk is full now, say so once and wait for room. Whether it is prepared: not
+    when `stop` was set meanwhile. Raises as `prepare`, `LogFull` and `StateFull` only at the first start, where a person looks on."""
+    first = not Stores(settings).made
+    full_since: float | None = None
+    while not stop.is_set():
+        try:
+            prepare(settings)
+        except (LogFull, StateFull) as error:
+            if first:
+                raise
+            if full_since is None:
+                full_since = time.monotonic()
+                emit(STORE_FULL, error=str(error))
+            stop.wait(PAUSE)
+            continue
+        if full_since is not None:
+            emit(STORE_BACK, seconds=round(time.monotonic() - full_since, 1))
+        return True
+    return False
 
 
 def _worker(settings: Settings) -> None:

@@ -44,6 +44,11 @@ class Stores:
         self._state = cast(StateKind, plugins.load(plugins.STATES, settings.state.kind))
         self._data.mkdir(parents=True, exist_ok=True)
 
+    @property
+    def made(self) -> bool:
+        """Whether both were made here before."""
+        return (self._data / "log.db").exists() and (self._data / "state.db").exists()
+
     def log(self) -> Log:
         return self._log.open_log(self._data / "log.db")
 

@@ -6,6 +6,7 @@ import gc
 import os
 import threading
 import time
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Final
 
@@ -73,11 +74,12 @@ def _fold(log: Log, worker: Worker, stop: threading.Event) -> None:
 
 
 def _trim(log: Log, worker: Worker, keep: int, stop: threading.Event) -> None:
-    """Archive what is folded and older than what is kept, a segment at a time."""
+    """Archive what is folded and older than what is kept, a segment at a time. Without room for the archive it is tried again later."""
     trimmed: dict[str, int] = {}
     while not stop.wait(TRIM_PAUSE):
         for partition, position in dict(worker.positions).items():
             through = trimmed.get(partition, 0) + SEGMENT
             if position - keep >= through:
-                log.trim(partition, through)
-                trimmed[partition] = through
+                with suppress(LogFull):  # the worker says so itself when it has no room
+                    log.trim(partition, through)
+                    trimmed[partition] = through

@@ -48,7 +48,8 @@ app = typer.Typer(cls=_Verbs, no_args_is_help=True, add_completion=False)
 def root() -> None:
     """Keeps the shop floor and ERP in step: every fact ends as a document, or as an exception a person can resolve.
 
-    Exit codes: 0 all is well, 1 problems were found, 2 the command was used wrongly, 3 something can't be reached.
+    Exit codes: 0 all is well, 1 problems were found, 2 the command was used wrongly, 3 something can't be reached,
+    4 there is no room to write.
     """
 
 

@@ -29,6 +29,8 @@ class Code(enum.IntEnum):
     """The command or its configuration can't be used."""
     UNREACHED = 3
     """Something that must answer does not."""
+    FULL = 4
+    """There is no room to write; nothing was changed."""
 
 
 class Failure(Exception):
@@ -74,11 +76,13 @@ def settings(config: Path) -> Settings:
 @contextmanager
 def stores_in_words() -> Iterator[None]:
     """What log, state and the system's files can't do ends a verb with their own words."""
-    from synchromesh.log.agreement import LogError  # noqa: PLC0415 (help must not wait for the engine)
-    from synchromesh.state.agreement import StateError  # noqa: PLC0415 (help must not wait for the engine)
+    from synchromesh.log.agreement import LogError, LogFull  # noqa: PLC0415 (help must not wait for the engine)
+    from synchromesh.state.agreement import StateError, StateFull  # noqa: PLC0415 (help must not wait for the engine)
 
     try:
         yield
+    except (LogFull, StateFull) as error:
+        raise Failure(str(error), Code.FULL) from error
     except (LogError, StateError) as error:
         raise Failure(str(error), Code.UNREACHED) from error
     except OSError as error:

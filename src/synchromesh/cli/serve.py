@@ -45,11 +45,15 @@ def serve(config: Config = DEFAULT_CONFIG, role: Role = "", child: Child = False
 
 def _hold_and_run(configured: Settings, config: Path, role: str) -> None:
     from synchromesh.app.holding import Holding  # noqa: PLC0415
-    from synchromesh.app.roles import ROLES, prepare  # noqa: PLC0415
+    from synchromesh.app.process import stoppable  # noqa: PLC0415
+    from synchromesh.app.roles import ROLES, prepare_when_there_is_room  # noqa: PLC0415
 
     holding = Holding(configured.synchromesh.data, role)
     try:
-        prepare(configured)
+        with stoppable() as stop:
+            prepared = prepare_when_there_is_room(configured, stop)
+        if not prepared:
+            return
         if role:
             ROLES[role](configured)
         else:

@@ -1,21 +1,23 @@
 """The dispatcher: claims ready postings, sends them, settles doubt by asking, and tells the log what came of them.
 
 A claim is durable before anything is sent, and stays until the worker has folded the outcome. So after a crash only what was claimed
-and has no outcome is in doubt, and doubt is asked about, never sent again blindly (law 4). Lanes stay in order because the
-worker makes only the head of a lane ready.
+and has no outcome is in doubt, and doubt is asked about, never sent again blindly (law 4). Whether it has an outcome, the state knows when
+it has reached the log's head of the takeover; until then what others claimed in a partition is left alone. Lanes stay in order because
+the worker makes only the head of a lane ready.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
 from datetime import datetime
 from typing import Final
 
 import msgspec
 
-from synchromesh.connectors.agreement import Connector, ConnectorError
-from synchromesh.engine.job import Job, after_finding, after_reply, backoff
+from synchromesh.connectors.agreement import Connector, ConnectorError, FindingState, Grade
+from synchromesh.engine.job import Job, after_finding, after_reply, backoff, check_finding, check_replies
 from synchromesh.engine.worker import own_message
 from synchromesh.log.agreement import Log
 from synchromesh.model.event import OutcomesReported
@@ -27,6 +29,10 @@ from synchromesh.state.agreement import Outbox
 _decode: Final = msgspec.json.Decoder(Posting).decode
 IN_FLIGHT: Final = 4000
 """The most postings claimed at a time by one dispatcher: what a crash may leave in doubt."""
+
+HELD: Final = 20_000
+"""The most postings that one dispatcher keeps, with those held up by a lock or an approval in the business system. They take no place
+among those in flight, so that a plant whose orders are all locked does not stop the others."""
 
 GROUP: Final = 500
 """The most outcomes in one message of the log."""
@@ -66,7 +72,10 @@ class Dispatcher:
         self._lost_at = 0.0
         self._blocked_until = 0.0
         self._sequence = 0
-        self._taken_over = False
+        self._behind: dict[str, int] | None = None
+        """Partitions whose claims of others are not taken over yet, with the log's head when this dispatcher began."""
+        self._asked = False
+        """Whether the last call was a question."""
         self._broken: BaseException | None = None
         self.news = asyncio.Event()
 
@@ -81,38 +90,70 @@ class Dispatcher:
 
         Raises `LogError` or `StateError`; what was heard is kept and told at the next step.
         """
+        self._tell()  # before anything that may fail: what is known goes to the log, and only then is more taken on
         self._take()
         self._start()
         if self._calls and patience is not None:
             await asyncio.wait(self._calls, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
+        self._tell()
         if self._broken is not None:
             raise self._broken  # a connector that breaks its agreement ends the dispatcher; what it had claimed is then in doubt
-        self._tell()
         self._start()
         return self._next_due()
 
     async def stop(self, grace: float) -> None:
-        """Wait up to `grace` seconds for answers on their way and tell them; what stays open is in doubt and found at the next start."""
+        """Wait up to `grace` seconds for answers on their way and tell them. What certainly was not sent, or not booked, is given back for
+        the next start; what stays open is in doubt and found then. Raises as `step`."""
         if self._calls:
             await asyncio.wait(self._calls, timeout=grace)
         for call in self._calls:
             call.cancel()
         await asyncio.gather(*self._calls, return_exceptions=True)
-        self._tell()
+        try:
+            self._tell()
+        finally:
+            self._give_back()
 
     # --- claiming --------------------------------------------------------------------------------------------------------
 
     def _take(self) -> None:
         now = self._clock()
-        if not self._taken_over:
-            for ready in self._outbox.orphans(self._target, self._claimant):
-                self._add(Job(ready, _decode(ready.content), due=now, sent=now, doubtful=True))
-            self._taken_over = True
-        room = IN_FLIGHT - len(self._jobs)
-        if room > 0 and now >= self._blocked_until:
+        room = self._room(now)
+        if room > 0:
+            room -= self._take_over(room, now)
+        if room > 0 and now >= self._blocked_until and not (self._troubles and self._jobs):
             stamp = int(self._now().timestamp() * 1_000_000)
             for ready in self._outbox.take(self._target, self._claimant, room, stamp):
                 self._add(Job(ready, _decode(ready.content), due=now))
+
+    def _room(self, now: float) -> int:
+        """How many more may be claimed. Of a system that can't be asked not more than is sent at once: a crash makes exceptions of them."""
+        abilities = self._connector.abilities
+        most = abilities.batch * abilities.concurrency if abilities.grade is Grade.BLIND else IN_FLIGHT
+        room = most - len(self._jobs)
+        if room <= 0:
+            room += sum(job.due > now for job in self._waiting.values())
+        return min(room, HELD - len(self._jobs))
+
+    def _take_over(self, room: int, now: float) -> int:
+        """Take over what others claimed, partition by partition as the state reaches the log's head; how many these are now. Those before
+        this one are gone, so what has no outcome below that head has none at all."""
+        if self._behind is None:
+            self._behind = self._log.head()
+        if not self._behind:
+            return 0
+        taken = self._outbox.take_over(self._target, self._claimant, self._behind, room)
+        for ready in taken.entries:
+            self._add(Job(ready, _decode(ready.content), due=now, sent=now, doubtful=True))
+        for partition in taken.partitions:
+            del self._behind[partition]
+        return len(taken.entries)
+
+    def _give_back(self) -> None:
+        free = [job for job in self._waiting.values() if not job.doubtful]
+        self._outbox.release([job.id for job in free])
+        for job in free:
+            del self._waiting[job.id], self._jobs[job.id]
 
     def _add(self, job: Job) -> None:
         self._jobs[job.id] = job
@@ -121,32 +162,31 @@ class Dispatcher:
     # --- sending ---------------------------------------------------------------------------------------------------------
 
     def _start(self) -> None:
-        """Start as many calls as the business system takes. While it is lost, one call at a time tries whether it is back."""
+        """Start as many calls as the business system takes, questions and postings in turn, so that neither stops the other. A system that
+        is lost is tried with a question where there is one, else with a single posting: what has no answer then is in doubt."""
         now = self._clock()
-        if now < self._blocked_until:
+        free = self._free()
+        if now < self._blocked_until or free <= 0:
             return
-        abilities = self._connector.abilities
-        free = (1 if self._troubles else abilities.concurrency) - len(self._calls)
-        batch: list[Job] = []
-        for job in list(self._waiting.values()):
-            if free <= 0:
-                break
-            if job.due > now:
-                continue
-            del self._waiting[job.id]
-            if job.doubtful:
-                self._call(self._ask(job))
-                free -= 1
-                continue
-            batch.append(job)
-            if len(batch) == abilities.batch:
-                self._call(self._send(batch))
-                batch = []
-                free -= 1
-        if batch and free > 0:
-            self._call(self._send(batch))
-        elif batch:
-            self._waiting = {job.id: job for job in batch} | self._waiting
+        due = [job for job in self._waiting.values() if job.due <= now]
+        asks, sends = deque(job for job in due if job.doubtful), deque(job for job in due if not job.doubtful)
+        batch = self._connector.abilities.batch if not self._troubles else 1
+        while free > 0 and (asks or sends):
+            self._asked = bool(asks) and (self._troubles > 0 or not (self._asked and sends))
+            if self._asked:
+                self._call(self._ask(self._out(asks)))
+            else:
+                self._call(self._send([self._out(sends) for _ in range(min(batch, len(sends)))]))
+            free -= 1
+
+    def _free(self) -> int:
+        """How many calls may be started. While the system is lost, one call at a time tries whether it is back."""
+        return (1 if self._troubles else self._connector.abilities.concurrency) - len(self._calls)
+
+    def _out(self, due: deque[Job]) -> Job:
+        job = due.popleft()
+        del self._waiting[job.id]
+        return job
 
     def _call(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
@@ -164,9 +204,8 @@ class Dispatcher:
         for job in jobs:
             job.sent, job.attempts = now, job.attempts + 1
         replies = await self._connector.post([job.posting for job in jobs])
-        assert len(replies) == len(jobs), "a connector answers for every posting"
-        unreachable = all(reply.fate in (Fate.RETRY, Fate.DOUBT) for reply in replies)
-        self._reached(not unreachable)
+        check_replies([job.posting for job in jobs], replies)
+        self._reached(any(map(_answered, replies)))
         for job, reply in zip(jobs, replies, strict=True):
             if reply.fate is Fate.DOUBT:
                 emit(IN_DOUBT, system=self._target, posting=job.posting.key, error="no answer after sending")
@@ -181,18 +220,11 @@ class Dispatcher:
             job.due = self._clock() + backoff(job.troubles, self._jitter())
             self._hear(job, None)
             return
-        self._reached(True)
+        check_finding(job.posting, finding)
+        if finding.state is not FindingState.SILENT:  # that a system can't be asked was known before
+            self._reached(True)
         reply = after_finding(job, finding, self._connector.abilities, self._clock())
-        if reply is None and not job.doubtful and not job.attempts:
-            self._give_back(job)
-        else:
-            self._hear(job, reply)
-
-    def _give_back(self, job: Job) -> None:
-        """What another claimed certainly is not booked. It is claimed anew if it still is to be sent: its claimant may have told the log of
-        a refusal that the worker had not folded when the claims were taken over."""
-        self._outbox.release([job.id])
-        del self._jobs[job.id]
+        self._hear(job, reply)
 
     def _hear(self, job: Job, reply: Reply | None) -> None:
         if reply is not None:
@@ -201,12 +233,15 @@ class Dispatcher:
             self._waiting[job.id] = job
 
     def _reached(self, answered: bool) -> None:
-        """Keep the circuit: after each call without any answer the whole system is left alone, longer each time."""
+        """Keep the circuit: after a call without any answer the whole system is left alone, longer each time. Calls that were on their way
+        together are one trouble."""
         now = self._clock()
         if answered:
             if self._troubles:
                 emit(SYSTEM_BACK, system=self._target, seconds=round(now - self._lost_at, 1))
             self._troubles, self._blocked_until = 0, 0.0
+            return
+        if now < self._blocked_until:
             return
         if not self._troubles:
             self._lost_at = now
@@ -236,8 +271,16 @@ class Dispatcher:
                     del self._jobs[job.id]
 
     def _next_due(self) -> float | None:
+        """In how many seconds there is something to do; None when only an answer or new work can change anything."""
+        if self._free() <= 0:
+            return None
         now = self._clock()
         due = min((job.due for job in self._waiting.values()), default=None)
         if due is None:
             return None
         return max(0.0, due - now, self._blocked_until - now)
+
+
+def _answered(reply: Reply) -> bool:
+    """Whether the business system itself said something about the posting: also that it is locked just now."""
+    return reply.fate not in (Fate.RETRY, Fate.DOUBT) or reply.refusal is not None

@@ -68,8 +68,21 @@ STOPPING: Final = LogLine("process.stopping", logging.INFO, "No new message is t
 STOPPED: Final = LogLine("process.stopped", logging.INFO, "All is stored and closed.", ("seconds",))
 SYSTEM_LOST: Final = LogLine("system.lost", logging.WARNING, "A business system stopped answering; postings wait.", ("system", "error"))
 SYSTEM_BACK: Final = LogLine("system.back", logging.INFO, "A business system answers again.", ("system", "seconds"))
+PULL_FAILED: Final = LogLine(
+    "pull.failed",
+    logging.WARNING,
+    "What changed in a business system can't be read; it is tried again, and sending goes on.",
+    ("system", "error"),
+)
+PULL_BACK: Final = LogLine("pull.back", logging.INFO, "What changed in a business system is read again.", ("system", "seconds"))
 IN_DOUBT: Final = LogLine(
     "posting.in_doubt", logging.WARNING, "A posting may be booked; the system will be asked.", ("system", "posting", "error")
+)
+CLAIMS_UNKNOWN: Final = LogLine(
+    "claims.unknown",
+    logging.WARNING,
+    "The file of claims is new or was lost: postings that were ready before may have been sent, and each is asked about.",
+    ("plant", "postings", "claims"),
 )
 QUARANTINED: Final = LogLine(
     "message.quarantined", logging.ERROR, "A message crashed the worker twice and is set aside.", ("plant", "position", "error")
@@ -80,6 +93,12 @@ FENCED: Final = LogLine("worker.fenced", logging.WARNING, "Another worker took o
 FILE_TAKEN: Final = LogLine("file.taken", logging.INFO, "A dropped file was read to its end and is in the log.", ("plant", "file", "rows"))
 FILE_FAILED: Final = LogLine(
     "file.failed", logging.WARNING, "A dropped file can't be read and was set aside with its reason.", ("plant", "file", "error")
+)
+ROLE_ENDED: Final = LogLine(
+    "role.ended",
+    logging.ERROR,
+    "A role ended by itself and is started again, after a pause when it ends again and again; the others go on.",
+    ("part", "error", "seconds"),
 )
 FAILED: Final = LogLine(
     "process.failed", logging.CRITICAL, "A part ended with an error that nothing else handles; the process stops.", ("part", "error")
@@ -92,12 +111,16 @@ LINES: Final = (
     STOPPED,
     SYSTEM_LOST,
     SYSTEM_BACK,
+    PULL_FAILED,
+    PULL_BACK,
     IN_DOUBT,
+    CLAIMS_UNKNOWN,
     QUARANTINED,
     STORE_FULL,
     STORE_BACK,
     FENCED,
     FILE_TAKEN,
     FILE_FAILED,
+    ROLE_ENDED,
     FAILED,
 )

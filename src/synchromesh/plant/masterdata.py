@@ -82,19 +82,20 @@ def _order(view: View, event: OrderChanged) -> None:
 
 
 def _observed(view: View, event: StockObserved) -> None:
-    """The first reading of an item's stock starts its booked ledger; later ones are for reconciliation and move nothing."""
+    """The first reading of an item's stock starts its booked ledger; later ones are for reconciliation and move nothing. The stock of an
+    item comes before the item itself, so that nothing is decided about it in between."""
     view.clock().observed = True
     named = {*event.items, *(line.item for line in event.lines)}
-    fresh = {name for name in named if (item := view.item(name)) is not None and not item.observed}
+    fresh = {name for name in named if (item := view.item(name)) is None or not item.observed}
     for line in event.lines:
         if line.item in fresh:
             balance = view.balance(stock.place(line.item, line.location, line.lot, line.status, line.owner))
             balance.unit, balance.booked = line.quantity.unit, line.quantity.amount
     for name in sorted(fresh):
         item = view.item(name)
-        assert item is not None, "fresh items are known"
-        item.observed = True
-        view.touch("item", name)
+        if item is not None:
+            item.observed = True
+            view.touch("item", name)
 
 
 def _booked(view: View, event: DocumentBooked) -> None:

@@ -6,6 +6,7 @@ so an empty or half-made file under that name is damage and never taken for a ne
 
 from __future__ import annotations
 
+import errno
 import os
 import sqlite3
 from collections.abc import Callable, Iterator
@@ -17,6 +18,8 @@ BUSY_MS: Final = 30_000
 """How long SQLite itself may wait: only for recovery after a crash and for a checkpoint, since writers queue at the lock."""
 
 _DAMAGE: Final = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+_FULL: Final = "no room to write ({}); nothing was changed; free space on this disk, then go on"
+_SYSTEM_NO_ROOM: Final = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _NO_ROOM: Final = {sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_SHMSIZE, sqlite3.SQLITE_IOERR_TRUNCATE}
 
 
@@ -38,6 +41,8 @@ def in_words(path: Path, kinds: Kinds, doing: str) -> Iterator[None]:
     except (UnicodeEncodeError, OverflowError) as error:
         raise kinds.error(f"{doing}: {path}: a value can't be stored ({error}); nothing was changed") from error
     except OSError as error:
+        if error.errno in _SYSTEM_NO_ROOM:
+            raise kinds.full(f"{doing}: {path}: {_FULL.format(error.strerror)}") from error
         raise kinds.error(f"{doing}: {path}: {error.strerror or error}; make sure that the directory exists and is writable") from error
 
 
@@ -47,7 +52,7 @@ def _translated(error: sqlite3.Error, path: Path, kinds: Kinds, doing: str) -> E
     if primary in _DAMAGE:
         return damaged(path, kinds, f"{doing}: {error}")
     if primary == sqlite3.SQLITE_FULL or code in _NO_ROOM:
-        return kinds.full(f"{doing}: {path}: no room to write ({error}); nothing was changed; free space on this disk, then go on")
+        return kinds.full(f"{doing}: {path}: {_FULL.format(error)}")
     if primary in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY):
         return kinds.error(f"{doing}: {path}: {error}; make sure that the directory exists and that this user may write there")
     return kinds.error(f"{doing}: {path}: {error} (SQLite error {code}); nothing was changed")

@@ -35,6 +35,7 @@ __all__ = [
     "StateCorrupt",
     "StateError",
     "StateFull",
+    "TakenOver",
 ]
 
 
@@ -115,8 +116,15 @@ class Ready(msgspec.Struct, frozen=True):
     claimed_at: int = 0
 
 
+class TakenOver(msgspec.Struct):
+    """What a dispatcher took over: `entries`, each in doubt, and the `partitions` in which there is nothing more to take over."""
+
+    entries: list[Ready]
+    partitions: list[str]
+
+
 class Outbox(Protocol):
-    """The store as a dispatcher sees it, beside the worker and perhaps in another process."""
+    """The store as a dispatcher sees it, beside the worker and perhaps in another process. It takes over before it takes."""
 
     def take(self, target: str, claimant: str, limit: int, now: int) -> list[Ready]:
         """Claim up to `limit` unclaimed postings of a target, durably, and return them: those that became ready first, fairly among the
@@ -124,8 +132,13 @@ class Outbox(Protocol):
         what is sent again is a new posting with a new key."""
         ...
 
-    def orphans(self, target: str, claimant: str) -> list[Ready]:
-        """Entries that somebody else than `claimant` claimed and nobody finished: each is in doubt. They now belong to `claimant`."""
+    def take_over(self, target: str, claimant: str, heads: Mapping[str, int], limit: int) -> TakenOver:
+        """Entries that may have been sent and have no outcome, up to `limit`: somebody else than `claimant` claimed them, or it is not
+        known who claimed what. They now belong to `claimant`.
+
+        `heads` are the log's heads when the claimants before were gone. A partition whose state has not reached its head is left out: the
+        log may hold outcomes of its entries. It is asked for again until it is among the answer's `partitions`; others than those of
+        `heads` are not looked at."""
         ...
 
     def release(self, ids: Sequence[tuple[str, int, int]]) -> None:
@@ -133,7 +146,8 @@ class Outbox(Protocol):
         ...
 
     def wait(self, timeout: float) -> bool:
-        """Block until there may be something new to take, at most `timeout` seconds; whether there may be."""
+        """Block until there may be something new to take since the last `take` or `wait`, at most `timeout` seconds; whether there may be.
+        What could not be taken then is not told of again, so that who has no room is not called all the time."""
         ...
 
     def close(self) -> None: ...

@@ -25,6 +25,7 @@ from synchromesh.state.agreement import (
     Ready,
     StateCorrupt,
     StateError,
+    TakenOver,
 )
 from synchromesh.state.fairness import fairly
 
@@ -264,16 +265,18 @@ class MemoryOutbox:
             if of == target and (name, *id) not in self._store.claims:
                 yield (name, *id)
 
-    def orphans(self, target: str, claimant: str) -> list[Ready]:
+    def take_over(self, target: str, claimant: str, heads: Mapping[str, int], limit: int) -> TakenOver:
         with self._store.changed:
-            found = [
+            reached = [name for name in sorted(heads) if self._store.of(name).position >= heads[name]]
+            left = [
                 entry
                 for entry, claim in sorted(self._store.claims.items())
-                if claim.claimant != claimant and self._store.of(entry[0]).outbox[entry[1:]][0] == target
+                if entry[0] in reached and claim.claimant != claimant and self._store.of(entry[0]).outbox[entry[1:]][0] == target
             ]
-            for entry in found:
+            for entry in left[:limit]:
                 self._store.claims[entry].claimant = claimant
-            return [self._ready(entry) for entry in found]
+            unfinished = {name for name, *_ in left[limit:]}
+            return TakenOver([self._ready(entry) for entry in left[:limit]], [name for name in reached if name not in unfinished])
 
     def _ready(self, entry: EntryId) -> Ready:
         name, position, ordinal = entry
@@ -293,7 +296,9 @@ class MemoryOutbox:
 
     def wait(self, timeout: float) -> bool:
         with self._store.changed:
-            return self._store.changed.wait_for(lambda: self._store.version != self._seen, timeout)
+            changed = self._store.changed.wait_for(lambda: self._store.version != self._seen, timeout)
+            self._seen = self._store.version
+            return changed
 
     def close(self) -> None:
         """Nothing to give back: claims live as long as the store."""

@@ -3,6 +3,10 @@
 So dispatchers and the worker never wait for each other, and claims outlive a store that is rebuilt or restored: what was sent stays
 known. For each partition the file also keeps the highest position at which claims were made or forgotten. A store that stands before it
 is being restored, its outbox may name what was sent long ago, and nothing is taken from it until it has caught up.
+
+A partition that the file does not know may have been sent from by claims that are lost, with the file or before it. Nothing is taken from
+it until its state has caught up with the log, and what it then has in its outbox of messages from before is in doubt: it is asked about,
+or where the business system cannot be asked, a person settles it.
 """
 
 from __future__ import annotations
@@ -10,24 +14,32 @@ from __future__ import annotations
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
+from synchromesh.observe.lines import emit
+from synchromesh.observe.names import CLAIMS_UNKNOWN
 from synchromesh.sqlite.database import connect, create, damaged, data_version, transaction
 from synchromesh.sqlite.lock import WriterLock
 from synchromesh.state import encoding
-from synchromesh.state.agreement import PostingId, Ready, StateCorrupt
+from synchromesh.state.agreement import PostingId, Ready, StateCorrupt, TakenOver
 from synchromesh.state.fairness import fairly
 from synchromesh.state.sqlite.schema import KINDS, in_state_words, open_existing
 
 APPLICATION: Final = 0x534D434C  # "SMCL": what `file` and SQLite's header say this is.
-SCHEMA: Final = 1
+SCHEMA: Final = 2
 CACHE_KIB: Final = 8 * 1024
 SWEEP_AFTER: Final = 512
 """How many claims are made between two looks for claims whose posting has left the outbox."""
 SHORTEST_PAUSE: Final = 0.000_5
 LONGEST_PAUSE: Final = 0.005
+
+_UNKNOWN: Final = f"""
+CREATE TABLE unknown (partition TEXT PRIMARY KEY, head INTEGER NOT NULL) WITHOUT ROWID;
+PRAGMA user_version = {SCHEMA};
+"""
+"""Partitions of which it is not known what was claimed of the messages through `head`."""
 
 _TABLES: Final = f"""
 CREATE TABLE claim (
@@ -36,8 +48,7 @@ CREATE TABLE claim (
 ) WITHOUT ROWID;
 CREATE TABLE seen (partition TEXT PRIMARY KEY, position INTEGER NOT NULL) WITHOUT ROWID;
 PRAGMA application_id = {APPLICATION};
-PRAGMA user_version = {SCHEMA};
-"""
+{_UNKNOWN}"""
 
 _UNCLAIMED: Final = """
 SELECT p.name, o.position, o.ordinal, o.lane, t.value, p.number, o.added
@@ -51,7 +62,20 @@ _ORPHANS: Final = """
 SELECT c.partition, c.position, c.ordinal, o.lane, t.value, c.at FROM claim c JOIN state.partition p ON p.name = c.partition
 JOIN state.outbox o ON o.partition = p.number AND o.position = c.position AND o.ordinal = c.ordinal
 LEFT JOIN state.posting t ON t.partition = o.partition AND t.position = o.position AND t.ordinal = o.ordinal
-WHERE o.target = ? AND c.claimant <> ? ORDER BY c.partition, c.position, c.ordinal
+WHERE c.partition = ? AND o.target = ? AND c.claimant <> ? ORDER BY c.position, c.ordinal LIMIT ?
+"""
+_REACHED: Final = """
+SELECT 1 FROM state.partition p WHERE p.name = ? AND p.position >= ?
+AND NOT EXISTS (SELECT 1 FROM unknown u WHERE u.partition = p.name)
+"""
+_NOTICE_UNKNOWN: Final = """
+INSERT OR IGNORE INTO unknown SELECT ?1, ?2 WHERE NOT EXISTS (SELECT 1 FROM seen WHERE partition = ?1)
+"""
+_CAUGHT_UP: Final = """
+SELECT u.partition, u.head, p.number FROM unknown u JOIN state.partition p ON p.name = u.partition WHERE p.position >= u.head
+"""
+_DOUBT: Final = """
+INSERT OR IGNORE INTO claim SELECT ?, o.position, o.ordinal, o.target, '', 0 FROM state.outbox o WHERE o.partition = ? AND o.position <= ?
 """
 # Only a store that stands where it stood or later may say that a posting has left.
 _SWEEP: Final = """
@@ -68,7 +92,7 @@ ON CONFLICT (partition) DO UPDATE SET position = excluded.position WHERE exclude
 """
 _READY: Final = """
 SELECT p.number FROM state.partition p LEFT JOIN seen s ON s.partition = p.name
-WHERE p.position >= coalesce(s.position, 0) ORDER BY p.number
+WHERE p.position >= coalesce(s.position, 0) AND NOT EXISTS (SELECT 1 FROM unknown u WHERE u.partition = p.name) ORDER BY p.number
 """
 
 _ANY: Final = "SELECT EXISTS (SELECT 1 FROM state.outbox WHERE target = ?)"
@@ -88,10 +112,12 @@ class SqliteOutbox:
             with self._lock:
                 if not self._claims.exists():
                     create(self._claims, _build)
-            self._connection = connect(self._claims, cache_kib=1024)
-            _check(self._connection, self._claims)
+                self._connection = connect(self._claims, cache_kib=1024)
+                _upgrade(self._connection, self._claims)
             self._connection.execute("ATTACH ? AS state", (f"{path.absolute().as_uri()}?mode=ro",))
             self._connection.execute(f"PRAGMA state.cache_size = -{CACHE_KIB}")
+        self._known = False
+        """Whether this outbox has looked for partitions of which nothing is known."""
         self._claimed_through: dict[tuple[str, int], int] = {}
         self._version = -1
         self._unswept = SWEEP_AFTER
@@ -139,14 +165,40 @@ class SqliteOutbox:
             self._claimed_through.clear()
             self._version = version
 
-    def orphans(self, target: str, claimant: str) -> list[Ready]:
-        with in_state_words(self._path, "taking over claims"), self._thread, self._lock, transaction(self._connection):
-            rows = self._connection.execute(_ORPHANS, (target, claimant)).fetchall()
-            self._connection.executemany(
-                "UPDATE claim SET claimant = ? WHERE partition = ? AND position = ? AND ordinal = ?",
-                [(claimant, name, position, ordinal) for name, position, ordinal, *_ in rows],
+    def take_over(self, target: str, claimant: str, heads: Mapping[str, int], limit: int) -> TakenOver:
+        with in_state_words(self._path, "taking over claims"), self._thread:
+            stands = dict(self._connection.execute("SELECT name, position FROM state.partition").fetchall())
+            if self._known and all(stands.get(name, 0) < head for name, head in heads.items()):
+                return TakenOver([], [])
+            with self._lock, transaction(self._connection):
+                self._settle_unknown(heads)
+                taken = TakenOver([], [])
+                for name in sorted(heads):
+                    if self._connection.execute(_REACHED, (name, heads[name])).fetchone():
+                        self._take_over(name, target, claimant, limit, taken)
+            self._known = True
+            return taken
+
+    def _take_over(self, name: str, target: str, claimant: str, limit: int, taken: TakenOver) -> None:
+        left = limit - len(taken.entries)
+        rows = self._connection.execute(_ORPHANS, (name, target, claimant, left + 1)).fetchall()
+        if len(rows) <= left:
+            taken.partitions.append(name)
+        for _, position, ordinal, lane, value, at in rows[:left]:
+            self._connection.execute(
+                "UPDATE claim SET claimant = ? WHERE partition = ? AND position = ? AND ordinal = ?", (claimant, name, position, ordinal)
             )
-            return [self._ready(name, (position, ordinal), target, lane, value, at) for name, position, ordinal, lane, value, at in rows]
+            taken.entries.append(self._ready(name, (position, ordinal), target, lane, value, at))
+
+    def _settle_unknown(self, heads: Mapping[str, int]) -> None:
+        """Notice partitions of which nothing is known, and put in doubt what those have in their outbox that have caught up."""
+        run = self._connection.execute
+        self._connection.executemany(_NOTICE_UNKNOWN, heads.items())
+        for name, head, number in run(_CAUGHT_UP).fetchall():
+            if doubted := run(_DOUBT, (name, number, head)).rowcount:
+                emit(CLAIMS_UNKNOWN, plant=name, postings=doubted, claims=str(self._claims))
+            run("DELETE FROM unknown WHERE partition = ?", (name,))
+            run("INSERT OR IGNORE INTO seen VALUES (?, ?)", (name, head))
 
     def release(self, ids: Sequence[tuple[str, int, int]]) -> None:
         with in_state_words(self._path, "releasing claims"), self._thread, self._lock, transaction(self._connection):
@@ -168,7 +220,8 @@ class SqliteOutbox:
 
     def _changed(self) -> bool:
         with in_state_words(self._path, "reading the outbox"), self._thread:
-            return data_version(self._connection, "state") != self._seen
+            before, self._seen = self._seen, data_version(self._connection, "state")
+            return self._seen != before
 
     def _ready(self, name: str, id: PostingId, target: str, lane: str, value: bytes | None, claimed_at: int) -> Ready:
         if value is None:
@@ -189,12 +242,15 @@ def _build(path: Path) -> None:
         connection.close()
 
 
-def _check(connection: sqlite3.Connection, path: Path) -> None:
+def _upgrade(connection: sqlite3.Connection, path: Path) -> None:
+    """Bring the file of an earlier program up to date; refuse one that is not ours, or of a newer program."""
     application = connection.execute("PRAGMA application_id").fetchone()[0]
     schema = connection.execute("PRAGMA user_version").fetchone()[0]
     if application != APPLICATION:
         raise damaged(path, KINDS, "it is a database, but not the claims of Synchromesh")
-    if schema != SCHEMA:
+    if schema == 1:
+        connection.executescript(f"BEGIN IMMEDIATE; {_UNKNOWN} COMMIT;")
+    elif schema != SCHEMA:
         raise StateCorrupt(
             f"{path} has schema {schema} and this program knows schema {SCHEMA}; use the program that wrote it, or a newer one"
         )
