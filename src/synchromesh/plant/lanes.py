@@ -100,8 +100,11 @@ def abandon(view: View, lane: Lane, row: PostingRow) -> None:
 def finish(view: View, lane: Lane, row: PostingRow) -> None:
     """The posting has its end: it leaves the lane; when it was the last of its group, the group's facts are booked."""
     id_ = (row.position, row.ordinal)
-    if id_ in lane.queue:
-        lane.queue.remove(id_)
+    queue = lane.queue
+    if queue and queue[0] == id_:
+        del queue[0]
+    elif id_ in queue:
+        queue.remove(id_)
     group = lane.groups.get(row.group)
     if group is None:
         return

@@ -62,12 +62,10 @@ def book(view: View, row: PostingRow, document: str, link: str = "") -> None:
     view.unsend(id_)
     if was_stuck:
         exceptions.resolve_for(view, row)
-    content = view.content(id_)
     changes = stock.effects(view, id_)
-    stock.expect(view, changes, -1)
-    stock.move_booked(view, changes, 1)
-    if content.kind is _REVERSAL:
-        _reversed(view, content.reverses)
+    stock.arrive(view, changes)
+    if row.kind == _REVERSAL:
+        _reversed(view, view.content(id_).reverses)
     lanes.promote(view, lane)
     lanes.serve(view, changes)
     cancelled = view.of(Expected, "expected", CANCELLED)

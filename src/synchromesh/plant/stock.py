@@ -105,6 +105,18 @@ def expect(view: View, changes: list[Effect], sign: int) -> bool:
     return takes
 
 
+def arrive(view: View, changes: list[Effect]) -> None:
+    """The books moved as a posting had let expect."""
+    for key, amount, unit in changes:
+        balance = view.balance(key)
+        balance.unit = balance.unit or unit
+        balance.booked += amount
+        if amount > 0:
+            balance.pending -= amount
+        else:
+            balance.claimed += amount
+
+
 def must_wait(view: View, id_: PostingId, changes: list[Effect]) -> list[str]:
     """The places whose stock this posting, already expected, must wait for; it stands in their queues from now on."""
     waits = []

@@ -102,15 +102,16 @@ class View:
 
     def prefetch(self, keys: Iterable[EntityKey], identities: list[Identity], postings: Iterable[PostingId]) -> None:
         """Load in few statements what the batch is about to need."""
-        missing = [key for key in dict.fromkeys(keys) if key[1] not in self._tables[key[0]]]
+        tables = self._tables
+        missing = dict.fromkeys([key for key in keys if key[1] not in tables[key[0]]])
         if missing:
             found = self.store.load(self.partition, missing)
             for key in missing:
                 value = found.get(key)
-                self._tables[key[0]][key[1]] = None if value is None else _decoders[key[0]].decode(value)
+                tables[key[0]][key[1]] = None if value is None else _decoders[key[0]].decode(value)
         if identities:
             self._known.update(self.store.known(self.partition, identities))
-        wanted = [id_ for id_ in dict.fromkeys(postings) if id_ not in self._postings]
+        wanted = dict.fromkeys([id_ for id_ in postings if id_ not in self._postings])
         if wanted:
             self._postings.update(self.store.postings(self.partition, wanted))
 
