@@ -98,9 +98,9 @@ class Enterprise:
         rows = [encoding.posting(body) for body in self.store.of(PLANT).postings.values()]
         return sorted((row.order, row.kind, row.state) for row in rows)
 
-    def booked(self, item: str, location: str = "RM") -> Decimal:
+    def booked(self, item: str, location: str = "RM", plant: str = PLANT) -> Decimal:
         key = ("stock", place(item, location))
-        found = self.store.reading().entities(PLANT, [key])
+        found = self.store.reading().entities(plant, [key])
         return msgspec.msgpack.decode(found[key], type=Booked).booked if found else Decimal(0)
 
 
@@ -227,3 +227,74 @@ def test_an_item_of_one_plant_comes_with_its_stock_to_that_plant() -> None:
     world.work()
     assert world.postings() == ALL_WAIT
     assert world.booked("BOLT") == 7
+
+
+# --- a plant that joins later ------------------------------------------------------------------------------------------------------
+
+LATE = "bergen"
+
+
+def join(world: Enterprise) -> None:
+    """The installation starts again with a second plant."""
+    world.books.enter(ErpLocation("FG-B", plant=LATE), START)
+    world.books.enter(ErpOrder("of late", "BOLT", ea(5), location="FG-B", plant=LATE), START)
+    wanted = [Deciding(ENTERPRISE, "plants", ENTERPRISE, msgspec.json.encode([PLANT, LATE]).decode())]
+    world.log.append(activations(world.store.reading(), wanted, START))
+    world.worker = Worker(world.log, world.store.state(), [ENTERPRISE, PLANT, LATE], "later", now=lambda: START, batch=1)
+    world.puller = Puller("main", world.erp, world.log, world.store.reading(), [PLANT, LATE], now=lambda: START)
+
+
+def test_a_plant_that_joins_later_is_told_everything_and_the_others_hear_nothing_again() -> None:
+    world = Enterprise()
+    world.pull_all()
+    world.work()
+    before = world.log.head()[PLANT]
+    join(world)
+    world.pull_all()
+    world.work()
+    assert world.log.head()[PLANT] == before
+    known = world.store.reading().entities(LATE, [*(("item", item) for item in ITEMS), ("order", "of late"), ("location", "FG-B")])
+    assert len(known) == len(ITEMS) + 2
+    assert world.booked("BOLT", plant=LATE) == 7
+    assert world.store.reading().entities(LATE, [("order", "of BOLT")]) == {}, "that is another plant's order"
+
+
+@pytest.mark.parametrize("deadly", range(6))
+def test_a_puller_killed_while_a_plant_joins_begins_anew(monkeypatch: pytest.MonkeyPatch, deadly: int) -> None:
+    monkeypatch.setattr(pulling, "PAIRS", 1)
+    world = Enterprise()
+    world.pull_all()
+    world.work()
+    join(world)
+    appends = 0
+
+    def die(_: object) -> None:
+        nonlocal appends
+        appends += 1
+        if appends == deadly:
+            raise Died
+
+    world.log.after_append = die
+    try:
+        world.pull_all()
+    except Died:
+        world.log.after_append = None
+        world.puller = Puller("main", world.erp, world.log, world.store.reading(), [PLANT, LATE], now=lambda: START)
+        world.pull_all()
+    world.log.after_append = None
+    world.work()
+    assert len(world.store.reading().entities(LATE, [("item", item) for item in ITEMS])) == len(ITEMS)
+    assert world.booked("BOLT", plant=LATE) == 7
+
+
+def test_a_plant_that_has_joined_is_not_told_again() -> None:
+    world = Enterprise()
+    world.pull_all()
+    world.work()
+    join(world)
+    world.pull_all()
+    world.work()
+    head = world.log.head()
+    world.puller = Puller("main", world.erp, world.log, world.store.reading(), [PLANT, LATE], now=lambda: START)
+    assert world.pull() == 0
+    assert world.log.head() == head
