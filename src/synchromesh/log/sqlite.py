@@ -30,7 +30,7 @@ KINDS: Final = Kinds(LogError, LogFull, LogCorrupt)
 APPLICATION: Final = 0x534D4C47  # "SMLG": what `file` and SQLite's header say this is.
 SCHEMA: Final = 1
 POSITION_BITS: Final = 40
-READ_BYTES: Final = 8 * 1024 * 1024
+READ_BYTES: Final = 1_500_000
 """How many bytes of messages one `read` returns at most, apart from the first message of each partition."""
 SEGMENT_MESSAGES: Final = 20_000
 """How many messages one archived segment holds at most; appenders wait while one is deleted."""
