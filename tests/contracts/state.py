@@ -89,7 +89,7 @@ class StateContract:
         state = open.state()
         reading = open.reading()
         assert dict(state.positions()) == dict(reading.positions()) == {}
-        assert state.load(P, [("order", "1")]) == state.known(P, [("mes", "1")]) == state.facts(P, [1]) == state.postings(P, [(1, 0)]) == {}
+        assert state.load(P, "order", ["1"]) == state.known(P, [("mes", "1")]) == state.facts(P, [1]) == state.postings(P, [(1, 0)]) == {}
         assert state.exceptions(P, [(1, 0)]) == state.documents(P, ["4900"]) == reading.entities(P, [("order", "1")]) == {}
         assert state.forwards(9) == reading.recent(9) == reading.find_identity("1") == reading.postings_of(P, 1) == []
         assert reading.document("4900") == reading.exceptions("open", 9) == list(state.rows(P)) == []
@@ -113,7 +113,9 @@ class StateContract:
         state.commit(state.lease("w"), [changes])
         for _ in range(2):
             assert state.positions() == {P: 7}
-            assert state.load(P, [("order", "4711"), ("order", "?"), ("stock", "A/1")]) == changes.entities
+            assert state.load(P, "order", ["4711", "?"]) | state.load(P, "stock", ["A/1"]) == {
+                name: value for (_, name), value in changes.entities.items()
+            }
             assert state.facts(P, [5, 6, 7]) == changes.facts
             assert state.known(P, [("mes", "m-5"), ("wms", "m-7"), ("wms", "m-5")]) == {("mes", "m-5"): 5, ("wms", "m-7"): 6}
             assert state.postings(P, [(7, 0), (7, 1), (7, 2)]) == changes.postings
@@ -127,7 +129,13 @@ class StateContract:
         state.commit(
             state.lease("w"), [Changes("a", 1, entities=told, facts={1: fact(1)}, identities={("mes", "1"): 1}, documents={"9": (1, 0)})]
         )
-        assert state.load("b", told) == state.facts("b", [1]) == state.known("b", [("mes", "1")]) == state.documents("b", ["9"]) == {}
+        assert (
+            state.load("b", "order", [name for _, name in told])
+            == state.facts("b", [1])
+            == state.known("b", [("mes", "1")])
+            == state.documents("b", ["9"])
+            == {}
+        )
 
     def test_rows_are_written_by_their_key_and_entities_can_go(self, open: Openings) -> None:
         state = open.state()
@@ -165,7 +173,7 @@ class StateContract:
                 )
             ],
         )
-        assert state.load(P, [("order", "1"), ("order", "2")]) == {("order", "1"): b"new"}
+        assert state.load(P, "order", ["1", "2"]) == {"1": b"new"}
         assert state.facts(P, [1]) == {1: booked}
         assert state.postings(P, [(1, 0)]) == {(1, 0): posted}
         assert state.exceptions(P, [(1, 0)]) == {(1, 0): resolved}
@@ -177,7 +185,7 @@ class StateContract:
         state = open.state()
         entities = {("order", f"{number:05d}"): str(number).encode() for number in range(1234)}
         state.commit(state.lease("w"), [Changes(P, 1, entities=dict(entities))])
-        assert state.load(P, entities) == entities
+        assert state.load(P, "order", [name for _, name in entities]) == {name: value for (_, name), value in entities.items()}
 
     def test_a_row_handed_out_is_a_copy(self, open: Openings) -> None:
         state = open.state()
@@ -195,7 +203,7 @@ class StateContract:
         with pytest.raises(StateError, match="only 1 are pending"):
             state.commit(epoch, [good, Changes("a", 2, forwarded=2)])
         assert state.positions() == {"a": 1}
-        assert state.load("b", [("order", "1")]) == state.known("b", [("mes", "1")]) == state.postings("b", [(5, 0)]) == {}
+        assert state.load("b", "order", ["1"]) == state.known("b", [("mes", "1")]) == state.postings("b", [(5, 0)]) == {}
         state.commit(epoch, [good])
         assert state.known("b", [("mes", "1")]) == {("mes", "1"): 5}
 
@@ -205,7 +213,7 @@ class StateContract:
         state.commit(
             state.lease("w"), [Changes(name, 1, entities={(name, name): b"1"}, identities={(name, name): 1}, documents={name: (1, 0)})]
         )
-        assert state.load(name, [(name, name)]) == {(name, name): b"1"}
+        assert state.load(name, name, [name]) == {name: b"1"}
         assert state.known(name, [(name, name)]) == {(name, name): 1}
         assert state.documents(name, [name]) == {name: (1, 0)}
         assert state.positions() == {name: 1}

@@ -51,7 +51,7 @@ def test_what_erp_tells_reaches_the_plant_once(kind: type[MemoryLog]) -> None:
     log = kind()
     store, _ = forwarding(log)
     assert log.head() == {ENTERPRISE: 2, PLANT: 1}
-    assert list(store.state().load(PLANT, [("item", "GEAR")])) == [("item", "GEAR")]
+    assert list(store.state().load(PLANT, "item", ["GEAR"])) == ["GEAR"]
     assert store.state().forwards(10) == []
 
 

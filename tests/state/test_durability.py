@@ -57,14 +57,14 @@ def missing(directory: Path, acknowledged: list[str]) -> set[str]:
         return set(acknowledged)
     state = open_state(directory / "state.db")
     last = state.positions().get("p", 0)
-    word = {("last", "x"): str(last).encode()} if last else {}
+    word = {"x": str(last).encode()} if last else {}
     assert state.positions() == ({"p": last, "q": last} if last else {})
-    assert state.load("p", [("last", "x")]) == state.load("q", [("last", "x")]) == word
+    assert state.load("p", "last", ["x"]) == state.load("q", "last", ["x"]) == word
     everything = range(1, last + 1)
     assert state.known("p", [("mes", str(position)) for position in range(1, last + 9)]) == {
         ("mes", str(each)): each for each in everything
     }
-    assert len(state.load("p", [("order", str(position)) for position in everything])) == last
+    assert len(state.load("p", "order", [str(position) for position in everything])) == last
     outbox = open_outbox(directory / "state.db")
     claimed = {f"claimed {each.position}" for each in outbox.take_over("erp", f"auditor of {last}", {"p": last}, 1_000_000).entries}
     ready = outbox.take("erp", "auditor", 1_000_000, 1)

@@ -18,7 +18,7 @@ from synchromesh.model.posting import Posting
 from synchromesh.plant.entities import KINDS, Balance, Clock, Decision, Entity, Item, Lane, Lot, Order, Totals
 from synchromesh.plant.fates import Fate
 from synchromesh.plant.policy import DEFAULT, Policy
-from synchromesh.plant.rows import Changes, EntityKey, ExceptionRow, FactRow, Identity, PostingId, PostingRow
+from synchromesh.plant.rows import Changes, ExceptionRow, FactRow, Identity, PostingId, PostingRow
 
 E = TypeVar("E", bound=Entity)
 K = TypeVar("K")
@@ -38,7 +38,7 @@ _policy_decode: Final = msgspec.json.Decoder(Policy).decode
 class Loads(Protocol):
     """What the view needs of a store: committed rows by key; missing keys are left out."""
 
-    def load(self, partition: str, keys: Iterable[EntityKey]) -> dict[EntityKey, bytes]: ...
+    def load(self, partition: str, kind: str, names: Iterable[str]) -> dict[str, bytes]: ...
 
     def known(self, partition: str, identities: list[Identity]) -> dict[Identity, int]: ...
 
@@ -100,15 +100,19 @@ class View:
 
     # --- entities -----------------------------------------------------------------------------------------------------
 
-    def prefetch(self, keys: Iterable[EntityKey], identities: list[Identity], postings: Iterable[PostingId]) -> None:
-        """Load in few statements what the batch is about to need."""
-        tables = self._tables
-        missing = dict.fromkeys([key for key in keys if key[1] not in tables[key[0]]])
+    def prefetch(self, kind: str, names: Iterable[str]) -> None:
+        """Load in few statements what the batch is about to need of one kind."""
+        table = self._tables[kind]
+        missing = dict.fromkeys([name for name in names if name not in table])
         if missing:
-            found = self.store.load(self.partition, missing)
-            for key in missing:
-                value = found.get(key)
-                tables[key[0]][key[1]] = None if value is None else _decoders[key[0]].decode(value)
+            found = self.store.load(self.partition, kind, missing)
+            decode = _decoders[kind].decode
+            for name in missing:
+                value = found.get(name)
+                table[name] = None if value is None else decode(value)
+
+    def prefetch_rows(self, identities: list[Identity], postings: Iterable[PostingId]) -> None:
+        """Load which identities were told, and these postings."""
         if identities:
             self._known.update(self.store.known(self.partition, identities))
         wanted = dict.fromkeys([id_ for id_ in postings if id_ not in self._postings])
@@ -121,14 +125,14 @@ class View:
         try:
             return table[name]
         except KeyError:
-            self.prefetch(((kind, name),), [], ())
+            self.prefetch(kind, (name,))
             return table[name]
 
     def of(self, type_: type[E], kind: str, name: str) -> E | None:
         """`get` for callers who know the kind's struct."""
         table = self._tables[kind]
         if name not in table:
-            self.prefetch(((kind, name),), [], ())
+            self.prefetch(kind, (name,))
         return table[name]  # type: ignore[return-value]  # the kind says which struct
 
     def made(self, type_: type[E], kind: str, name: str) -> E:

@@ -66,7 +66,9 @@ class State(Protocol):
         """The committed position of every partition that has one."""
         ...
 
-    def load(self, partition: str, keys: Iterable[EntityKey]) -> dict[EntityKey, bytes]: ...
+    def load(self, partition: str, kind: str, names: Iterable[str]) -> dict[str, bytes]:
+        """The entities of one kind by name."""
+        ...
 
     def known(self, partition: str, identities: Sequence[Identity]) -> dict[Identity, int]:
         """The positions at which these identities were first told."""

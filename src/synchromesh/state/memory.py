@@ -113,8 +113,9 @@ class MemoryState:
         with self._store.changed:
             return {name: partition.position for name, partition in self._store.partitions.items()}
 
-    def load(self, partition: str, keys: Iterable[EntityKey]) -> dict[EntityKey, bytes]:
-        return _found(self._store, self._store.of(partition).entities, keys, bytes)
+    def load(self, partition: str, kind: str, names: Iterable[str]) -> dict[str, bytes]:
+        found = _found(self._store, self._store.of(partition).entities, [(kind, name) for name in names], bytes)
+        return {name: value for (_, name), value in found.items()}
 
     def known(self, partition: str, identities: Sequence[Identity]) -> dict[Identity, int]:
         return _found(self._store, self._store.of(partition).identities, identities, int)
@@ -315,7 +316,7 @@ class MemoryReading:
         return self._state.positions()
 
     def entities(self, partition: str, keys: Iterable[EntityKey]) -> dict[EntityKey, bytes]:
-        return self._state.load(partition, keys)
+        return _found(self._store, self._store.of(partition).entities, keys, bytes)
 
     def fact(self, partition: str, position: int) -> FactRow | None:
         return self._state.facts(partition, [position]).get(position)

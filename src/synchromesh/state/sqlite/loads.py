@@ -6,13 +6,12 @@ import sqlite3
 from collections.abc import Iterable
 from typing import Final
 
-from synchromesh.plant.rows import EntityKey, ExceptionRow, FactRow, PostingId, PostingRow
+from synchromesh.plant.rows import ExceptionRow, FactRow, PostingId, PostingRow
 from synchromesh.state import encoding
 from synchromesh.state.sqlite.rows import at, many, position_of
 
 _ENTITIES: Final = (
-    "SELECT e.kind, e.name, e.value FROM ({keys}) AS k "
-    "CROSS JOIN entity AS e ON e.partition = ? AND e.kind = k.column1 AND e.name = k.column2"
+    "SELECT e.name, e.value FROM ({keys}) AS k CROSS JOIN entity AS e ON e.partition = ? AND e.kind = ? AND e.name = k.column1"
 )
 _FACTS: Final = "SELECT f.at, f.value FROM ({keys}) AS k CROSS JOIN fact AS f ON f.at = k.column1"
 _POSTINGS: Final = (
@@ -25,8 +24,8 @@ _DOCUMENTS: Final = (
 )
 
 
-def entities(connection: sqlite3.Connection, number: int, keys: Iterable[EntityKey]) -> dict[EntityKey, bytes]:
-    return {(kind, name): value for kind, name, value in many(connection, _ENTITIES, (number,), keys)}
+def entities(connection: sqlite3.Connection, number: int, kind: str, names: Iterable[str]) -> dict[str, bytes]:
+    return dict(many(connection, _ENTITIES, (number, kind), [(name,) for name in names]))
 
 
 def facts(connection: sqlite3.Connection, number: int, positions: Iterable[int]) -> dict[int, FactRow]:

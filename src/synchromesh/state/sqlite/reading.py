@@ -39,7 +39,8 @@ class SqliteReading:
 
     def entities(self, partition: str, keys: Iterable[EntityKey]) -> dict[EntityKey, bytes]:
         with self._asking():
-            return loads.entities(self._connection, self._partitions.number(partition), keys)
+            number = self._partitions.number(partition)
+            return {(kind, name): value for kind, name in keys for value in loads.entities(self._connection, number, kind, [name]).values()}
 
     def fact(self, partition: str, position: int) -> FactRow | None:
         with self._asking():

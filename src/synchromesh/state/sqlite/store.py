@@ -13,7 +13,6 @@ from synchromesh.sqlite.lock import WriterLock
 from synchromesh.state import encoding
 from synchromesh.state.agreement import (
     Changes,
-    EntityKey,
     ExceptionRow,
     FactRow,
     Fenced,
@@ -72,9 +71,9 @@ class SqliteState:
         with in_state_words(self._path, "reading the state"):
             return dict(self._connection.execute("SELECT name, position FROM partition").fetchall())
 
-    def load(self, partition: str, keys: Iterable[EntityKey]) -> dict[EntityKey, bytes]:
+    def load(self, partition: str, kind: str, names: Iterable[str]) -> dict[str, bytes]:
         with in_state_words(self._path, "reading the state"):
-            return loads.entities(self._connection, self._partitions.number(partition), keys)
+            return loads.entities(self._connection, self._partitions.number(partition), kind, names)
 
     def known(self, partition: str, identities: Sequence[Identity]) -> dict[Identity, int]:
         with in_state_words(self._path, "reading the state"):
