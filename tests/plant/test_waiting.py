@@ -201,3 +201,22 @@ def test_dismissing_the_last_that_waits_lets_the_end_go_on() -> None:
     world.own(ev.FactDismissed(at, "ann", "no such place"))
     world.step()
     assert [document.kind for document in world.documents()] == ["completion"]
+
+
+def test_the_first_fact_of_an_order_that_waited_stands_once_in_its_chain() -> None:
+    world = World()
+    world.order()
+    first = world.tell(ev.ScrapRecorded("4711", ea(1), item="NUT"))
+    second = world.tell(ev.ScrapRecorded("4711", ea(1)))
+    world.step()
+    world.master(ev.ItemChanged("NUT", "EA"))
+    assert [world.fact(at).previous for at in (first, second)] == [0, first]
+    assert world.found_order().last_fact == second
+    world.own(ev.FactDismissed(first, "ann", "walks the whole chain"))
+    world.step()
+    early = world.tell(ev.ScrapRecorded("4712", ea(1)))
+    world.order("4712")
+    later = world.tell(ev.ScrapRecorded("4712", ea(1)))
+    world.step()
+    assert world.fact(early).previous == 0
+    assert world.fact(later).previous == early

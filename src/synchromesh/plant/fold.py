@@ -250,12 +250,13 @@ def _no_age(occurred: datetime | None, horizon: int, now: int) -> str:
 
 def _retell(view: View, row: FactRow) -> None:
     """Fold a fact that has waited, as if it were told now."""
+    chained = bool(row.order) and row.reference != f"order {row.order}"
     row.fate, row.reference, row.applied = Fate.RECORDED, "", view.position
-    _tell(view, row, corrections.decode_told(row.told), again=True)
+    _tell(view, row, corrections.decode_told(row.told), chained)
 
 
-def _tell(view: View, row: FactRow, events: tuple[ev.CanonicalEvent, ...], again: bool = False) -> None:
-    """Fold a fact whole, or let it wait whole, or open an exception about it."""
+def _tell(view: View, row: FactRow, events: tuple[ev.CanonicalEvent, ...], chained: bool = False) -> None:
+    """Fold a fact whole, or let it wait whole, or open an exception about it. `chained`: it stands in its order's chain already."""
     try:
         for event in events:
             rules.require(view, event)
@@ -278,7 +279,7 @@ def _tell(view: View, row: FactRow, events: tuple[ev.CanonicalEvent, ...], again
             rules.apply(view, act, event)
         row.order, row.lot = act.order or row.order, act.lot
         _settle(view, act, row)
-    _chain(view, row, again)
+    _chain(view, row, chained)
 
 
 def _operation_of(event: ev.CanonicalEvent) -> str:
@@ -368,9 +369,9 @@ def _complete(view: View, act: Act, facts: int) -> bool:
     return True
 
 
-def _chain(view: View, row: FactRow, again: bool = False) -> None:
-    """Link the fact to the one before it of its order and of its lot: what a trace walks."""
-    if row.order and not (again and row.previous) and (order := view.order(row.order)) is not None and order.last_fact != row.position:
+def _chain(view: View, row: FactRow, chained: bool = False) -> None:
+    """Link the fact to the one before it of its order and of its lot: what a trace walks. Linked once, so that no chain is a circle."""
+    if row.order and not chained and (order := view.order(row.order)) is not None and order.last_fact != row.position:
         row.previous, order.last_fact = order.last_fact, row.position
         view.touch("order", row.order)
     if row.lot and (lot := view.lot(row.lot)) is not None and lot.last_fact != row.position:
