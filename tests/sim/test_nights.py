@@ -25,6 +25,15 @@ def test_a_night_of_reversals_ends_well(seed: int) -> None:
     assert verdict.ok, f"seed {seed}: {verdict}"
 
 
+@pytest.mark.parametrize(
+    ("profile", "seed"), [("reversals", 481), ("reversals", 5007), ("reversals", 20661), ("rough", 20074), ("blind", 20418)]
+)
+def test_stock_that_comes_behind_what_needs_it_ends_no_night_in_a_circle(profile: str, seed: int) -> None:
+    verdict = run_seed(seed, profile)
+    assert verdict.ok, f"seed {seed}, {profile}: {verdict}"
+    assert not verdict.fates.get("booking")
+
+
 def test_the_same_seed_is_the_same_night() -> None:
     assert _play(5) == _play(5)
     assert _play(5) != _play(6)

@@ -10,20 +10,21 @@ from fractions import Fraction
 import msgspec
 import pytest
 
+from synchromesh.connectors.sandbox.faults import Fault
 from synchromesh.connectors.sandbox.inprocess import InProcess
 from synchromesh.engine import dispatcher as dispatching
 from synchromesh.engine import job as jobs
 from synchromesh.engine.reader import Reader
 from synchromesh.model.message import Record
 from synchromesh.model.posting import Fate, Posting, Reply
-from synchromesh.plant import corrections, exceptions, fold, lanes, postings, production, waiting
+from synchromesh.plant import corrections, decisions, exceptions, fold, lanes, postings, production, waiting
 from synchromesh.plant.entities import Item, Lane
 from synchromesh.plant.fact import Told
 from synchromesh.plant.view import View
 from synchromesh.sim.deaths import MortalConnector
 from synchromesh.sim.harness import run_seed
 from synchromesh.sim.processes import Livelock, Processes
-from synchromesh.sim.profile import PROFILES, Profile
+from synchromesh.sim.profile import PROFILES, ROUGH, Profile
 from synchromesh.state.agreement import Changes
 from synchromesh.state.memory import MemoryOutbox, MemoryState
 
@@ -232,6 +233,12 @@ def commit_without_outgoing_work(patch: Patch) -> None:
     patch.setattr(MemoryState, "commit", idle)
 
 
+def dismiss_half_a_pair(patch: Patch) -> None:
+    """A dismissed reversal leaves behind what was to be booked in the place of what it takes back."""
+    patch.setattr(decisions, "_rebooked", lambda *_: [])
+
+
+STUBBORN = msgspec.structs.replace(PROFILES["reversals"], erp={**ROUGH, Fault.DECLINED: 0.3}, rash=0.5)
 CROWDED = msgspec.structs.replace(PROFILES["rough"], kills=0.03)
 
 
@@ -258,6 +265,7 @@ CROWDED = msgspec.structs.replace(PROFILES["rough"], kills=0.03)
         (correct_by_adding, PROFILES["calm"]),
         (complete_too_early, PROFILES["rough"]),
         (commit_without_outgoing_work, PROFILES["rough"]),
+        (dismiss_half_a_pair, STUBBORN),
     ],
     ids=lambda value: value.__name__ if callable(value) else "",
 )

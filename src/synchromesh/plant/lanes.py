@@ -146,11 +146,14 @@ def stick(view: View, lane: Lane, row: PostingRow) -> None:
         view.move(Fate.BOOKING, Fate.EXCEPTION, group.facts)
 
 
-def dismiss(view: View, lane: Lane, row: PostingRow) -> None:
-    """The facts of this posting's group are dismissed, whatever becomes of the rest of its postings."""
-    group = lane.groups[row.group]
-    view.move(Fate.EXCEPTION if group.stuck else Fate.BOOKING, Fate.DISMISSED, group.facts)
-    group.facts = 0
+def dismiss(view: View, lane: Lane, group: int) -> int:
+    """The facts that this lane counts for a group are dismissed, whatever becomes of the rest of its postings; how many they are."""
+    known = lane.groups.get(group)
+    if known is None:
+        return 0
+    facts, known.facts = known.facts, 0
+    view.move(Fate.EXCEPTION if known.stuck else Fate.BOOKING, Fate.DISMISSED, facts)
+    return facts
 
 
 def _unstick(view: View, group: Group) -> None:

@@ -71,7 +71,7 @@ def _earlier(one: Decided, other: Decided) -> bool:
 
 
 def books_agree(case: Case) -> Iterator[Finding]:
-    """Documents, and postings that openly are outstanding, add up to the truth, book by book."""
+    """Documents, and postings that openly are outstanding or that people gave up, add up to the truth, book by book."""
     held = _held(case)
     for book in sorted(held.keys() | case.truth.totals.keys()):
         true, have = case.truth.totals.get(book, Decimal(0)), held.get(book, Decimal(0))
@@ -88,14 +88,14 @@ def _fault(true: Decimal, have: Decimal) -> Fault:
 
 
 def _held(case: Case) -> dict[Book, Decimal]:
-    """Amounts by book, in base units: of documents of ours that stand, and of postings that are outstanding."""
+    """Amounts by book, in base units: of documents of ours that stand, and of postings that are outstanding or given up."""
     held: dict[Book, Decimal] = defaultdict(Decimal)
     standing = [document for document in case.ours if not document.cancelled]
     signed: list[tuple[int, Document | Decided]] = []
     for document in standing:
         original = case.numbers.get(document.reverses)
         signed.append((-1, original) if original else (1, document))
-    for posting in case.outstanding:
+    for posting in (*case.outstanding, *case.given_up):
         taken_back = case.postings.get(posting.reverses)
         if taken_back is None:
             signed.append((1, posting))
@@ -133,10 +133,10 @@ def _base(case: Case, line: Line) -> Decimal:
 
 
 def completions_agree(case: Case) -> Iterator[Finding]:
-    """Each order that the plant completed has one completion, or it is outstanding, or waits with the facts of the order
+    """Each order that the plant completed has one completion, or it is outstanding or given up, or waits with the facts of the order
     that can't be booked; no other order has any."""
     held = Counter(document.order for document in case.ours if document.kind is PostingKind.COMPLETION and not document.cancelled)
-    held.update(posting.order for posting in case.outstanding if posting.kind is PostingKind.COMPLETION)
+    held.update(posting.order for posting in (*case.outstanding, *case.given_up) if posting.kind is PostingKind.COMPLETION)
     for order in sorted(held.keys() | case.truth.completed):
         wanted = int(order in case.truth.completed)
         waits = order in case.held_up and not held[order]

@@ -28,8 +28,8 @@ class Nature(enum.StrEnum):
 
 
 class Case:
-    """One run under judgement. `outstanding` are postings that ought to be booked and are not; `truth` is of what arrived readable and was
-    not dismissed by a person."""
+    """One run under judgement. `outstanding` are postings that ought to be booked and are not, `given_up` those that people dismissed;
+    `truth` is of what arrived readable and was not dismissed by a person."""
 
     def __init__(self, scene: Scene, told: Sequence[Told], evidence: Evidence) -> None:
         self.scene = scene
@@ -41,6 +41,7 @@ class Case:
         self.numbers = {document.number: document for document in evidence.documents}
         self.ours = [document for document in evidence.documents if not document.by_hand]
         self.outstanding = [posting for posting in evidence.postings if posting.state in _OUTSTANDING and not posting.replaced]
+        self.given_up = [p for p in evidence.postings if p.key in evidence.people.given_up and p not in self.outstanding]
         self.truth = self._truth()
         self.held_up = {self.order_of(received) for received in evidence.received if self._waits_for_ever(received)}
         """Orders of which some fact waits for what ERP will never know: their completion waits with it."""
@@ -73,7 +74,7 @@ class Case:
         for fact, one in self.told.items():
             if fact in arrived:
                 ledger.tell(one)
-        return ledger.truth({fact for fact, place in arrived.items() if place in self.evidence.dismissed})
+        return ledger.truth({fact for fact, place in arrived.items() if place in self.evidence.people.dismissed})
 
 
 def named(posting: Decided) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence, Set
 from datetime import date
 from decimal import Decimal
+from typing import Final
 
 import msgspec
 
@@ -39,6 +40,18 @@ class Books(msgspec.Struct, frozen=True):
 
     documents: Sequence[Document]
     balances: Mapping[Place, Decimal]
+
+
+class People(msgspec.Struct, frozen=True):
+    """What people decided. `dismissed` are (plant, position) of facts that they dismissed as such; `given_up` are the keys of postings that
+    they dismissed, with those that hang on them: a reversal goes with what was booked in the place of its original."""
+
+    dismissed: Set[tuple[str, int]] = frozenset()
+    given_up: Set[str] = frozenset()
+
+
+NOBODY: Final = People()
+"""Where nobody decides anything."""
 
 
 class Received(msgspec.Struct, frozen=True):
@@ -103,8 +116,8 @@ class Evidence(msgspec.Struct, frozen=True):
     """Everything that the auditor may look at.
 
     `acknowledged` are the messages that sources were told are received. `documents` are in the order of booking. `refused` are keys that
-    ERP refused at least once, by ERP's own record. `dismissed` are (plant, position) of facts that people dismissed. `balances` is ERP's
-    stock by place, without empty places.
+    ERP refused at least once, by ERP's own record. `people` is what people decided, by their own record. `balances` is ERP's stock by
+    place, without empty places.
     """
 
     acknowledged: Sequence[Message]
@@ -115,6 +128,6 @@ class Evidence(msgspec.Struct, frozen=True):
     exceptions: Sequence[Opened]
     balances: Mapping[Place, Decimal]
     refused: Set[str] = frozenset()
-    dismissed: Set[tuple[str, int]] = frozenset()
+    people: People = NOBODY
     counted: Mapping[str, int] = {}
     """The system's own sums of facts by fate, where it keeps some."""

@@ -24,6 +24,7 @@ from synchromesh.model.message import ENTERPRISE, Message
 from synchromesh.sim.auditor import audit
 from synchromesh.sim.chance import Chance
 from synchromesh.sim.deaths import Deaths, MortalConnector
+from synchromesh.sim.evidence import People
 from synchromesh.sim.faults import disturb
 from synchromesh.sim.history import START, history
 from synchromesh.sim.people import Colleagues, Operator
@@ -79,7 +80,7 @@ class Night:
         self.books = Books(Rules(grade=profile.grade, differences=profile.differences))
         self.erp = InProcess(self.books, self._faults, lambda: self.now)
         self.connector = MortalConnector(self.erp, self._deaths)
-        self._operator = Operator(self.books, Chance(seed, "operator"), LATEST * 2)
+        self._operator = Operator(self.books, Chance(seed, "operator"), LATEST * 2, profile.rash)
         self._colleagues = Colleagues(self.books, Chance(seed, "colleagues"))
         self.processes = Processes(
             self.log,
@@ -102,7 +103,8 @@ class Night:
             await self._turn()
         await self._come_to_rest()
         witness = Witness(self.store, self.log, books_of(self.books), tuple(self.scene.zones))
-        return audit(self.scene, self.told, witness.evidence(self.acknowledged, self.connector.refused, self._operator.dismissed))
+        people = People(self._operator.dismissed, self._operator.given_up)
+        return audit(self.scene, self.told, witness.evidence(self.acknowledged, self.connector.refused, people))
 
     async def _come_to_rest(self) -> None:
         """After the last message people repair what is open and time passes, until nothing moves any more."""
@@ -190,12 +192,10 @@ class Night:
     def _repair(self) -> bool:
         """The operator goes through the open exceptions; whether anything was decided."""
         decided = False
-        self._operator.waits = False
+        self._operator.come()
         reading = self.store.reading()
         for plant, row in reading.exceptions("open", 1000):
-            posting = next((p for p in reading.postings_of(plant, row.position) if p.key == row.posting), None) if row.posting else None
-            is_fact = reading.fact(plant, row.position) is not None
-            decision = self._operator.decide(plant, row, posting, is_fact, self.now)
+            decision = self._operator.decide(plant, row, reading, self.now)
             if decision is not None:
                 self._decisions += 1
                 self.processes.tell(plant, f"decision:{self._decisions}", decision)

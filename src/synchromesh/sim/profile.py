@@ -31,8 +31,9 @@ class Profile(msgspec.Struct, frozen=True):
     """One kind of night.
 
     `kills`: how often a process dies at a point where it may (before and after every durable step and every call to ERP). `stalls`:
-    how often the dispatcher stands still for hours. `by_hand`: how often somebody books or cancels in ERP. `closes`: whether ERP
-    closes a period in the middle of the night. `batch`: the most messages a worker folds at a time.
+    how often the dispatcher stands still for hours. `by_hand`: how often somebody books or cancels in ERP. `rash`: how often the operator
+    dismisses a refused posting at once. `closes`: whether ERP closes a period in the middle of the night. `batch`: the most messages a
+    worker folds at a time.
     """
 
     grade: Grade = Grade.UNIQUE
@@ -46,6 +47,7 @@ class Profile(msgspec.Struct, frozen=True):
     kills: float = 0.01
     stalls: float = 0.02
     by_hand: float = 0.01
+    rash: float = 0.04
     closes: bool = True
     batch: int = 20
 
@@ -59,7 +61,7 @@ PROFILES: Final[Mapping[str, Profile]] = {
     "rough": Profile(),
     "askable": Profile(grade=Grade.ASKABLE),
     "blind": Profile(grade=Grade.BLIND),
-    "reversals": Profile(differences=False, habits=Habits(corrected=0.25, cancelled=0.15)),
+    "reversals": Profile(differences=False, habits=Habits(corrected=0.25, cancelled=0.15), rash=0.2),
     "gathered": Profile(gather="order", gather_silence_seconds=14_400),
     "operations": Profile(gather="operation", gather_silence_seconds=7_200),
 }

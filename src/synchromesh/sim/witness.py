@@ -13,7 +13,7 @@ from synchromesh.model.message import NATIVE, Message, Record
 from synchromesh.model.posting import Posting, PostingKind
 from synchromesh.plant.entities import Order, Totals
 from synchromesh.plant.rows import ExceptionRow, FactRow, PostingRow
-from synchromesh.sim.evidence import Books, Decided, Evidence, Fated, Opened, Received
+from synchromesh.sim.evidence import NOBODY, Books, Decided, Evidence, Fated, Opened, People, Received
 from synchromesh.state.agreement import Reading
 
 _posting: Final = msgspec.json.Decoder(Posting).decode
@@ -38,7 +38,7 @@ class Witness:
         self._plants = plants
         self._heads = {plant: head for plant, head in log.head().items() if plant in plants}
 
-    def evidence(self, acknowledged: Sequence[Message], refused: Set[str], dismissed: Set[tuple[str, int]]) -> Evidence:
+    def evidence(self, acknowledged: Sequence[Message], refused: Set[str], people: People = NOBODY) -> Evidence:
         """What the auditor is shown. The rest of the arguments only people and plants can know."""
         postings = {
             plant: [row for at in range(1, head + 1) for row in self._reading.postings_of(plant, at)] for plant, head in self._heads.items()
@@ -55,7 +55,7 @@ class Witness:
             [_opened(plant, row) for plant, row in self._reading.exceptions("open", _EVERYTHING) if plant in self._plants],
             self._books.balances,
             refused,
-            dismissed,
+            people,
             self._counted(),
         )
 
