@@ -16,7 +16,7 @@ from tests.sim.honest import honest, replace, story
 from synchromesh.model.posting import PostingKind
 from synchromesh.model.quantity import Quantity
 from synchromesh.sim.auditor import audit
-from synchromesh.sim.evidence import Evidence, Opened
+from synchromesh.sim.evidence import Edge, Evidence, Opened
 from synchromesh.sim.faults import Arrivals, Rates
 from synchromesh.sim.history import History
 from synchromesh.sim.truth import Book, Due, Place, moves, stock_after, truth_of
@@ -197,6 +197,27 @@ def _move_stock_in_secret(past: History, arrivals: Arrivals, evidence: Evidence,
     return replace(evidence, balances={**evidence.balances, place: evidence.balances[place] + 1})
 
 
+def _lose_times(past: History, arrivals: Arrivals, evidence: Evidence, chance: random.Random) -> Evidence:
+    number = chance.choice([n for n, d in enumerate(evidence.documents) if d.labour_seconds > 1])
+    document, posting = evidence.documents[number], evidence.postings[number]
+    return replace(
+        evidence,
+        documents=[replace(d, labour_seconds=1) if d is document else d for d in evidence.documents],
+        postings=[replace(p, labour_seconds=1) if p is posting else p for p in evidence.postings],
+    )
+
+
+def _lose_an_edge(past: History, arrivals: Arrivals, evidence: Evidence, chance: random.Random) -> Evidence:
+    edges = evidence.made_from
+    return (
+        replace(evidence, made_from=edges - {chance.choice(sorted(edges))}) if edges else replace(evidence, went_into={Edge("?", "?", "?")})
+    )
+
+
+def _know_an_edge_from_one_side(past: History, arrivals: Arrivals, evidence: Evidence, chance: random.Random) -> Evidence:
+    return replace(evidence, made_from=evidence.made_from | {Edge("oslo", "RESIN/nobody", "PUMP/told")})
+
+
 def _say_refused_though_booked(past: History, arrivals: Arrivals, evidence: Evidence, chance: random.Random) -> Evidence:
     some = chance.choice(evidence.postings)
     return replace(evidence, postings=[replace(p, state="rejected") if p is some else p for p in evidence.postings])
@@ -231,6 +252,9 @@ def _say_refused_though_booked(past: History, arrivals: Arrivals, evidence: Evid
         (_book_on_a_strange_day, Fault.DAY),
         (_move_stock_in_secret, Fault.STOCK),
         (_say_refused_though_booked, Fault.FATE),
+        (_lose_times, Fault.LOST),
+        (_lose_an_edge, Fault.UNEXPLAINED),
+        (_know_an_edge_from_one_side, Fault.UNEXPLAINED),
     ],
     ids=lambda value: getattr(value, "__name__", str(value)).strip("_"),
 )

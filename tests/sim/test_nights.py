@@ -11,7 +11,7 @@ from synchromesh.sim.profile import PROFILES
 
 
 @pytest.mark.parametrize("seed", range(12))
-@pytest.mark.parametrize("profile", ["calm", "rough", "askable", "blind", "gathered", "operations"])
+@pytest.mark.parametrize("profile", ["calm", "rough", "askable", "blind", "gathered", "operations", "confirmed", "undone"])
 def test_a_night_ends_well(profile: str, seed: int) -> None:
     verdict = run_seed(seed, profile)
     assert verdict.ok, f"seed {seed}, {profile}: {verdict}"

@@ -16,9 +16,9 @@ from synchromesh.engine import dispatcher as dispatching
 from synchromesh.engine import job as jobs
 from synchromesh.engine.reader import Reader
 from synchromesh.model.message import Record
-from synchromesh.model.posting import Fate, Posting, Reply
-from synchromesh.plant import corrections, decisions, exceptions, fold, lanes, postings, production, waiting
-from synchromesh.plant.entities import Item, Lane
+from synchromesh.model.posting import Fate, Posting, PostingKind, Reply
+from synchromesh.plant import corrections, decisions, exceptions, fold, lanes, lots, paged, postings, production, takeback, waiting
+from synchromesh.plant.entities import Item, Lane, Pages
 from synchromesh.plant.fact import Told
 from synchromesh.plant.view import View
 from synchromesh.sim.deaths import MortalConnector
@@ -238,6 +238,48 @@ def dismiss_half_a_pair(patch: Patch) -> None:
     patch.setattr(decisions, "_rebooked", lambda *_: [])
 
 
+def lose_an_edge(patch: Patch) -> None:
+    """Of several lots that went into another one, the last is forgotten."""
+    made_from = lots.made_from
+    patch.setattr(lots, "made_from", lambda view, act, item, lot, parents: made_from(view, act, item, lot, list(parents)[:-1]))
+
+
+def forget_what_lots_went_into(patch: Patch) -> None:
+    """A lot knows what it was made from, and no lot what it went into."""
+    append = paged.append
+
+    def forgetful(view: View, name: str, value: str) -> Pages:
+        return Pages() if name.startswith("children:") else append(view, name, value)
+
+    patch.setattr(paged, "append", forgetful)
+
+
+def confirm_twice(patch: Patch) -> None:
+    """What was done at an operation is confirmed twice."""
+    add = production.add
+
+    def doubled(lane: Lane, key: str, item: Item, amount: Decimal, unit: str) -> None:
+        add(lane, key, item, amount * 2 if key.startswith(PostingKind.CONFIRMATION) else amount, unit)
+
+    patch.setattr(production, "add", doubled)
+
+
+def keep_times_that_a_correction_takes_back(patch: Patch) -> None:
+    """A difference of work times is never negative."""
+    seconds_due = takeback.seconds_due
+
+    def growing(view: View, lane: Lane, operation: str) -> tuple[int, int]:
+        labour, machine = seconds_due(view, lane, operation)
+        return max(labour, 0), max(machine, 0)
+
+    patch.setattr(takeback, "seconds_due", growing)
+
+
+def lose_times_that_a_correction_leaves(patch: Patch) -> None:
+    """A confirmation that is booked again has none of the times that it had."""
+    patch.setattr(takeback, "_retime", lambda *_: (0, 0))
+
+
 STUBBORN = msgspec.structs.replace(PROFILES["reversals"], erp={**ROUGH, Fault.DECLINED: 0.3}, rash=0.5)
 CROWDED = msgspec.structs.replace(PROFILES["rough"], kills=0.03)
 
@@ -266,6 +308,11 @@ CROWDED = msgspec.structs.replace(PROFILES["rough"], kills=0.03)
         (complete_too_early, PROFILES["rough"]),
         (commit_without_outgoing_work, PROFILES["rough"]),
         (dismiss_half_a_pair, STUBBORN),
+        (lose_an_edge, PROFILES["rough"]),
+        (forget_what_lots_went_into, PROFILES["rough"]),
+        (confirm_twice, PROFILES["confirmed"]),
+        (keep_times_that_a_correction_takes_back, PROFILES["confirmed"]),
+        (lose_times_that_a_correction_leaves, PROFILES["undone"]),
     ],
     ids=lambda value: value.__name__ if callable(value) else "",
 )

@@ -53,8 +53,7 @@ def fates_are_true(case: Case) -> Iterator[Finding]:
 def _fact_is_true(case: Case, received: Received, fated: Fated, due: Due) -> Iterator[Finding]:
     fate, place = fated.fate, (received.plant, received.position)
     if fate == "dismissed":
-        given_up = any((posting.plant, posting.group) == (fated.plant, fated.group) for posting in case.given_up)
-        if place not in case.evidence.people.dismissed and not given_up:
+        if place not in case.evidence.people.dismissed and (fated.plant, fated.group) not in case.dismissed:
             yield Finding(Fault.LOST, f"{_at(received)} is dismissed, but nobody dismissed it")
     elif fate == "duplicate":
         yield Finding(Fault.LOST, f"{_at(received)} is called a duplicate of {fated.reference}, but it was told for the first time")

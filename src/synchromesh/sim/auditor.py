@@ -28,6 +28,7 @@ from synchromesh.sim.books import (
 )
 from synchromesh.sim.case import Case, Nature
 from synchromesh.sim.evidence import Evidence
+from synchromesh.sim.genealogy import genealogy_agrees
 from synchromesh.sim.told import Scene, Told
 from synchromesh.sim.verdict import Verdict
 
@@ -46,6 +47,7 @@ _QUESTIONS = (
     completions_come_last,
     days_are_true,
     stock_agrees,
+    genealogy_agrees,
 )
 
 

@@ -15,10 +15,11 @@ from synchromesh.model.posting import Line, PostingKind
 from synchromesh.sim.case import Case, Nature, named
 from synchromesh.sim.evidence import Decided, Document
 from synchromesh.sim.told import FactId
-from synchromesh.sim.truth import Book, Place, factor, moves, rounded, stock_after, transfer
+from synchromesh.sim.truth import LABOUR, MACHINE, Book, Place, factor, moves, rounded, stock_after, transfer
 from synchromesh.sim.verdict import Fault, Finding
 
-_WITHOUT_AMOUNTS: Final = frozenset({PostingKind.CONFIRMATION, PostingKind.COMPLETION, PostingKind.REVERSAL})
+_WITHOUT_AMOUNTS: Final = frozenset({PostingKind.COMPLETION, PostingKind.REVERSAL})
+_BY_REASON: Final = frozenset({PostingKind.SCRAP, PostingKind.ADJUSTMENT, PostingKind.CONFIRMATION})
 _BOOKED: Final = frozenset({"posted", "reversed"})
 
 
@@ -42,10 +43,16 @@ def postings_are_booked(case: Case) -> Iterator[Finding]:
         document = case.numbers.get(posting.document) or by_key.get(posting.key)
         if posting.state in _BOOKED and document is None:
             yield Finding(Fault.LOST, f"{named(posting)} is called {posting.state}, but document {posting.document!r} is not in the books")
-        elif posting.state in _BOOKED and document is not None and (document.kind, document.lines) != (posting.kind, posting.lines):
+        elif posting.state in _BOOKED and document is not None and _content(document) != _content(posting):
             yield Finding(Fault.UNEXPLAINED, f"document {document.number} does not say what {posting.key} says")
         elif posting.state not in (*_BOOKED, "reversed outside") and document is not None and not document.cancelled:
             yield Finding(Fault.FATE, f"{named(posting)} is called {posting.state}, but it is in the books as {document.number}")
+
+
+def _content(one: Document | Decided) -> tuple[object, ...]:
+    """What ERP books of a posting; a reversal says only what it takes back."""
+    work = (one.operation, one.labour_seconds, one.machine_seconds) if one.kind is PostingKind.CONFIRMATION else ()
+    return (one.kind, one.lines, *work)
 
 
 def lanes_were_kept(case: Case) -> Iterator[Finding]:
@@ -77,7 +84,7 @@ def books_agree(case: Case) -> Iterator[Finding]:
         true, have = case.truth.totals.get(book, Decimal(0)), held.get(book, Decimal(0))
         if true == have:
             continue
-        sentence = f"{book}: ERP has {have} where {true} is true, in {case.scene.items[book.item].unit}"
+        sentence = f"{book}: ERP has {have} where {true} is true{f', in {case.scene.items[book.item].unit}' if book.item else ''}"
         yield Finding(_fault(true, have), sentence)
 
 
@@ -114,7 +121,12 @@ def _amounts(case: Case, one: Document | Decided) -> Iterator[tuple[Book, Decima
     for line in one.lines:
         if line.item not in case.scene.never:
             book, sign = _book(case, one.kind, one.order, line)
+            if one.kind is PostingKind.CONFIRMATION:
+                book = book._replace(operation=line.operation or one.operation)
             yield book, sign * _base(case, line)
+    for reason, seconds in ((LABOUR, one.labour_seconds), (MACHINE, one.machine_seconds)):
+        if seconds:
+            yield Book(one.kind, one.order, "", reason=reason, operation=one.operation), Decimal(seconds)
 
 
 def _book(case: Case, kind: PostingKind, order: str, line: Line) -> tuple[Book, int]:
@@ -122,7 +134,7 @@ def _book(case: Case, kind: PostingKind, order: str, line: Line) -> tuple[Book, 
     if kind is PostingKind.TRANSFER:
         return transfer(line.item, line.lot, (line.location, line.status), (line.to_location, line.to_status))
     made = case.scene.orders[order].item if order in case.scene.orders else ""
-    reason = line.reason if kind in (PostingKind.SCRAP, PostingKind.ADJUSTMENT) else ""
+    reason = line.reason if kind in _BY_REASON else ""
     location = "" if kind is PostingKind.SCRAP and line.item == made else line.location
     return Book(kind, order, line.item, line.lot, location, line.status, reason=reason), 1
 

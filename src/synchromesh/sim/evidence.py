@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence, Set
 from datetime import date
 from decimal import Decimal
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -33,6 +33,9 @@ class Document(msgspec.Struct, frozen=True):
     reverses: str = ""
     cancelled: bool = False
     by_hand: bool = False
+    operation: str = ""
+    labour_seconds: int = 0
+    machine_seconds: int = 0
 
 
 class Books(msgspec.Struct, frozen=True):
@@ -52,6 +55,14 @@ class People(msgspec.Struct, frozen=True):
 
 NOBODY: Final = People()
 """Where nobody decides anything."""
+
+
+class Edge(NamedTuple):
+    """In a plant, lot `parent` went into lot `child`; both as `item/lot`."""
+
+    plant: str
+    parent: str
+    child: str
 
 
 class Received(msgspec.Struct, frozen=True):
@@ -82,7 +93,7 @@ class Decided(msgspec.Struct, frozen=True):
     """A posting that the system decided. `place` is (position of the message at which it was decided, position that caused it,
     ordinal): the order of decision, where postings of one decision and different causes are in no order. One that stands in for another has
     the decision of that one. `reverses` is the key of the posting that it takes back; `replaced`: another posting stands in for it;
-    `rebooks`: it stands in for one that others cancelled in ERP.
+    `rebooks`: it stands in for one that others cancelled in ERP; `successor` is the key of the posting that stands in for it.
     """
 
     plant: str
@@ -98,6 +109,10 @@ class Decided(msgspec.Struct, frozen=True):
     reverses: str = ""
     replaced: bool = False
     rebooks: bool = False
+    successor: str = ""
+    operation: str = ""
+    labour_seconds: int = 0
+    machine_seconds: int = 0
 
 
 class Opened(msgspec.Struct, frozen=True):
@@ -131,3 +146,6 @@ class Evidence(msgspec.Struct, frozen=True):
     people: People = NOBODY
     counted: Mapping[str, int] = {}
     """The system's own sums of facts by fate, where it keeps some."""
+    made_from: Set[Edge] = frozenset()
+    went_into: Set[Edge] = frozenset()
+    """The lots' genealogy as the system tells it of each lot: what it was made from, and what it went into."""

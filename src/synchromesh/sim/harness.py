@@ -67,7 +67,7 @@ class Night:
         past = history(seed, profile.habits, profile.orders)
         arrivals = disturb(past.told, seed, profile.network)
         closed: tuple[tuple[date, date], ...] = ((CLOSED_DAY, CLOSED_DAY),) if profile.closes else ()
-        self.scene = msgspec.structs.replace(past.scene, closed=closed)
+        self.scene = msgspec.structs.replace(past.scene, closed=closed, confirmations=profile.confirmations)
         self.told = arrivals.told
         self._arrivals = deque(arrivals.messages)
         self._known = deque(past.known)

@@ -44,6 +44,7 @@ class Profile(msgspec.Struct, frozen=True):
     erp: Mapping[Fault, float] = msgspec.field(default_factory=lambda: ROUGH)
     gather: Literal["report", "operation", "order"] = "report"
     gather_silence_seconds: int = 0
+    confirmations: bool = False
     kills: float = 0.01
     stalls: float = 0.02
     by_hand: float = 0.01
@@ -53,7 +54,13 @@ class Profile(msgspec.Struct, frozen=True):
 
     def policy(self, zone: str, differences: bool) -> Policy:
         """What is activated in a plant of this zone."""
-        return Policy(zone=zone, gather=self.gather, gather_silence_seconds=self.gather_silence_seconds, differences=differences)
+        return Policy(
+            zone=zone,
+            gather=self.gather,
+            gather_silence_seconds=self.gather_silence_seconds,
+            differences=differences,
+            confirmations=self.confirmations,
+        )
 
 
 PROFILES: Final[Mapping[str, Profile]] = {
@@ -62,7 +69,9 @@ PROFILES: Final[Mapping[str, Profile]] = {
     "askable": Profile(grade=Grade.ASKABLE),
     "blind": Profile(grade=Grade.BLIND),
     "reversals": Profile(differences=False, habits=Habits(corrected=0.25, cancelled=0.15), rash=0.2),
+    "confirmed": Profile(confirmations=True),
+    "undone": Profile(confirmations=True, differences=False, habits=Habits(corrected=0.25, cancelled=0.15)),
     "gathered": Profile(gather="order", gather_silence_seconds=14_400),
-    "operations": Profile(gather="operation", gather_silence_seconds=7_200),
+    "operations": Profile(gather="operation", gather_silence_seconds=7_200, confirmations=True),
 }
 """The nights by name. "rough" is the usual one."""

@@ -63,8 +63,9 @@ class Scene(msgspec.Struct, frozen=True):
     """What is true of the world beside the facts: the things that exist, whether ERP knows them or not.
 
     `orders` are by number, which is unique over all plants. `opening` is ERP's stock at the beginning. `zones` gives each plant's
-    IANA zone. `never` names items and orders that exist in the plant and that ERP will never know; `closed` are posting
-    periods (first and last day) that ERP closes for good at some moment.
+    IANA zone. `confirmations`: whether ERP is told what was done at each operation, and how long it took. `never` names items and orders
+    that exist in the plant and that ERP will never know; `closed` are posting periods (first and last day) that ERP closes for good at
+    some moment.
     """
 
     items: Mapping[str, ItemChanged]
@@ -73,3 +74,4 @@ class Scene(msgspec.Struct, frozen=True):
     zones: Mapping[str, str]
     never: Set[str] = frozenset()
     closed: tuple[tuple[date, date], ...] = ()
+    confirmations: bool = False

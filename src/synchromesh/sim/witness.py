@@ -9,15 +9,20 @@ from typing import Final, Protocol
 import msgspec
 
 from synchromesh.log.agreement import Log
+from synchromesh.model.event import FactCorrected, PlantEvent
 from synchromesh.model.message import NATIVE, Message, Record
 from synchromesh.model.posting import Posting, PostingKind
-from synchromesh.plant.entities import Order, Totals
+from synchromesh.plant.entities import Lot, Names, Order, Pages, Totals
 from synchromesh.plant.rows import ExceptionRow, FactRow, PostingRow
-from synchromesh.sim.evidence import NOBODY, Books, Decided, Evidence, Fated, Opened, People, Received
+from synchromesh.sim.evidence import NOBODY, Books, Decided, Edge, Evidence, Fated, Opened, People, Received
 from synchromesh.state.agreement import Reading
 
 _posting: Final = msgspec.json.Decoder(Posting).decode
 _order: Final = msgspec.msgpack.Decoder(Order).decode
+_lot: Final = msgspec.msgpack.Decoder(Lot).decode
+_names: Final = msgspec.msgpack.Decoder(Names).decode
+_pages: Final = msgspec.msgpack.Decoder(Pages).decode
+_event: Final[msgspec.json.Decoder[PlantEvent]] = msgspec.json.Decoder(PlantEvent)
 _totals: Final = msgspec.msgpack.Decoder(Totals).decode
 _EVERYTHING: Final = 1_000_000
 
@@ -57,6 +62,7 @@ class Witness:
             refused,
             people,
             self._counted(),
+            *self._genealogy(),
         )
 
     def _received(self) -> Iterator[Received]:
@@ -90,6 +96,43 @@ class Witness:
         for position in range(1, self._heads.get(plant, 0) + 1):
             yield from self._reading.postings_of(plant, position)
 
+    def _genealogy(self) -> tuple[set[Edge], set[Edge]]:
+        """The edges of all lots that the log speaks of: by what each was made from, and by what it went into."""
+        made_from, went_into = set[Edge](), set[Edge]()
+        for plant in self._plants:
+            names = sorted(self._lots(plant))
+            for (_, name), body in self._reading.entities(plant, [("lot", name) for name in names]).items():
+                made_from |= {Edge(plant, parent, name) for parent in _lot(body).parents}
+            for name in names:
+                went_into |= {Edge(plant, name, child) for child in self._list(plant, f"children:{name}")}
+        return made_from, went_into
+
+    def _lots(self, plant: str) -> set[str]:
+        """The names of all lots in a plant's log, as `item/lot`."""
+        said = [event for record in self._records(plant) for event in _said(record.message)]
+        orders = {("order", str(getattr(event, "order", ""))) for event in said}
+        items = {name: _order(body).item for (_, name), body in self._reading.entities(plant, sorted(orders)).items()}
+        names: set[str] = set()
+        for event in said:
+            made = items.get(getattr(event, "order", ""), "")
+            item = getattr(event, "item", "") or made
+            names |= {
+                f"{item}/{getattr(event, 'lot', '')}",
+                f"{made}/{getattr(event, 'into_lot', '')}",
+                *getattr(event, "consumed_lots", ()),
+            }
+        return names
+
+    def _list(self, plant: str, name: str) -> list[str]:
+        """A long list of names that is kept in pages."""
+        header = self._reading.entities(plant, [("list", name)]).get(("list", name))
+        if header is None:
+            return []
+        known = _pages(header)
+        keys = [("list.page", f"{name}/{number}") for number in range(known.first, known.last + 1)]
+        pages = self._reading.entities(plant, keys)
+        return [each for key in keys if key in pages for each in _names(pages[key]).names]
+
     def _counted(self) -> dict[str, int]:
         counts: Counter[str] = Counter()
         for plant in self._plants:
@@ -97,6 +140,16 @@ class Witness:
             for body in found.values():
                 counts.update(_totals(body).fates)
         return dict(counts)
+
+
+def _said(message: Message) -> Iterator[PlantEvent]:
+    """What a source told, in its corrected version; nothing where it can't be read."""
+    if message.interface == NATIVE and message.occurred is not None:
+        try:
+            event = _event.decode(bytes(message.body))
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            return
+        yield event.event if isinstance(event, FactCorrected) else event
 
 
 def _decided(rows: Sequence[tuple[str, PostingRow]]) -> list[Decided]:
@@ -110,7 +163,8 @@ def _decided(rows: Sequence[tuple[str, PostingRow]]) -> list[Decided]:
         decided.append(
             Decided(
                 plant, (row.turn, row.position, row.ordinal), row.key, content.kind, row.state, row.lane, row.order, lines, row.group,
-                row.document, content.reverses, bool(row.successor), row.key in rebooked,
+                row.document, content.reverses, bool(row.successor), row.key in rebooked, row.successor,
+                content.operation, content.labour_seconds, content.machine_seconds,
             )
         )  # fmt: skip
     return decided
