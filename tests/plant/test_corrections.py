@@ -491,3 +491,13 @@ def test_what_was_booked_in_the_place_of_a_rebooking_is_dismissed_with_the_rever
     assert booked(world) == {"received": 10}
     assert [world.fate(at) for at in (original, first, second)] == ["booked", "dismissed", "dismissed"]
     assert world.exceptions() == []
+
+
+def test_nothing_of_a_dismissed_pair_is_sent_on_the_way() -> None:
+    world, _, correction = partly_moved_on()
+    sent = len(world.documents())
+    world.own(ev.FactDismissed(correction, "ann", "a test"))
+    world.work()
+    assert world.store.reading().waiting() <= 1, "the completion may go"
+    world.step()
+    assert [str(document.kind) for document in world.documents()[sent:]] == ["completion"]

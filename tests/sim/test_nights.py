@@ -26,7 +26,16 @@ def test_a_night_of_reversals_ends_well(seed: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("profile", "seed"), [("reversals", 481), ("reversals", 5007), ("reversals", 20661), ("rough", 20074), ("blind", 20418)]
+    ("profile", "seed"),
+    [
+        ("reversals", 481),
+        ("reversals", 5007),
+        ("reversals", 20661),
+        ("reversals", 40265),
+        ("reversals", 60214),
+        ("rough", 20074),
+        ("blind", 20418),
+    ],
 )
 def test_stock_that_comes_behind_what_needs_it_ends_no_night_in_a_circle(profile: str, seed: int) -> None:
     verdict = run_seed(seed, profile)

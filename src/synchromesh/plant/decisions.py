@@ -106,7 +106,8 @@ def _dismiss_group(view: View, fact: FactRow, why: str) -> None:
     given_up = [*refused, *(other for row in refused if row.kind == PostingKind.REVERSAL for other in _rebooked(view, row))]
     for group in dict.fromkeys(row.group for row in given_up):
         _dismiss_facts(view, fact if group == fact.group else view.fact(group), why)
-    for ordinal, row in enumerate(given_up):
+    # From behind, so that nothing is sent that stands behind what is given up before it.
+    for ordinal, row in enumerate(reversed(given_up)):
         _give_up(view, row, ordinal)
 
 

@@ -106,7 +106,7 @@ def _held(case: Case) -> dict[Book, Decimal]:
         taken_back = case.postings.get(posting.reverses)
         if taken_back is None:
             signed.append((1, posting))
-        elif taken_back.state != "withdrawn":  # else there is nothing left to take back
+        elif taken_back.state != "withdrawn" or taken_back in case.given_up:  # else there is nothing left to take back
             signed.append((-1, taken_back))
     for sign, one in signed:
         for book, amount in _amounts(case, one):

@@ -51,11 +51,14 @@ class Case:
         """Orders of which some fact waits for what ERP will never know: their completion waits with it."""
 
     def _given_up(self) -> list[Decided]:
-        """Postings that people dismissed and that would otherwise be booked: not those whose reversal was given up with them, as moot."""
+        """Postings that people dismissed and that would be booked else; not those whose reversal, by a correction, is moot."""
         given_up = {key: self.postings[key] for key in self.evidence.people.given_up if key in self.postings}
         for posting in self.evidence.postings:
-            if posting.reverses and posting.state == "withdrawn" and not posting.replaced and posting.key not in given_up:
-                given_up.pop(self._sent_again(posting.reverses), None)
+            if not posting.reverses or posting.state != "withdrawn" or posting.replaced or posting.key in given_up:
+                continue
+            key = self._sent_again(posting.reverses)
+            if key in given_up and given_up[key].group != posting.group:
+                del given_up[key]
         return [posting for posting in given_up.values() if posting not in self.outstanding]
 
     def _sent_again(self, key: str) -> str:
