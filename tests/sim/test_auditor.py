@@ -16,7 +16,7 @@ from tests.sim.honest import honest, replace, story
 from synchromesh.model.posting import PostingKind
 from synchromesh.model.quantity import Quantity
 from synchromesh.sim.auditor import audit
-from synchromesh.sim.evidence import Edge, Evidence, Opened
+from synchromesh.sim.evidence import Edge, Evidence, Opened, Word
 from synchromesh.sim.faults import Arrivals, Rates
 from synchromesh.sim.history import History
 from synchromesh.sim.truth import Book, Due, Place, moves, stock_after, truth_of
@@ -197,6 +197,21 @@ def _move_stock_in_secret(past: History, arrivals: Arrivals, evidence: Evidence,
     return replace(evidence, balances={**evidence.balances, place: evidence.balances[place] + 1})
 
 
+def _book_into_a_closed_period(past: History, arrivals: Arrivals, evidence: Evidence, chance: random.Random) -> Evidence:
+    posting = chance.choice(evidence.postings)
+    day = evidence.documents[evidence.postings.index(posting)].effective
+    decided = replace(posting, effective=day)
+    words = [Word(posting.plant, 0, day, day, False), Word("elsewhere", 0, day, day, True)]
+    return replace(evidence, words=words, postings=[decided if p is posting else p for p in evidence.postings])
+
+
+def _move_to_a_day_that_was_closed(past: History, arrivals: Arrivals, evidence: Evidence, chance: random.Random) -> Evidence:
+    some = chance.choice(evidence.documents)
+    words = [Word("oslo", 0, some.effective, some.effective + timedelta(days=1), False)]
+    moved = replace(some, original=some.effective, effective=some.effective + timedelta(days=1))
+    return replace(evidence, words=words, documents=[moved if d is some else d for d in evidence.documents])
+
+
 def _lose_times(past: History, arrivals: Arrivals, evidence: Evidence, chance: random.Random) -> Evidence:
     number = chance.choice([n for n, d in enumerate(evidence.documents) if d.labour_seconds > 1])
     document, posting = evidence.documents[number], evidence.postings[number]
@@ -253,6 +268,8 @@ def _say_refused_though_booked(past: History, arrivals: Arrivals, evidence: Evid
         (_move_stock_in_secret, Fault.STOCK),
         (_say_refused_though_booked, Fault.FATE),
         (_lose_times, Fault.LOST),
+        (_book_into_a_closed_period, Fault.DAY),
+        (_move_to_a_day_that_was_closed, Fault.DAY),
         (_lose_an_edge, Fault.UNEXPLAINED),
         (_know_an_edge_from_one_side, Fault.UNEXPLAINED),
     ],

@@ -17,7 +17,7 @@ from synchromesh.engine import job as jobs
 from synchromesh.engine.reader import Reader
 from synchromesh.model.message import Record
 from synchromesh.model.posting import Fate, Posting, PostingKind, Reply
-from synchromesh.plant import corrections, decisions, exceptions, fold, lanes, lots, paged, postings, production, takeback, waiting
+from synchromesh.plant import corrections, decisions, exceptions, fold, lanes, lots, paged, periods, postings, production, takeback, waiting
 from synchromesh.plant.entities import Item, Lane, Pages
 from synchromesh.plant.fact import Told
 from synchromesh.plant.view import View
@@ -280,6 +280,32 @@ def lose_times_that_a_correction_leaves(patch: Patch) -> None:
     patch.setattr(takeback, "_retime", lambda *_: (0, 0))
 
 
+def ignore_closed_periods(patch: Patch) -> None:
+    """What ERP says of its posting periods is not listened to."""
+    patch.setattr(periods, "closed", lambda *_: False)
+
+
+def forget_the_day_of_the_fact(patch: Patch) -> None:
+    """What is booked on the first open day does not say on which day it happened."""
+    book_on = periods.book_on
+    patch.setattr(periods, "book_on", lambda view, day: (book_on(view, day)[0], None))
+
+
+def wait_for_ever(patch: Patch) -> None:
+    """What waits for a period is not told that it has opened."""
+    patch.setattr(periods, "freed", _nothing_freed)
+
+
+def _nothing_freed(view: View, name: str) -> list[tuple[int, int]]:
+    view.drop("list", name)
+    return []
+
+
+def ask_nobody(patch: Patch) -> None:
+    """Facts of closed periods are sent on their own day where a person was to be asked."""
+    patch.setattr(periods, "asks", lambda *_: False)
+
+
 STUBBORN = msgspec.structs.replace(PROFILES["reversals"], erp={**ROUGH, Fault.DECLINED: 0.3}, rash=0.5)
 CROWDED = msgspec.structs.replace(PROFILES["rough"], kills=0.03)
 
@@ -308,6 +334,12 @@ CROWDED = msgspec.structs.replace(PROFILES["rough"], kills=0.03)
         (complete_too_early, PROFILES["rough"]),
         (commit_without_outgoing_work, PROFILES["rough"]),
         (dismiss_half_a_pair, STUBBORN),
+        (ignore_closed_periods, PROFILES["moved"]),
+        (ignore_closed_periods, PROFILES["waiting"]),
+        (ignore_closed_periods, PROFILES["asking"]),
+        (forget_the_day_of_the_fact, PROFILES["moved"]),
+        (wait_for_ever, PROFILES["waiting"]),
+        (ask_nobody, PROFILES["asking"]),
         (lose_an_edge, PROFILES["rough"]),
         (forget_what_lots_went_into, PROFILES["rough"]),
         (confirm_twice, PROFILES["confirmed"]),

@@ -92,7 +92,9 @@ def _document(record: _Record) -> Document:
     order = record.production_.reference if record.production_ else ""
     original = record.reverses_.number if record.reverses_ else ""
     work = (posting.operation, posting.labour_seconds, posting.machine_seconds)
-    return Document(record.number, record.key, record.kind, "", order, record.effective_date, lines, original, False, False, *work)
+    return Document(
+        record.number, record.key, record.kind, "", order, record.effective_date, lines, original, False, False, *work, posting.original
+    )
 
 
 def _balances(moves: list[_Move]) -> dict[Place, Decimal]:

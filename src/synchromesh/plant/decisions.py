@@ -8,7 +8,7 @@ import msgspec
 
 from synchromesh.model.event import DecisionEvent, DoubtSettled, FactDismissed, PostingRetried
 from synchromesh.model.posting import PostingKind
-from synchromesh.plant import exceptions, lanes, outcomes, stock, takeback, waiting
+from synchromesh.plant import exceptions, lanes, outcomes, periods, stock, takeback, waiting
 from synchromesh.plant.entities import Lane
 from synchromesh.plant.fates import Fate
 from synchromesh.plant.keys import id_of, key_of
@@ -51,10 +51,13 @@ def _fact_at(view: View, position: int) -> FactRow | None:
 
 
 def again(view: View, row: PostingRow, last: bool = False) -> None:
-    """The same content under a new key, in the place of one that is known to be unbooked (law 3), or as the `last` of its lane."""
+    """The same content under a new key (law 3), and on another day when its own was closed: in the place of one that is known to be
+    unbooked, or as the `last` of its lane."""
     lane = view.lane(row.lane)
     old = view.content((row.position, row.ordinal))
-    new = msgspec.structs.replace(old, key=key_of(view.partition, view.position, "again", 1))
+    effective, original = periods.book_on(view, old.original or old.effective)
+    key = key_of(view.partition, view.position, "again", 1)
+    new = msgspec.structs.replace(old, key=key, effective=effective, original=original)
     cut = Cut(view.position, 1, row.group, row.facts, old.original or old.effective, view.clock().now)
     if row.state == "reversed outside":
         # What was decided since may build on what was cancelled, so the rebooking goes before it.

@@ -10,8 +10,8 @@ from typing import Final
 
 import msgspec
 
-from synchromesh.model.posting import PostingKind
-from synchromesh.plant import exceptions, stock
+from synchromesh.model.posting import Category, PostingKind
+from synchromesh.plant import exceptions, periods, stock
 from synchromesh.plant.entities import Group, Lane
 from synchromesh.plant.fates import Fate
 from synchromesh.plant.keys import id_of
@@ -50,14 +50,43 @@ def promote(view: View, lane: Lane) -> None:
         if row.kind == PostingKind.REVERSAL and not _aim(view, lane, row):
             withdraw(view, lane, row)
             continue
+        if not _dated(view, lane, row):
+            return
         row.state = "ready"
         view.put_posting(row)
         view.send(row)
         return
 
 
+def _dated(view: View, lane: Lane, row: PostingRow) -> bool:
+    """Whether the posting may be sent on its day: the period may have been closed since it was decided. Else the policy says what becomes
+    of it: it gets another day, waits, or a person is asked."""
+    id_ = (row.position, row.ordinal)
+    content = view.content(id_) if periods.any_closed(view) else None
+    if content is None or not periods.closed(view, content.effective):
+        return True
+    if periods.asks(view, content.effective):
+        refuse_period(view, lane, row)
+        return False
+    row.waits_for = HOLDS.join(periods.holds(view, content.effective, id_))
+    effective, original = periods.book_on(view, content.original or content.effective)
+    dated = msgspec.structs.replace(content, effective=effective, original=original)
+    row.content = _encode(dated)
+    view.put_posting(row, dated)
+    return not row.waits_for
+
+
+def refuse_period(view: View, lane: Lane, row: PostingRow) -> None:
+    """The policy wants a person to decide about facts of closed periods: as if ERP had refused, without asking it."""
+    row.state, row.waits_for = "rejected", ""
+    stick(view, lane, row)
+    exceptions.open_for(view, row, Category.CLOSED_PERIOD, *periods.question(row))
+    view.put_posting(row)
+
+
 def _aim(view: View, lane: Lane, row: PostingRow) -> bool:
-    """Put the original's document into a reversal, whose content is frozen from here on; False when nothing is left to reverse."""
+    """Put the original's document into a reversal, whose content is frozen from here on, and no earlier day than the original's; False
+    when nothing is left to reverse."""
     content = view.content((row.position, row.ordinal))
     original = view.posting(id_of(content.reverses))
     assert original is not None, "a reversal names a posting that exists"
@@ -66,7 +95,8 @@ def _aim(view: View, lane: Lane, row: PostingRow) -> bool:
         abandon(view, lane, original)
     if original.state != "posted":
         return False
-    aimed = msgspec.structs.replace(content, reverses=original.key, reverses_document=original.document)
+    day = max(content.effective, view.content((original.position, original.ordinal)).effective)
+    aimed = msgspec.structs.replace(content, effective=day, reverses=original.key, reverses_document=original.document)
     row.content = _encode(aimed)
     view.put_posting(row, aimed)
     return True

@@ -14,7 +14,7 @@ LIST: Final = "period:"
 """How the lists of postings that wait for a day's period begin."""
 
 
-def _closed(view: View, day: date) -> bool:
+def closed(view: View, day: date) -> bool:
     """Whether the day's period is closed; the newest word about a day counts."""
     known = view.of(Periods, "periods", "")
     if known is None:
@@ -23,16 +23,21 @@ def _closed(view: View, day: date) -> bool:
     return next((not is_open for first, last, is_open in reversed(known.periods) if first <= text <= last), False)
 
 
+def any_closed(view: View) -> bool:
+    """Whether any word of a closing was heard at all: the common case needs no look at a day."""
+    return view.of(Periods, "periods", "") is not None
+
+
 def book_on(view: View, day: date) -> tuple[date, date | None]:
     """The day to book on and, where it differs, the fact's own. Only the policy "first open day" moves a fact, and only to a day that is
     open: when none is known, ERP is asked and says no."""
-    if view.policy.closed_period != "first open day" or not _closed(view, day):
+    if view.policy.closed_period != "first open day" or not closed(view, day):
         return day, None
     known = view.of(Periods, "periods", "")
     assert known is not None, "a period is closed"
     after = [date.fromisoformat(last) + _DAY for _, last, _ in known.periods if last < date.max.isoformat()]
     within = [date.fromisoformat(first) for first, _, is_open in known.periods if is_open]
-    moved = next((each for each in sorted({*after, *within}) if each > day and not _closed(view, each)), None)
+    moved = next((each for each in sorted({*after, *within}) if each > day and not closed(view, each)), None)
     return (day, None) if moved is None else (moved, day)
 
 
@@ -41,7 +46,7 @@ _DAY: Final = timedelta(days=1)
 
 def holds(view: View, day: date, id_: PostingId) -> list[str]:
     """What a posting of this day waits for by the policy "wait"; it is remembered until the period opens."""
-    if view.policy.closed_period != "wait" or not _closed(view, day):
+    if view.policy.closed_period != "wait" or not closed(view, day):
         return []
     view.made(Periods, "periods", "").waiting[day.isoformat()] = None
     paged.append(view, LIST + day.isoformat(), f"{id_[0]}/{id_[1]}")
@@ -54,7 +59,7 @@ def hold(day: str) -> str:
 
 def asks(view: View, day: date) -> bool:
     """Whether the policy wants a person to decide about this day."""
-    return view.policy.closed_period == "ask" and _closed(view, day)
+    return view.policy.closed_period == "ask" and closed(view, day)
 
 
 def question(row: PostingRow) -> tuple[str, str, str]:
@@ -72,14 +77,14 @@ def changed(view: View, first: date, last: date, is_open: bool) -> None:
     entry = (first.isoformat(), last.isoformat(), is_open)
     known.periods = [*(period for period in known.periods if period[:2] != entry[:2]), entry]
     for day in known.waiting:
-        if not _closed(view, date.fromisoformat(day)):
+        if not closed(view, date.fromisoformat(day)):
             agenda.resume(view, LIST + day)
 
 
 def freed(view: View, name: str) -> list[PostingId]:
     """The oldest page of a list of postings whose day is open now; none when it was closed again meanwhile, and then they wait on."""
     day = name.removeprefix(LIST)
-    if _closed(view, date.fromisoformat(day)):
+    if closed(view, date.fromisoformat(day)):
         view.clock().resuming.remove(name)
         return []
     ids = [text.partition("/") for text in paged.take(view, name)]

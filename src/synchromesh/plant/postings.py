@@ -10,9 +10,9 @@ from typing import Final
 import msgspec
 
 from synchromesh.model import tally
-from synchromesh.model.posting import Category, Line, Posting, PostingKind
+from synchromesh.model.posting import Line, Posting, PostingKind
 from synchromesh.model.unit import ItemUnits
-from synchromesh.plant import agenda, exceptions, lanes, periods, stock
+from synchromesh.plant import agenda, lanes, periods, stock
 from synchromesh.plant.entities import Cumulative, Item, Lane, Order
 from synchromesh.plant.keys import id_of, key_of
 from synchromesh.plant.lanes import HOLDS
@@ -139,16 +139,9 @@ def enter(
     row.waits_for = HOLDS.join([stock.hold(key) for key in waits] + periods.holds(view, content.effective, id_))
     lanes.enqueue(lane, id_, cut.group, cut.facts, before)
     if periods.asks(view, content.effective):
-        _refuse_period(view, lane, row)
+        lanes.refuse_period(view, lane, row)
     lanes.promote(view, lane)
     return row
-
-
-def _refuse_period(view: View, lane: Lane, row: PostingRow) -> None:
-    """The policy wants a person to decide about facts of closed periods: as if ERP had refused, without asking it."""
-    row.state, row.waits_for = "rejected", ""
-    lanes.stick(view, lane, row)
-    exceptions.open_for(view, row, Category.CLOSED_PERIOD, *periods.question(row))
 
 
 def _note_last(lane: Lane, content: Posting, id_: PostingId) -> None:

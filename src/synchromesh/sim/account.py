@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 
 from synchromesh.model.event import OrderCompleted
 from synchromesh.sim.case import Case, Nature, named
+from synchromesh.sim.days import closed
 from synchromesh.sim.evidence import Decided, Fated, Opened, Received
 from synchromesh.sim.told import FactId
 from synchromesh.sim.truth import Due
@@ -125,10 +126,10 @@ def sums_are_right(case: Case) -> Iterator[Finding]:
 
 
 def outstanding_has_reasons(case: Case) -> Iterator[Finding]:
-    """What is not booked was refused by ERP, or waits for what was refused; nothing simply stays behind."""
-    blocked = {posting.plant for posting in case.outstanding if _refused(case, posting)}
+    """What is not booked was refused by ERP, or waits for what was refused or for a period to open; nothing simply stays behind."""
+    blocked = {posting.plant for posting in case.outstanding if _refused(case, posting) or _waits_for_its_period(case, posting)}
     for posting in case.outstanding:
-        waits = posting.state in ("waiting", "ready") and posting.plant in blocked
+        waits = posting.state == "waiting" and posting.plant in blocked
         if not waits and not _refused(case, posting):
             yield Finding(Fault.LOST, f"{named(posting)} is {posting.state} for no true reason")
 
@@ -136,7 +137,20 @@ def outstanding_has_reasons(case: Case) -> Iterator[Finding]:
 def _refused(case: Case, posting: Decided) -> bool:
     if posting.state == "reversed outside":
         return any(d.cancelled for d in case.evidence.documents if posting.key == d.key or posting.document == d.number)
-    return posting.state in ("rejected", "parked") and posting.key in case.evidence.refused
+    asked = case.scene.closed_period == "ask" and posting.state == "rejected" and _was_closed(case, posting)
+    return asked or (posting.state in ("rejected", "parked") and posting.key in case.evidence.refused)
+
+
+def _waits_for_its_period(case: Case, posting: Decided) -> bool:
+    """Whether it is the policy that the posting waits, and its period is closed still."""
+    words = [word for word in case.evidence.words if word.plant == posting.plant]
+    day = posting.effective
+    return case.scene.closed_period == "wait" and posting.state == "waiting" and day is not None and closed(words, day)
+
+
+def _was_closed(case: Case, posting: Decided) -> bool:
+    day = posting.effective
+    return day is not None and any(w.plant == posting.plant and not w.open and w.first <= day <= w.last for w in case.evidence.words)
 
 
 def _at(received: Received) -> str:

@@ -20,13 +20,13 @@ from synchromesh.sim.books import (
     books_agree,
     completions_agree,
     completions_come_last,
-    days_are_true,
     documents_were_decided,
     lanes_were_kept,
     postings_are_booked,
     stock_agrees,
 )
 from synchromesh.sim.case import Case, Nature
+from synchromesh.sim.days import closed_days_are_kept, days_are_true
 from synchromesh.sim.evidence import Evidence
 from synchromesh.sim.genealogy import genealogy_agrees
 from synchromesh.sim.told import Scene, Told
@@ -48,6 +48,7 @@ _QUESTIONS = (
     days_are_true,
     stock_agrees,
     genealogy_agrees,
+    closed_days_are_kept,
 )
 
 

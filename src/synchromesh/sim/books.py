@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator
-from datetime import date, timedelta
 from decimal import Decimal
 from fractions import Fraction
 from typing import Final
-from zoneinfo import ZoneInfo
 
-from synchromesh.model.event import FactCancelled, FactCorrected, OrderCompleted, PlantEvent
+from synchromesh.model.event import FactCorrected, OrderCompleted
 from synchromesh.model.posting import Line, PostingKind
 from synchromesh.sim.case import Case, Nature, named
 from synchromesh.sim.evidence import Decided, Document
-from synchromesh.sim.told import FactId
 from synchromesh.sim.truth import LABOUR, MACHINE, Book, Place, factor, moves, rounded, stock_after, transfer
 from synchromesh.sim.verdict import Fault, Finding
 
@@ -190,43 +187,6 @@ def _told_before_the_end(case: Case) -> dict[str, set[int]]:
 
 def _completes(posting: Decided) -> bool:
     return posting.kind is PostingKind.COMPLETION
-
-
-def days_are_true(case: Case) -> Iterator[Finding]:
-    """Each document stands on a day of a fact about its order or item, or on the first open day after it; a reversal at the earliest on
-    the day of what it takes back."""
-    days = _days(case)
-    for document in case.ours:
-        subjects = [document.order] if document.order else [line.item for line in document.lines]
-        original = case.numbers.get(document.reverses)
-        true = document.effective >= original.effective if original else any(document.effective in days[s] for s in subjects)
-        if not true:
-            yield Finding(Fault.DAY, f"document {document.number} of {' '.join(subjects)} is booked on {document.effective}")
-
-
-def _days(case: Case) -> dict[str, set[date]]:
-    days: dict[str, set[date]] = defaultdict(set)
-    for one in case.told.values():
-        day = one.at.astimezone(ZoneInfo(case.scene.zones[one.plant])).date()
-        for subject in _subjects(case, one.plant, one.event):
-            days[subject] |= {day, _first_open(case, day)}
-    return days
-
-
-def _subjects(case: Case, plant: str, event: PlantEvent) -> set[str]:
-    if isinstance(event, FactCorrected):
-        return _subjects(case, plant, event.event)
-    if isinstance(event, FactCancelled):
-        original = case.told.get(FactId(plant, event.source, event.id))
-        return _subjects(case, plant, original.event) if original else set()
-    return {name for field in ("order", "item") if (name := getattr(event, field, ""))}
-
-
-def _first_open(case: Case, day: date) -> date:
-    for first, last in sorted(case.scene.closed):
-        if first <= day <= last:
-            day = last + timedelta(days=1)
-    return day
 
 
 def stock_agrees(case: Case) -> Iterator[Finding]:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from synchromesh.connectors.agreement import Abilities, Balance, Connector, Finding, Pulled
-from synchromesh.model.posting import Fate, Posting, Reply
+from synchromesh.model.posting import Category, Fate, Posting, Reply
 from synchromesh.sim.chance import Chance
 
 
@@ -35,11 +35,14 @@ class Deaths:
 class MortalConnector:
     """ERP's connector in a process that may die before or after each call; notes what ERP refused, for the auditor."""
 
-    def __init__(self, inner: Connector, deaths: Deaths) -> None:
+    def __init__(self, inner: Connector, deaths: Deaths, head: Callable[[], Mapping[str, int]]) -> None:
         self._inner = inner
+        self._head = head
         self._deaths = deaths
         self.abilities: Abilities = inner.abilities
         self.refused: set[str] = set()
+        self.turned_away: dict[str, int] = {}
+        """What ERP refused because its day was closed, and how long its plant's log was then."""
 
     async def post(self, postings: Sequence[Posting]) -> list[Reply]:
         self._deaths.point()
@@ -65,4 +68,8 @@ class MortalConnector:
         await self._inner.close()
 
     def _note(self, replies: Sequence[Reply]) -> None:
-        self.refused |= {reply.key for reply in replies if reply.fate is Fate.REJECTED}
+        rejected = [reply for reply in replies if reply.fate is Fate.REJECTED]
+        self.refused |= {reply.key for reply in rejected}
+        for reply in rejected:
+            if reply.refusal is not None and reply.refusal.category is Category.CLOSED_PERIOD:
+                self.turned_away.setdefault(reply.key, self._head()[reply.key.partition(":")[0]])

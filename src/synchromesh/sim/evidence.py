@@ -21,7 +21,7 @@ from synchromesh.sim.truth import Place
 
 class Document(msgspec.Struct, frozen=True):
     """A document in ERP's books. `reverses` is the number of the document that this one takes back; `cancelled`: others cancelled it by
-    hand; `by_hand`: others booked it."""
+    hand; `by_hand`: others booked it. `original` is the fact's own day where it is not the day of booking."""
 
     number: str
     key: str
@@ -36,6 +36,7 @@ class Document(msgspec.Struct, frozen=True):
     operation: str = ""
     labour_seconds: int = 0
     machine_seconds: int = 0
+    original: date | None = None
 
 
 class Books(msgspec.Struct, frozen=True):
@@ -94,6 +95,7 @@ class Decided(msgspec.Struct, frozen=True):
     ordinal): the order of decision, where postings of one decision and different causes are in no order. One that stands in for another has
     the decision of that one. `reverses` is the key of the posting that it takes back; `replaced`: another posting stands in for it;
     `rebooks`: it stands in for one that others cancelled in ERP; `successor` is the key of the posting that stands in for it.
+    `effective` is the day that it is to be booked on, `original` the fact's own where that is another.
     """
 
     plant: str
@@ -113,6 +115,8 @@ class Decided(msgspec.Struct, frozen=True):
     operation: str = ""
     labour_seconds: int = 0
     machine_seconds: int = 0
+    effective: date | None = None
+    original: date | None = None
 
 
 class Opened(msgspec.Struct, frozen=True):
@@ -125,6 +129,16 @@ class Opened(msgspec.Struct, frozen=True):
     sentence: str
     posting: str = ""
     subject: str = ""
+
+
+class Word(NamedTuple):
+    """What a plant's log says of a period at a position. The newest word about a day counts; a day without one is open."""
+
+    plant: str
+    position: int
+    first: date
+    last: date
+    open: bool
 
 
 class Evidence(msgspec.Struct, frozen=True):
@@ -146,6 +160,10 @@ class Evidence(msgspec.Struct, frozen=True):
     people: People = NOBODY
     counted: Mapping[str, int] = {}
     """The system's own sums of facts by fate, where it keeps some."""
+    words: Sequence[Word] = ()
+    """What plants were told of posting periods, each plant's in the order of its log."""
+    turned_away: Mapping[str, int] = {}
+    """Keys that ERP refused because the day was closed, by ERP's own record, and the newest position of the plant's log at that time."""
     made_from: Set[Edge] = frozenset()
     went_into: Set[Edge] = frozenset()
     """The lots' genealogy as the system tells it of each lot: what it was made from, and what it went into."""

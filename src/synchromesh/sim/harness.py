@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from datetime import UTC, date, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 import msgspec
@@ -19,10 +19,12 @@ from synchromesh.connectors.sandbox.inprocess import InProcess
 from synchromesh.connectors.sandbox.records import ErpLocation, ErpOrder, Rules, StockSet
 from synchromesh.engine.activation import Deciding, activations
 from synchromesh.log.memory import MemoryLog
-from synchromesh.model.event import ItemChanged, LocationChanged, OrderChanged, PeriodChanged
+from synchromesh.model.event import ItemChanged, LocationChanged, OrderChanged
 from synchromesh.model.message import ENTERPRISE, Message
+from synchromesh.model.posting import Category
 from synchromesh.sim.auditor import audit
 from synchromesh.sim.chance import Chance
+from synchromesh.sim.closings import again_and_again, once
 from synchromesh.sim.deaths import Deaths, MortalConnector
 from synchromesh.sim.evidence import People
 from synchromesh.sim.faults import disturb
@@ -48,10 +50,6 @@ WORTH_WAITING: Final = timedelta(hours=36)
 CALM_AFTER: Final = 60
 """After so many of these rounds ERP and the processes have no more faults, so that a night comes to its end."""
 
-CLOSED_DAY: Final = START.date()
-CLOSING: Final = datetime(2026, 3, 3, 1, tzinfo=UTC)
-"""When ERP closes that day's period: while late facts about it are still on their way."""
-
 
 def run_seed(seed: int, profile: Profile | str = "rough") -> Verdict:
     """Play one night and judge it. The same seed and profile give the same night."""
@@ -66,8 +64,8 @@ class Night:
         self.now = START
         past = history(seed, profile.habits, profile.orders)
         arrivals = disturb(past.told, seed, profile.network)
-        closed: tuple[tuple[date, date], ...] = ((CLOSED_DAY, CLOSED_DAY),) if profile.closes else ()
-        self.scene = msgspec.structs.replace(past.scene, closed=closed, confirmations=profile.confirmations)
+        self.scene = msgspec.structs.replace(past.scene, closed_period=profile.closed_period, confirmations=profile.confirmations)
+        self._closings = deque(again_and_again(seed) if profile.reopens else once() if profile.closes else ())
         self.told = arrivals.told
         self._arrivals = deque(arrivals.messages)
         self._known = deque(past.known)
@@ -79,7 +77,7 @@ class Night:
         self._faults = Faults(seed, profile.erp, LATEST)
         self.books = Books(Rules(grade=profile.grade, differences=profile.differences))
         self.erp = InProcess(self.books, self._faults, lambda: self.now)
-        self.connector = MortalConnector(self.erp, self._deaths)
+        self.connector = MortalConnector(self.erp, self._deaths, self.log.head)
         self._operator = Operator(self.books, Chance(seed, "operator"), LATEST * 2, profile.rash)
         self._colleagues = Colleagues(self.books, Chance(seed, "colleagues"))
         self.processes = Processes(
@@ -104,7 +102,7 @@ class Night:
         await self._come_to_rest()
         witness = Witness(self.store, self.log, books_of(self.books), tuple(self.scene.zones))
         people = People(self._operator.dismissed, self._operator.given_up)
-        return audit(self.scene, self.told, witness.evidence(self.acknowledged, self.connector.refused, people))
+        return audit(self.scene, self.told, witness.evidence(self.acknowledged, self.connector.refused, people, self.connector.turned_away))
 
     async def _come_to_rest(self) -> None:
         """After the last message people repair what is open and time passes, until nothing moves any more."""
@@ -114,7 +112,7 @@ class Night:
                 self._deaths.stop()
             self.now += timedelta(hours=1)
             await self._turn()
-            if self._repair() or self.processes.busy or self.erp.counter.due() is not None:
+            if self._repair() or self._closings or self.processes.busy or self.erp.counter.due() is not None:
                 continue
             if self.processes.due is None or self.processes.due > self.now + WORTH_WAITING:
                 return
@@ -171,8 +169,8 @@ class Night:
         self.erp.counter.advance(self.now)
         while self._known and self._known[0].at <= self.now:
             self._learn(self._known.popleft())
-        if self.scene.closed and self.now >= CLOSING and not self._operator.closed_once:
-            self._operator.close_period(PeriodChanged(CLOSED_DAY, CLOSED_DAY, False), self.now)
+        while self._closings and self._closings[0].at <= self.now:
+            self._operator.tell_period(self._closings.popleft().period, self.now)
         await self.processes.pull()
         while self._arrivals and self._arrivals[0].received <= self.now:
             self._deliver(self._arrivals.popleft())
@@ -180,6 +178,8 @@ class Night:
             self._stalled_until = self.now + timedelta(minutes=self._chance.whole(10, 600))
         if self._arrivals and self._chance.happens(self.profile.by_hand):
             self._colleagues.meddle(self._chance.one(list(self.scene.zones)), self.now)
+        if self.profile.reopens and self._chance.happens(0.1):
+            self._repair(Category.CLOSED_PERIOD)
         await self.processes.work(self.now >= self._stalled_until)
 
     def _deliver(self, message: Message) -> None:
@@ -189,12 +189,14 @@ class Night:
             pass
         self.acknowledged.append(sent)
 
-    def _repair(self) -> bool:
-        """The operator goes through the open exceptions; whether anything was decided."""
+    def _repair(self, only: Category | None = None) -> bool:
+        """The operator goes through the open exceptions, or those of one category; whether anything was decided."""
         decided = False
-        self._operator.come()
+        self._operator.come(busy=only is not None)
         reading = self.store.reading()
         for plant, row in reading.exceptions("open", 1000):
+            if only is not None and row.category != only:
+                continue
             decision = self._operator.decide(plant, row, reading, self.now)
             if decision is not None:
                 self._decisions += 1

@@ -20,6 +20,9 @@ from synchromesh.state.agreement import Reading
 
 NAME = "operator"
 
+OPEN_DAY: Final = date(2026, 3, 31)
+"""A day that nobody closes."""
+
 INSISTS: Final = 3
 """How often what is refused for want of stock is sent again as it stands, before the rest of its lane goes first."""
 
@@ -36,7 +39,8 @@ class Operator:
         self._chance = chance
         self._patience = patience
         self._rash = rash
-        self.closed_once = False
+        self.busy = False
+        """Whether plants are still at work: then nothing is dismissed yet."""
         self.waits = False
         """Whether there is something that the operator will only decide later."""
         self._closed: list[PeriodChanged] = []
@@ -46,9 +50,9 @@ class Operator:
         self.given_up: set[str] = set()
         """Keys of the postings that were dismissed, with those that hang on them."""
 
-    def come(self) -> None:
+    def come(self, busy: bool) -> None:
         """The operator comes to the desk again."""
-        self.waits = False
+        self.busy, self.waits = busy, False
         self._touched.clear()
 
     def decide(self, plant: str, row: ExceptionRow, desk: Reading, now: datetime) -> DecisionEvent | None:
@@ -73,9 +77,11 @@ class Operator:
             self.waits = True
             return None
         self._touched.add((plant, posting.group))
-        if row.category == Category.CLOSED_PERIOD:
+        if row.category == Category.CLOSED_PERIOD and self._chance.happens(0.5):
             self._open_periods(now)
         thing = (plant, posting.group, posting.lane, posting.kind)
+        if self.busy:
+            return PostingRetried(posting.key, NAME)
         self._tries[thing] += 1
         if self._tries[thing] > GIVES_UP or self._chance.happens(self._rash):
             self.given_up |= {each.key for each in _hanging_together(desk, plant, posting.group)}
@@ -83,10 +89,10 @@ class Operator:
         last = self._tries[thing] > INSISTS and row.category == Category.INSUFFICIENT_STOCK
         return PostingRetried(posting.key, NAME, last)
 
-    def close_period(self, period: PeriodChanged, now: datetime) -> None:
-        """The period is over, as far as accounting is concerned."""
-        self.closed_once = True
-        self._closed.append(period)
+    def tell_period(self, period: PeriodChanged, now: datetime) -> None:
+        """The period is over, as far as accounting is concerned, or is not."""
+        if not period.open:
+            self._closed.append(period)
         self._books.enter(period, now)
 
     def _settle(self, posting: PostingRow, now: datetime) -> DecisionEvent | None:
@@ -101,6 +107,7 @@ class Operator:
         """A document that no posting is booked in: it is taken back."""
         number = row.subject.removeprefix("document ")
         if number in self._books.documents and number not in self._books.cancelled:
+            self._open_periods(now)
             self._books.enter(HandCancel(document=number), now)
 
     def _open_periods(self, now: datetime) -> None:
@@ -130,7 +137,7 @@ class Colleagues:
     def find(self, found: StockLine, now: datetime) -> None:
         """Stock is there that ERP did not know of: it is booked by hand."""
         line = Line(found.item, found.quantity, found.location, found.lot, reason="found with a new item")
-        self._books.enter(HandBooking(kind=PostingKind.ADJUSTMENT, effective=now.date(), lines=(line,)), now)
+        self._books.enter(HandBooking(kind=PostingKind.ADJUSTMENT, effective=OPEN_DAY, lines=(line,)), now)
 
     def _adjustment(self, plant: str, day: date) -> HandBooking:
         item = self._chance.one(COMPONENTS)

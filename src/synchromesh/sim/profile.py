@@ -27,13 +27,17 @@ ROUGH: Final[Mapping[Fault, float]] = {
 }
 
 
+PUNCTUAL: Final[Mapping[Fault, float]] = {fault: rate for fault, rate in ROUGH.items() if fault is not Fault.CLOSED_PERIOD}
+"""An ERP that calls a period closed only when it is."""
+
+
 class Profile(msgspec.Struct, frozen=True):
     """One kind of night.
 
     `kills`: how often a process dies at a point where it may (before and after every durable step and every call to ERP). `stalls`:
     how often the dispatcher stands still for hours. `by_hand`: how often somebody books or cancels in ERP. `rash`: how often the operator
-    dismisses a refused posting at once. `closes`: whether ERP closes a period in the middle of the night. `batch`: the most messages a
-    worker folds at a time.
+    dismisses a refused posting at once. `closes`: whether ERP closes a period in the middle of the night; `reopens`: and others, and opens
+    them again. `closed_period` is the policy for them. `batch`: the most messages a worker folds at a time.
     """
 
     grade: Grade = Grade.UNIQUE
@@ -50,6 +54,8 @@ class Profile(msgspec.Struct, frozen=True):
     by_hand: float = 0.01
     rash: float = 0.04
     closes: bool = True
+    reopens: bool = False
+    closed_period: Literal["first open day", "wait", "ask"] = "first open day"
     batch: int = 20
 
     def policy(self, zone: str, differences: bool) -> Policy:
@@ -60,6 +66,7 @@ class Profile(msgspec.Struct, frozen=True):
             gather_silence_seconds=self.gather_silence_seconds,
             differences=differences,
             confirmations=self.confirmations,
+            closed_period=self.closed_period,
         )
 
 
@@ -71,6 +78,9 @@ PROFILES: Final[Mapping[str, Profile]] = {
     "reversals": Profile(differences=False, habits=Habits(corrected=0.25, cancelled=0.15), rash=0.2),
     "confirmed": Profile(confirmations=True),
     "undone": Profile(confirmations=True, differences=False, habits=Habits(corrected=0.25, cancelled=0.15)),
+    "moved": Profile(reopens=True, erp=PUNCTUAL),
+    "waiting": Profile(reopens=True, erp=PUNCTUAL, closed_period="wait"),
+    "asking": Profile(reopens=True, erp=PUNCTUAL, closed_period="ask", differences=False),
     "gathered": Profile(gather="order", gather_silence_seconds=14_400),
     "operations": Profile(gather="operation", gather_silence_seconds=7_200, confirmations=True),
 }

@@ -37,4 +37,5 @@ def _documents(books: sandbox.Books) -> Iterator[Document]:
             document.operation,
             document.labour_seconds,
             document.machine_seconds,
+            document.original,
         )

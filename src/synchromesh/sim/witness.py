@@ -9,12 +9,12 @@ from typing import Final, Protocol
 import msgspec
 
 from synchromesh.log.agreement import Log
-from synchromesh.model.event import FactCorrected, PlantEvent
-from synchromesh.model.message import NATIVE, Message, Record
+from synchromesh.model.event import FactCorrected, PeriodChanged, PlantEvent
+from synchromesh.model.message import ENTERPRISE, NATIVE, Message, Record
 from synchromesh.model.posting import Posting, PostingKind
 from synchromesh.plant.entities import Lot, Names, Order, Pages, Totals
 from synchromesh.plant.rows import ExceptionRow, FactRow, PostingRow
-from synchromesh.sim.evidence import NOBODY, Books, Decided, Edge, Evidence, Fated, Opened, People, Received
+from synchromesh.sim.evidence import NOBODY, Books, Decided, Edge, Evidence, Fated, Opened, People, Received, Word
 from synchromesh.state.agreement import Reading
 
 _posting: Final = msgspec.json.Decoder(Posting).decode
@@ -23,7 +23,9 @@ _lot: Final = msgspec.msgpack.Decoder(Lot).decode
 _names: Final = msgspec.msgpack.Decoder(Names).decode
 _pages: Final = msgspec.msgpack.Decoder(Pages).decode
 _event: Final[msgspec.json.Decoder[PlantEvent]] = msgspec.json.Decoder(PlantEvent)
+_period: Final = msgspec.json.Decoder(PeriodChanged)
 _totals: Final = msgspec.msgpack.Decoder(Totals).decode
+NOTHING: Final[Mapping[str, int]] = {}
 _EVERYTHING: Final = 1_000_000
 
 
@@ -43,7 +45,9 @@ class Witness:
         self._plants = plants
         self._heads = {plant: head for plant, head in log.head().items() if plant in plants}
 
-    def evidence(self, acknowledged: Sequence[Message], refused: Set[str], people: People = NOBODY) -> Evidence:
+    def evidence(
+        self, acknowledged: Sequence[Message], refused: Set[str], people: People = NOBODY, turned_away: Mapping[str, int] = NOTHING
+    ) -> Evidence:
         """What the auditor is shown. The rest of the arguments only people and plants can know."""
         postings = {
             plant: [row for at in range(1, head + 1) for row in self._reading.postings_of(plant, at)] for plant, head in self._heads.items()
@@ -62,6 +66,8 @@ class Witness:
             refused,
             people,
             self._counted(),
+            [word for plant in self._plants for record in self._records(plant) for word in _words(record)],
+            turned_away,
             *self._genealogy(),
         )
 
@@ -142,6 +148,14 @@ class Witness:
         return dict(counts)
 
 
+def _words(record: Record) -> Iterator[Word]:
+    """What a record of a plant's log says of a period, as it was handed on from ERP."""
+    message = record.message
+    if message.source == ENTERPRISE and message.interface == NATIVE and b"master.period.changed" in bytes(message.body):
+        period = _period.decode(bytes(message.body))
+        yield Word(message.partition, record.position, period.first, period.last, period.open)
+
+
 def _said(message: Message) -> Iterator[PlantEvent]:
     """What a source told, in its corrected version; nothing where it can't be read."""
     if message.interface == NATIVE and message.occurred is not None:
@@ -165,6 +179,7 @@ def _decided(rows: Sequence[tuple[str, PostingRow]]) -> list[Decided]:
                 plant, (row.turn, row.position, row.ordinal), row.key, content.kind, row.state, row.lane, row.order, lines, row.group,
                 row.document, content.reverses, bool(row.successor), row.key in rebooked, row.successor,
                 content.operation, content.labour_seconds, content.machine_seconds,
+                content.effective, content.original,
             )
         )  # fmt: skip
     return decided
