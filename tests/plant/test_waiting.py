@@ -220,3 +220,22 @@ def test_the_first_fact_of_an_order_that_waited_stands_once_in_its_chain() -> No
     world.step()
     assert world.fact(early).previous == 0
     assert world.fact(later).previous == early
+
+
+def late(world: World) -> set[str]:
+    return {row.subject for row in world.exceptions() if not row.posting}
+
+
+def test_names_that_become_late_together_are_an_exception_each() -> None:
+    world = World()
+    world.order()
+    for item in ("NUT", "BOLT"):
+        world.tell(ev.ScrapRecorded("4711", ea(1), item=item))
+    world.step()
+    world.time += timedelta(hours=25)
+    world.step()
+    assert late(world) == {"item NUT", "item BOLT"}
+    world.master(ev.ItemChanged("NUT", "EA"))
+    assert late(world) == {"item BOLT"}
+    world.master(ev.ItemChanged("BOLT", "EA"))
+    assert late(world) == set()

@@ -35,6 +35,8 @@ def close(view: View, id_: PostingId, state: str = "resolved") -> None:
         view.put_exception(known)
 
 
-def open_fact(view: View, position: int, category: Category, subject: str, sentence: str, remedy: str, order: str = "") -> None:
-    """About the fact at `position` itself: it can't be understood, told from a repeat, or booked."""
-    _open(view, ExceptionRow(position, 0, category, subject, sentence, remedy, "open", order, "", view.clock().now))
+def open_fact(
+    view: View, position: int, category: Category, subject: str, sentence: str, remedy: str, order: str = "", ordinal: int = 0
+) -> None:
+    """About the fact at `position` itself: it can't be understood, told from a repeat, or booked; or a name is late there."""
+    _open(view, ExceptionRow(position, ordinal, category, subject, sentence, remedy, "open", order, "", view.clock().now))
