@@ -501,3 +501,16 @@ def test_nothing_of_a_dismissed_pair_is_sent_on_the_way() -> None:
     assert world.store.reading().waiting() <= 1, "the completion may go"
     world.step()
     assert [str(document.kind) for document in world.documents()[sent:]] == ["completion"]
+
+
+def test_a_document_whose_reversal_is_on_its_way_is_not_taken_back_again() -> None:
+    world = plant(False)
+    for id, thirds in (("r1", 4), ("r2", 1), ("r3", 3)):
+        world.tell(ev.ProductionReported("4711", good=ev.amount(thirds, "T3")), id=id)
+    world.step()
+    assert booked(world) == {"received": 3}
+    cancel(world, "r3")
+    cancel(world, "r1")  # a third remains, so that two more of the three documents must go, one for rounding
+    world.step()
+    assert booked(world) == {}
+    assert world.exceptions() == []

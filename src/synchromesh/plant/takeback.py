@@ -65,13 +65,23 @@ def _undo(view: View, lane_name: str, lane: Lane, cut: Cut, kind: PostingKind, k
 
 
 def _standing(view: View, lane_name: str, cut: Cut, kind: PostingKind, newest: PostingId) -> Iterator[PostingRow]:
-    """Postings of a kind that stand in the lane: those of the corrected fact first, then back from the newest."""
-    seen: set[str] = set()
+    """Postings of a kind that stand in the lane: those of the corrected fact first, then back from the newest. One whose reversal is on
+    its way stands no more."""
+    seen = set(_to_be_reversed(view, view.lane(lane_name)))
     for candidate in (*caused(view, cut.original), *_back_from(view, newest)):
         row = newest_of(view, candidate)
         if row.kind == kind and row.lane == lane_name and row.key not in seen and row.state in STANDING:
             seen.add(row.key)
             yield row
+
+
+def _to_be_reversed(view: View, lane: Lane) -> Iterator[str]:
+    """The keys of postings that reversals in the lane's queue undo."""
+    for id_ in lane.queue:
+        row = view.posting(id_)
+        original = view.posting(id_of(view.content(id_).reverses)) if row is not None and row.kind == PostingKind.REVERSAL else None
+        if original is not None:
+            yield lanes.standing(view, original).key
 
 
 def newest_of(view: View, row: PostingRow) -> PostingRow:
