@@ -187,6 +187,7 @@ def test_a_period_that_closes_while_a_posting_is_queued_is_asked_about() -> None
     assert [row.category for row in world.exceptions()] == [Category.CLOSED_PERIOD]
     assert len(world.documents()) == 1
     assert world.fates() == {"booked": 1, "exception": 1}
+    assert not world.postings()[-1].refusal, "ERP was not asked"
 
 
 def test_what_erp_refused_for_its_period_is_sent_again_on_the_first_open_day() -> None:

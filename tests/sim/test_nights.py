@@ -36,6 +36,7 @@ def test_a_night_of_reversals_ends_well(seed: int) -> None:
         ("reversals", 20661),
         ("reversals", 40265),
         ("reversals", 60214),
+        ("reversals", 110011),
         ("rough", 20074),
         ("blind", 20418),
     ],

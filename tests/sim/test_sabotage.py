@@ -17,10 +17,24 @@ from synchromesh.engine import job as jobs
 from synchromesh.engine.reader import Reader
 from synchromesh.model.message import Record
 from synchromesh.model.posting import Fate, Posting, PostingKind, Reply
-from synchromesh.plant import corrections, decisions, exceptions, fold, lanes, lots, paged, periods, postings, production, takeback, waiting
+from synchromesh.plant import (
+    corrections,
+    decisions,
+    exceptions,
+    fold,
+    lanes,
+    lots,
+    paged,
+    periods,
+    postings,
+    production,
+    stock,
+    takeback,
+    waiting,
+)
 from synchromesh.plant.entities import Item, Lane, Pages
 from synchromesh.plant.fact import Told
-from synchromesh.plant.view import View
+from synchromesh.plant.view import Effect, View
 from synchromesh.sim.deaths import MortalConnector
 from synchromesh.sim.harness import run_seed
 from synchromesh.sim.processes import Livelock, Processes
@@ -306,7 +320,29 @@ def ask_nobody(patch: Patch) -> None:
     patch.setattr(periods, "asks", lambda *_: False)
 
 
-STUBBORN = msgspec.structs.replace(PROFILES["reversals"], erp={**ROUGH, Fault.DECLINED: 0.3}, rash=0.5)
+def link_facts_twice(patch: Patch) -> None:
+    """A fact that has waited is linked into the chain of its order though it stands there."""
+    chain = fold._chain
+    patch.setattr(fold, "_chain", lambda view, row, chained=False: chain(view, row, bool(chained and row.previous)))
+
+
+def hide_what_is_late(patch: Patch) -> None:
+    """What waits too long is shown to nobody."""
+    patch.setattr(waiting, "late", lambda *_: None)
+
+
+def believe_that_cancelled_documents_stand(patch: Patch) -> None:
+    """What others cancel in ERP does not move the books as the plant knows them."""
+    move_booked = stock.move_booked
+
+    def one_way(view: View, changes: list[Effect], sign: int) -> None:
+        if sign > 0:
+            move_booked(view, changes, sign)
+
+    patch.setattr(stock, "move_booked", one_way)
+
+
+STUBBORN = msgspec.structs.replace(PROFILES["reversals"], erp={**ROUGH, Fault.DECLINED: 0.45}, rash=0.6)
 CROWDED = msgspec.structs.replace(PROFILES["rough"], kills=0.03)
 
 
@@ -334,6 +370,9 @@ CROWDED = msgspec.structs.replace(PROFILES["rough"], kills=0.03)
         (complete_too_early, PROFILES["rough"]),
         (commit_without_outgoing_work, PROFILES["rough"]),
         (dismiss_half_a_pair, STUBBORN),
+        (link_facts_twice, msgspec.structs.replace(PROFILES["rough"], rash=0)),
+        (hide_what_is_late, PROFILES["rough"]),
+        (believe_that_cancelled_documents_stand, PROFILES["rough"]),
         (ignore_closed_periods, PROFILES["moved"]),
         (ignore_closed_periods, PROFILES["waiting"]),
         (ignore_closed_periods, PROFILES["asking"]),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
-from synchromesh.model.event import OrderCompleted
+from synchromesh.model.event import OrderCompleted, OrderStarted
 from synchromesh.sim.case import Case, Nature, named
 from synchromesh.sim.days import closed
 from synchromesh.sim.evidence import Decided, Fated, Opened, Received
@@ -115,6 +115,29 @@ def _excused(case: Case, opened: Opened) -> bool:
     return bool(opened.subject) and any(
         f.plant == opened.plant and f.fate == "waiting" and f.reference == opened.subject for f in case.evidence.fates
     )
+
+
+def lateness_is_shown(case: Case) -> Iterator[Finding]:
+    """What has waited until nothing is due any more is shown to a person, by the name that it waits for."""
+    shown = {(opened.plant, opened.subject) for opened in case.evidence.exceptions}
+    for fated in case.evidence.fates if case.evidence.at_rest else ():
+        if fated.fate == "waiting" and (fated.plant, fated.reference) not in shown:
+            yield Finding(Fault.REASON, f"{fated.plant} position {fated.position} waits for {fated.reference}, and nobody is shown that")
+
+
+def traces_are_whole(case: Case) -> Iterator[Finding]:
+    """A trace of an order walks to each of its facts, and once."""
+    for (plant, order), chain in case.evidence.chains.items():
+        for position, count in Counter(chain).items():
+            if count > 1:
+                yield Finding(Fault.FATE, f"the trace of order {order} walks {count} times to {plant} position {position}")
+    for received in case.evidence.received:
+        order, place = case.order_of(received), (received.plant, received.position)
+        known = case.evidence.chains.get((received.plant, order))
+        if isinstance(getattr(case.told.get(received.fact), "event", None), OrderStarted):
+            continue  # one that is told before ERP knows the order is kept without it
+        if known is not None and case.natures[place] is Nature.FACT and received.position not in known and place in case.fates:
+            yield Finding(Fault.FATE, f"the trace of order {order} does not walk to {_at(received)}")
 
 
 def sums_are_right(case: Case) -> Iterator[Finding]:

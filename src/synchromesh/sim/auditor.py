@@ -13,8 +13,10 @@ from synchromesh.sim.account import (
     each_has_a_fate,
     exceptions_have_reasons,
     fates_are_true,
+    lateness_is_shown,
     outstanding_has_reasons,
     sums_are_right,
+    traces_are_whole,
 )
 from synchromesh.sim.books import (
     books_agree,
@@ -22,6 +24,7 @@ from synchromesh.sim.books import (
     completions_come_last,
     documents_were_decided,
     lanes_were_kept,
+    ledgers_agree,
     postings_are_booked,
     stock_agrees,
 )
@@ -49,6 +52,9 @@ _QUESTIONS = (
     stock_agrees,
     genealogy_agrees,
     closed_days_are_kept,
+    lateness_is_shown,
+    traces_are_whole,
+    ledgers_agree,
 )
 
 

@@ -189,6 +189,25 @@ def _completes(posting: Decided) -> bool:
     return posting.kind is PostingKind.COMPLETION
 
 
+def ledgers_agree(case: Case) -> Iterator[Finding]:
+    """What a plant believes that ERP has at its own places is what ERP has there."""
+    if not case.evidence.at_rest:
+        return
+    known = {place: case.evidence.ledger.get((home, place), Decimal(0)) for place, home in _homes(case)}
+    for place, booked in sorted(known.items()):
+        have = case.evidence.balances.get(place, Decimal(0))
+        if have != booked:
+            yield Finding(Fault.STOCK, f"{'/'.join(word for word in place if word)}: ERP has {have} where its plant believes {booked}")
+
+
+def _homes(case: Case) -> Iterator[tuple[Place, str]]:
+    """Each place that ERP or a plant speaks of, with the plant that it belongs to."""
+    for place in case.evidence.balances.keys() | {place for _, place in case.evidence.ledger}:
+        home = case.scene.homes.get(place.location)
+        if home is not None:
+            yield place, home
+
+
 def stock_agrees(case: Case) -> Iterator[Finding]:
     """ERP's stock is opening balances plus its documents, by hand or not: its books are sound, and nothing moved without a document."""
     stock: dict[Place, Decimal] = defaultdict(Decimal, stock_after(case.scene, {}))

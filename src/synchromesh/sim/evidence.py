@@ -164,6 +164,12 @@ class Evidence(msgspec.Struct, frozen=True):
     """What plants were told of posting periods, each plant's in the order of its log."""
     turned_away: Mapping[str, int] = {}
     """Keys that ERP refused because the day was closed, by ERP's own record, and the newest position of the plant's log at that time."""
+    at_rest: bool = False
+    """Whether so much time has passed that nothing is due any more. Only then plants are judged by what they keep for themselves."""
+    ledger: Mapping[tuple[str, Place], Decimal] = {}
+    """What plants believe that ERP has on stock, by plant and place, without empty places."""
+    chains: Mapping[tuple[str, str], Sequence[int]] = {}
+    """By plant and order the positions of the facts that a trace of the order walks, newest first, cut off where it would not end."""
     made_from: Set[Edge] = frozenset()
     went_into: Set[Edge] = frozenset()
     """The lots' genealogy as the system tells it of each lot: what it was made from, and what it went into."""

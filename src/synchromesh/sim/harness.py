@@ -22,6 +22,7 @@ from synchromesh.log.memory import MemoryLog
 from synchromesh.model.event import ItemChanged, LocationChanged, OrderChanged
 from synchromesh.model.message import ENTERPRISE, Message
 from synchromesh.model.posting import Category
+from synchromesh.plant.entities import Clock
 from synchromesh.sim.auditor import audit
 from synchromesh.sim.chance import Chance
 from synchromesh.sim.closings import again_and_again, once
@@ -84,6 +85,7 @@ class Night:
             self.log,
             self.store,
             self.connector,
+            self._deaths,
             Chance(seed, "processes"),
             lambda: self.now,
             self._chance.whole(1, profile.batch),
@@ -96,13 +98,15 @@ class Night:
     async def play(self) -> Verdict:
         """From the first message to rest, and the verdict."""
         self._begin()
+        await self._read_stock()
         while (moment := self._next()) is not None:
             self.now = max(self.now, moment)
             await self._turn()
         await self._come_to_rest()
         witness = Witness(self.store, self.log, books_of(self.books), tuple(self.scene.zones))
         people = People(self._operator.dismissed, self._operator.given_up)
-        return audit(self.scene, self.told, witness.evidence(self.acknowledged, self.connector.refused, people, self.connector.turned_away))
+        evidence = witness.evidence(self.acknowledged, self.connector.refused, people, self.connector.turned_away)
+        return audit(self.scene, self.told, witness.at_rest(evidence, self.scene.orders))
 
     async def _come_to_rest(self) -> None:
         """After the last message people repair what is open and time passes, until nothing moves any more."""
@@ -131,6 +135,17 @@ class Night:
         for message in activations(self.store.reading(), wanted, START):
             while not self.processes.accept(message):
                 pass
+
+    async def _read_stock(self) -> None:
+        """Who takes in starts last, when plants know what ERP has: what they book before is in the first reading, or is not."""
+        while not all(self._observed(plant) for plant in self.scene.zones):
+            await self.processes.pull()
+            await self.processes.work(dispatching=False)
+            self.now += timedelta(seconds=5)
+
+    def _observed(self, plant: str) -> bool:
+        found = self.store.reading().entities(plant, [("clock", "")])
+        return any(msgspec.msgpack.decode(body, type=Clock).observed for body in found.values())
 
     def _learn(self, known: Known) -> None:
         """ERP's people enter what they know."""

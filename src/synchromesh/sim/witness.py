@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from decimal import Decimal
 from typing import Final, Protocol
 
 import msgspec
@@ -12,13 +13,16 @@ from synchromesh.log.agreement import Log
 from synchromesh.model.event import FactCorrected, PeriodChanged, PlantEvent
 from synchromesh.model.message import ENTERPRISE, NATIVE, Message, Record
 from synchromesh.model.posting import Posting, PostingKind
-from synchromesh.plant.entities import Lot, Names, Order, Pages, Totals
+from synchromesh.plant import stock
+from synchromesh.plant.entities import Balance, Lot, Names, Order, Pages, Totals
 from synchromesh.plant.rows import ExceptionRow, FactRow, PostingRow
 from synchromesh.sim.evidence import NOBODY, Books, Decided, Edge, Evidence, Fated, Opened, People, Received, Word
+from synchromesh.sim.truth import Place
 from synchromesh.state.agreement import Reading
 
 _posting: Final = msgspec.json.Decoder(Posting).decode
 _order: Final = msgspec.msgpack.Decoder(Order).decode
+_balance: Final = msgspec.msgpack.Decoder(Balance).decode
 _lot: Final = msgspec.msgpack.Decoder(Lot).decode
 _names: Final = msgspec.msgpack.Decoder(Names).decode
 _pages: Final = msgspec.msgpack.Decoder(Pages).decode
@@ -55,6 +59,7 @@ class Witness:
         rows = [(plant, row) for plant in postings for row in postings[plant]]
         by_key = {plant: {row.key: row for row in postings[plant]} for plant in postings}
         facts = [(plant, fact) for plant in self._plants for fact in self._facts(plant)]
+        made_from, went_into = self._genealogy()
         return Evidence(
             acknowledged,
             list(self._received()),
@@ -68,7 +73,8 @@ class Witness:
             self._counted(),
             [word for plant in self._plants for record in self._records(plant) for word in _words(record)],
             turned_away,
-            *self._genealogy(),
+            made_from=made_from,
+            went_into=went_into,
         )
 
     def _received(self) -> Iterator[Received]:
@@ -101,6 +107,34 @@ class Witness:
     def _postings(self, plant: str) -> Iterator[PostingRow]:
         for position in range(1, self._heads.get(plant, 0) + 1):
             yield from self._reading.postings_of(plant, position)
+
+    def at_rest(self, evidence: Evidence, orders: Iterable[str]) -> Evidence:
+        """The same evidence of plants in which nothing is due any more, with what they keep for themselves."""
+        return msgspec.structs.replace(evidence, at_rest=True, ledger=self._ledger(evidence), chains=self._chains(list(orders)))
+
+    def _ledger(self, evidence: Evidence) -> dict[tuple[str, Place], Decimal]:
+        places = set(evidence.balances)
+        for posting in evidence.postings:
+            for line in posting.lines:
+                places |= {
+                    Place(line.item, line.location, line.lot, line.status),
+                    Place(line.item, line.to_location, line.lot, line.to_status),
+                }
+        keys = {("stock", stock.place(*place)): place for place in places}
+        found = {(plant, keys[key]): body for plant in self._plants for key, body in self._reading.entities(plant, keys).items()}
+        return {where: booked for where, body in found.items() if (booked := _balance(body).booked)}
+
+    def _chains(self, orders: Sequence[str]) -> dict[tuple[str, str], list[int]]:
+        chains = {}
+        for plant in self._plants:
+            for (_, name), body in self._reading.entities(plant, [("order", order) for order in orders]).items():
+                at, chain = _order(body).last_fact, list[int]()
+                while at and len(chain) <= self._heads[plant]:
+                    chain.append(at)
+                    fact = self._reading.fact(plant, at)
+                    at = fact.previous if fact is not None else 0
+                chains[plant, name] = chain
+        return chains
 
     def _genealogy(self) -> tuple[set[Edge], set[Edge]]:
         """The edges of all lots that the log speaks of: by what each was made from, and by what it went into."""
