@@ -342,6 +342,23 @@ def believe_that_cancelled_documents_stand(patch: Patch) -> None:
     patch.setattr(stock, "move_booked", one_way)
 
 
+def keep_claims(patch: Patch) -> None:
+    """What a posting claims of stock stays claimed when it is booked."""
+    expect = stock.expect
+
+    def jealous(view: View, changes: list[Effect], sign: int) -> None:
+        if sign > 0:
+            expect(view, changes, sign)
+
+    patch.setattr(stock, "expect", jealous)
+
+
+def count_operations_once_only(patch: Patch) -> None:
+    """What a correction takes back stays counted at its operation."""
+    count = production._count_operation
+    patch.setattr(production, "_count_operation", lambda order, event, sign: count(order, event, sign) if sign > 0 else None)
+
+
 STUBBORN = msgspec.structs.replace(PROFILES["reversals"], erp={**ROUGH, Fault.DECLINED: 0.45}, rash=0.6)
 CROWDED = msgspec.structs.replace(PROFILES["rough"], kills=0.03)
 
@@ -370,6 +387,8 @@ CROWDED = msgspec.structs.replace(PROFILES["rough"], kills=0.03)
         (complete_too_early, PROFILES["rough"]),
         (commit_without_outgoing_work, PROFILES["rough"]),
         (dismiss_half_a_pair, STUBBORN),
+        (keep_claims, PROFILES["calm"]),
+        (count_operations_once_only, PROFILES["calm"]),
         (link_facts_twice, msgspec.structs.replace(PROFILES["rough"], rash=0)),
         (hide_what_is_late, PROFILES["rough"]),
         (believe_that_cancelled_documents_stand, PROFILES["rough"]),

@@ -25,6 +25,8 @@ from synchromesh.sim.books import (
     documents_were_decided,
     lanes_were_kept,
     ledgers_agree,
+    nothing_is_promised,
+    operations_agree,
     postings_are_booked,
     stock_agrees,
 )
@@ -55,6 +57,8 @@ _QUESTIONS = (
     lateness_is_shown,
     traces_are_whole,
     ledgers_agree,
+    nothing_is_promised,
+    operations_agree,
 )
 
 

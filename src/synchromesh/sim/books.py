@@ -8,7 +8,7 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Final
 
-from synchromesh.model.event import FactCorrected, OrderCompleted
+from synchromesh.model.event import FactCorrected, OrderCompleted, ProductionReported
 from synchromesh.model.posting import Line, PostingKind
 from synchromesh.sim.case import Case, Nature, named
 from synchromesh.sim.evidence import Decided, Document
@@ -198,6 +198,35 @@ def ledgers_agree(case: Case) -> Iterator[Finding]:
         have = case.evidence.balances.get(place, Decimal(0))
         if have != booked:
             yield Finding(Fault.STOCK, f"{'/'.join(word for word in place if word)}: ERP has {have} where its plant believes {booked}")
+
+
+def nothing_is_promised(case: Case) -> Iterator[Finding]:
+    """A plant of which nothing is outstanding expects nothing of any stock."""
+    busy = {posting.plant for posting in case.outstanding}
+    for plant, place in sorted(case.evidence.promised):
+        if plant not in busy:
+            yield Finding(
+                Fault.STOCK, f"{plant} expects a movement of {'/'.join(word for word in place if word)}, and nothing is on its way"
+            )
+
+
+def operations_agree(case: Case) -> Iterator[Finding]:
+    """What plants say was made at each operation is what was told of it in the end."""
+    true: dict[tuple[str, str, str], list[Fraction]] = defaultdict(lambda: [Fraction(0)] * 4)
+    for fact, event in case.finals.items():
+        if isinstance(event, ProductionReported):
+            item = case.scene.items[case.scene.orders[event.order].item]
+            told = [event.good, event.scrap, event.held, event.rework]
+            amounts = [Fraction(each.amount) * factor(item, each.unit) if each is not None else Fraction(0) for each in told]
+            sums = true[fact.plant, event.order, event.operation]
+            true[fact.plant, event.order, event.operation] = [one + other for one, other in zip(sums, amounts, strict=True)]
+    for where, reported in sorted(case.evidence.made.items()):
+        item = case.scene.items[case.scene.orders[where[1]].item]
+        held = [sum((Fraction(amount) * factor(item, unit) for unit, amount in each.items()), Fraction(0)) for each in reported]
+        if held != true[where]:
+            have, should = (", ".join(map(str, amounts)) for amounts in (held, true[where]))
+            sentence = f"order {where[1]} made at operation {where[2]!r}: {have} where {should} is true (good, scrap, held, rework)"
+            yield Finding(Fault.UNEXPLAINED, sentence)
 
 
 def _homes(case: Case) -> Iterator[tuple[Place, str]]:

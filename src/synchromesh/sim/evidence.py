@@ -131,6 +131,10 @@ class Opened(msgspec.Struct, frozen=True):
     subject: str = ""
 
 
+Amounts = Mapping[str, Decimal]
+"""Amounts by unit."""
+
+
 class Word(NamedTuple):
     """What a plant's log says of a period at a position. The newest word about a day counts; a day without one is open."""
 
@@ -168,6 +172,10 @@ class Evidence(msgspec.Struct, frozen=True):
     """Whether so much time has passed that nothing is due any more. Only then plants are judged by what they keep for themselves."""
     ledger: Mapping[tuple[str, Place], Decimal] = {}
     """What plants believe that ERP has on stock, by plant and place, without empty places."""
+    promised: Set[tuple[str, Place]] = frozenset()
+    """Where plants still expect something to come in or to go out, or let something wait for stock."""
+    made: Mapping[tuple[str, str, str], Sequence[Amounts]] = {}
+    """By plant, order and operation what was reported there, as told: good output, scrap, held, rework."""
     chains: Mapping[tuple[str, str], Sequence[int]] = {}
     """By plant and order the positions of the facts that a trace of the order walks, newest first, cut off where it would not end."""
     made_from: Set[Edge] = frozenset()

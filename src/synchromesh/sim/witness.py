@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
-from decimal import Decimal
 from typing import Final, Protocol
 
 import msgspec
@@ -16,7 +15,7 @@ from synchromesh.model.posting import Posting, PostingKind
 from synchromesh.plant import stock
 from synchromesh.plant.entities import Balance, Lot, Names, Order, Pages, Totals
 from synchromesh.plant.rows import ExceptionRow, FactRow, PostingRow
-from synchromesh.sim.evidence import NOBODY, Books, Decided, Edge, Evidence, Fated, Opened, People, Received, Word
+from synchromesh.sim.evidence import NOBODY, Amounts, Books, Decided, Edge, Evidence, Fated, Opened, People, Received, Word
 from synchromesh.sim.truth import Place
 from synchromesh.state.agreement import Reading
 
@@ -110,9 +109,23 @@ class Witness:
 
     def at_rest(self, evidence: Evidence, orders: Iterable[str]) -> Evidence:
         """The same evidence of plants in which nothing is due any more, with what they keep for themselves."""
-        return msgspec.structs.replace(evidence, at_rest=True, ledger=self._ledger(evidence), chains=self._chains(list(orders)))
+        balances, names = self._stock(evidence), list(orders)
+        return msgspec.structs.replace(
+            evidence,
+            at_rest=True,
+            ledger={where: balance.booked for where, balance in balances.items() if balance.booked},
+            promised={where for where, balance in balances.items() if balance.claimed or balance.pending or balance.queue},
+            made=dict(self._made(names)),
+            chains=self._chains(names),
+        )
 
-    def _ledger(self, evidence: Evidence) -> dict[tuple[str, Place], Decimal]:
+    def _made(self, orders: Sequence[str]) -> Iterator[tuple[tuple[str, str, str], Sequence[Amounts]]]:
+        for plant in self._plants:
+            for (_, name), body in self._reading.entities(plant, [("order", order) for order in orders]).items():
+                for operation, state in _order(body).operations.items():
+                    yield (plant, name, operation), (state.good, state.scrap, state.held, state.rework)
+
+    def _stock(self, evidence: Evidence) -> dict[tuple[str, Place], Balance]:
         places = set(evidence.balances)
         for posting in evidence.postings:
             for line in posting.lines:
@@ -121,8 +134,7 @@ class Witness:
                     Place(line.item, line.to_location, line.lot, line.to_status),
                 }
         keys = {("stock", stock.place(*place)): place for place in places}
-        found = {(plant, keys[key]): body for plant in self._plants for key, body in self._reading.entities(plant, keys).items()}
-        return {where: booked for where, body in found.items() if (booked := _balance(body).booked)}
+        return {(plant, keys[key]): _balance(body) for plant in self._plants for key, body in self._reading.entities(plant, keys).items()}
 
     def _chains(self, orders: Sequence[str]) -> dict[tuple[str, str], list[int]]:
         chains = {}
