@@ -239,3 +239,20 @@ def test_names_that_become_late_together_are_an_exception_each() -> None:
     assert late(world) == {"item BOLT"}
     world.master(ev.ItemChanged("BOLT", "EA"))
     assert late(world) == set()
+
+
+def test_what_cancels_a_fact_that_is_about_to_go_on_stands_once_in_the_chain() -> None:
+    world = World()
+    world.order("4712")
+    first = world.tell(ev.ScrapRecorded("4711", ea(1)), id="s1")
+    world.work()
+    world.erp_knows_as(ev.OrderChanged("4711", "GEAR", ea(9), location="FG"))
+    world.tell(ev.OrderChanged("4711", "GEAR", ea(9), location="FG"), source="erp")
+    second = world.tell(ev.FactCancelled("mes", "s1"))
+    third = world.tell(ev.ScrapRecorded("4711", ea(1)))
+    world.step()
+    chain, at = [], world.found_order().last_fact
+    while at and len(chain) < 9:
+        chain.append(at)
+        at = world.fact(at).previous
+    assert sorted(chain) == [first, second, third]

@@ -37,6 +37,7 @@ def test_a_night_of_reversals_ends_well(seed: int) -> None:
         ("reversals", 40265),
         ("reversals", 60214),
         ("reversals", 110011),
+        ("reversals", 150088),
         ("rough", 20074),
         ("blind", 20418),
     ],

@@ -250,7 +250,7 @@ def _no_age(occurred: datetime | None, horizon: int, now: int) -> str:
 
 def _retell(view: View, row: FactRow) -> None:
     """Fold a fact that has waited, as if it were told now."""
-    chained = bool(row.order) and row.reference != f"order {row.order}"
+    chained = bool(row.order) and not _waits_for_its_order(row)
     row.fate, row.reference, row.applied = Fate.RECORDED, "", view.position
     _tell(view, row, corrections.decode_told(row.told), chained)
 
@@ -369,9 +369,21 @@ def _complete(view: View, act: Act, facts: int) -> bool:
     return True
 
 
+def _waits_for_its_order(row: FactRow) -> bool:
+    """Whether the fact waits for the very order whose chain it belongs to: it is linked when it goes on, whether or not the order has come
+    meanwhile."""
+    return row.fate == Fate.WAITING and row.reference == f"order {row.order}"
+
+
 def _chain(view: View, row: FactRow, chained: bool = False) -> None:
     """Link the fact to the one before it of its order and of its lot: what a trace walks. Linked once, so that no chain is a circle."""
-    if row.order and not chained and (order := view.order(row.order)) is not None and order.last_fact != row.position:
+    if (
+        row.order
+        and not chained
+        and not _waits_for_its_order(row)
+        and (order := view.order(row.order)) is not None
+        and order.last_fact != row.position
+    ):
         row.previous, order.last_fact = order.last_fact, row.position
         view.touch("order", row.order)
     if row.lot and (lot := view.lot(row.lot)) is not None and lot.last_fact != row.position:
