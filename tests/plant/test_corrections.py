@@ -412,3 +412,105 @@ def test_a_rebooking_that_is_refused_is_dismissed_with_the_correction(which: str
     world.own(ev.FactDismissed(original if which == "original" else correction, "ann", "a test"))
     world.step()
     assert world.fate(correction) == ("exception" if which == "original" else "dismissed")
+
+
+def partly_moved_on(moved: int = 8) -> tuple[World, int, int]:
+    """A report of 10, of which some have left the stock, is corrected to 9: ERP refuses to take back the whole document."""
+    world = plant(False)
+    original = world.tell(report(10), id="r1")
+    world.tell(ev.MaterialTransferred("GEAR", ea(moved), "FG", "RM"))
+    world.step()
+    correction = correct(world, report(9))
+    world.tell(ev.OrderCompleted("4711"))
+    world.step()
+    assert [row.category for row in world.exceptions()] == [Category.INSUFFICIENT_STOCK]
+    return world, original, correction
+
+
+def stock(world: World) -> dict[str, int]:
+    return {balance.location: int(balance.quantity.amount) for balance in world.books.balances()}
+
+
+def test_a_reversal_whose_stock_has_moved_on_goes_behind_its_rebooking_and_before_the_completion() -> None:
+    world, original, correction = partly_moved_on()
+    world.own(ev.PostingRetried(world.exceptions()[0].posting, "ann"))
+    world.step()
+    assert world.exceptions()
+    assert "last of its lane" in world.exceptions()[0].remedy
+    world.own(ev.PostingRetried(world.exceptions()[0].posting, "ann", last=True))
+    world.step()
+    assert world.exceptions() == []
+    assert [str(document.kind) for document in world.documents()][-3:] == ["receipt", "reversal", "completion"]
+    assert stock(world) == {"FG": 1, "RM": 8}
+    assert {world.fate(original), world.fate(correction)} == {"booked"}
+    cancel(world)
+    world.step()
+    assert world.exceptions()  # eight of the nine are elsewhere
+
+
+@pytest.mark.parametrize("again", [0, 2], ids=["as it was refused", "after it was sent again"])
+def test_a_dismissed_reversal_is_dismissed_with_its_rebooking_and_the_document_stands(again: int) -> None:
+    world, original, correction = partly_moved_on()
+    for _ in range(again):
+        world.own(ev.PostingRetried(world.exceptions()[0].posting, "ann"))
+        world.step()
+    world.own(ev.FactDismissed(world.exceptions()[0].position, "ann", "the one is written off by hand"))
+    world.step()
+    assert world.exceptions() == []
+    assert booked(world) == {"received": 10}
+    assert (world.fate(original), world.fate(correction)) == ("booked", "dismissed")
+    world.erp_knows(StockSet("GEAR", "FG", ea(10)))
+    world.tell(report(5))
+    cancel(world)
+    world.step()
+    assert booked(world) == {"received": 5 + 1}  # the difference that was dismissed stays in ERP
+    assert world.exceptions() == []
+
+
+def test_a_reversal_that_is_dismissed_after_its_rebooking_was_booked_takes_the_rebooking_back() -> None:
+    world, _, correction = partly_moved_on(10)
+    world.tell(ev.MaterialTransferred("GEAR", ea(9), "FG", "RM"))
+    world.own(ev.PostingRetried(world.exceptions()[0].posting, "ann", last=True))
+    world.run(7200, 600)
+    assert booked(world) == {"received": 19}
+    assert world.exceptions()
+    world.erp_knows(StockSet("GEAR", "FG", ea(9)))
+    world.own(ev.FactDismissed(world.exceptions()[0].position, "ann", "a test"))
+    world.step()
+    assert booked(world) == {"received": 10}
+    assert world.fate(correction) == "dismissed"
+    assert world.exceptions() == []
+
+
+def test_what_was_booked_in_the_place_of_a_rebooking_is_dismissed_with_the_reversal_that_it_needs() -> None:
+    world, original, first = partly_moved_on()
+    second = correct(world, report(8))
+    world.step()
+    world.own(ev.FactDismissed(first, "ann", "a test"))
+    world.step()
+    assert booked(world) == {"received": 10}
+    assert [world.fate(at) for at in (original, first, second)] == ["booked", "dismissed", "dismissed"]
+    assert world.exceptions() == []
+
+
+def test_nothing_of_a_dismissed_pair_is_sent_on_the_way() -> None:
+    world, _, correction = partly_moved_on()
+    sent = len(world.documents())
+    world.own(ev.FactDismissed(correction, "ann", "a test"))
+    world.work()
+    assert world.store.reading().waiting() <= 1, "the completion may go"
+    world.step()
+    assert [str(document.kind) for document in world.documents()[sent:]] == ["completion"]
+
+
+def test_a_document_whose_reversal_is_on_its_way_is_not_taken_back_again() -> None:
+    world = plant(False)
+    for id, thirds in (("r1", 4), ("r2", 1), ("r3", 3)):
+        world.tell(ev.ProductionReported("4711", good=ev.amount(thirds, "T3")), id=id)
+    world.step()
+    assert booked(world) == {"received": 3}
+    cancel(world, "r3")
+    cancel(world, "r1")  # a third remains, so that two more of the three documents must go, one for rounding
+    world.step()
+    assert booked(world) == {}
+    assert world.exceptions() == []

@@ -7,6 +7,8 @@ from datetime import date, timedelta
 import pytest
 from tests.engine.world import START, World, ea
 
+from synchromesh.connectors.sandbox.faults import Fault
+from synchromesh.connectors.sandbox.records import Rules
 from synchromesh.model import event as ev
 from synchromesh.model.posting import Category
 from synchromesh.plant.policy import Policy
@@ -148,3 +150,67 @@ def test_a_rebooking_after_a_closing_is_booked_on_the_first_open_day() -> None:
     world.step()
     assert world.exceptions() == []
     assert world.booked() == {("received", "GEAR"): 4}
+
+
+def queued(policy: str) -> World:
+    """A report whose period closes while it stands behind a refused one."""
+    world = World(Policy(closed_period=policy))  # type: ignore[arg-type]
+    world.order()
+    world.faults.arm(Fault.CLOSED_PERIOD)
+    world.tell(ev.ProductionReported("4711", good=ea(1)))
+    world.step()
+    report(world)
+    world.step()
+    world.master(FEBRUARY)
+    world.own(ev.PostingRetried(world.exceptions()[0].posting, "ann"))
+    world.step()
+    return world
+
+
+def test_a_period_that_closes_while_a_posting_is_queued_moves_it() -> None:
+    world = queued("first open day")
+    assert world.exceptions() == []
+    assert [(document.effective, document.original) for document in world.documents()] == [
+        (START.date(), None), (date(2026, 3, 1), LATE.date())
+    ]  # fmt: skip
+
+
+def test_a_period_that_closes_while_a_posting_is_queued_is_waited_for() -> None:
+    world = queued("wait")
+    assert [row.waits_for for row in world.postings() if row.state == "waiting"] == ["the period of 2026-02-25 to open"]
+    reopen(world)
+    assert [document.effective for document in world.documents()] == [START.date(), LATE.date()]
+
+
+def test_a_period_that_closes_while_a_posting_is_queued_is_asked_about() -> None:
+    world = queued("ask")
+    assert [row.category for row in world.exceptions()] == [Category.CLOSED_PERIOD]
+    assert len(world.documents()) == 1
+    assert world.fates() == {"booked": 1, "exception": 1}
+    assert not world.postings()[-1].refusal, "ERP was not asked"
+
+
+def test_what_erp_refused_for_its_period_is_sent_again_on_the_first_open_day() -> None:
+    world = World()
+    world.order()
+    world.erp_knows(FEBRUARY)
+    report(world)
+    world.step()
+    assert [row.category for row in world.exceptions()] == [Category.CLOSED_PERIOD]
+    world.tell(FEBRUARY, source="erp")
+    world.own(ev.PostingRetried(world.exceptions()[0].posting, "ann"))
+    world.step()
+    assert [(document.effective, document.original) for document in world.documents()] == [(date(2026, 3, 1), LATE.date())]
+
+
+def test_a_reversal_is_not_booked_before_the_day_to_which_its_original_was_moved() -> None:
+    world = World(Policy(differences=False), Rules(differences=False))
+    world.order()
+    world.master(FEBRUARY)
+    world.tell(ev.ProductionReported("4711", good=ea(5)), id="r1", occurred=LATE)
+    world.step()
+    reopen(world)
+    world.tell(ev.FactCancelled("mes", "r1"), occurred=LATE)
+    world.step()
+    assert [document.effective for document in world.documents()] == [date(2026, 3, 1)] * 2
+    assert world.exceptions() == []

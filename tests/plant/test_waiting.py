@@ -201,3 +201,58 @@ def test_dismissing_the_last_that_waits_lets_the_end_go_on() -> None:
     world.own(ev.FactDismissed(at, "ann", "no such place"))
     world.step()
     assert [document.kind for document in world.documents()] == ["completion"]
+
+
+def test_the_first_fact_of_an_order_that_waited_stands_once_in_its_chain() -> None:
+    world = World()
+    world.order()
+    first = world.tell(ev.ScrapRecorded("4711", ea(1), item="NUT"))
+    second = world.tell(ev.ScrapRecorded("4711", ea(1)))
+    world.step()
+    world.master(ev.ItemChanged("NUT", "EA"))
+    assert [world.fact(at).previous for at in (first, second)] == [0, first]
+    assert world.found_order().last_fact == second
+    world.own(ev.FactDismissed(first, "ann", "walks the whole chain"))
+    world.step()
+    early = world.tell(ev.ScrapRecorded("4712", ea(1)))
+    world.order("4712")
+    later = world.tell(ev.ScrapRecorded("4712", ea(1)))
+    world.step()
+    assert world.fact(early).previous == 0
+    assert world.fact(later).previous == early
+
+
+def late(world: World) -> set[str]:
+    return {row.subject for row in world.exceptions() if not row.posting}
+
+
+def test_names_that_become_late_together_are_an_exception_each() -> None:
+    world = World()
+    world.order()
+    for item in ("NUT", "BOLT"):
+        world.tell(ev.ScrapRecorded("4711", ea(1), item=item))
+    world.step()
+    world.time += timedelta(hours=25)
+    world.step()
+    assert late(world) == {"item NUT", "item BOLT"}
+    world.master(ev.ItemChanged("NUT", "EA"))
+    assert late(world) == {"item BOLT"}
+    world.master(ev.ItemChanged("BOLT", "EA"))
+    assert late(world) == set()
+
+
+def test_what_cancels_a_fact_that_is_about_to_go_on_stands_once_in_the_chain() -> None:
+    world = World()
+    world.order("4712")
+    first = world.tell(ev.ScrapRecorded("4711", ea(1)), id="s1")
+    world.work()
+    world.erp_knows_as(ev.OrderChanged("4711", "GEAR", ea(9), location="FG"))
+    world.tell(ev.OrderChanged("4711", "GEAR", ea(9), location="FG"), source="erp")
+    second = world.tell(ev.FactCancelled("mes", "s1"))
+    third = world.tell(ev.ScrapRecorded("4711", ea(1)))
+    world.step()
+    chain, at = [], world.found_order().last_fact
+    while at and len(chain) < 9:
+        chain.append(at)
+        at = world.fact(at).previous
+    assert sorted(chain) == [first, second, third]

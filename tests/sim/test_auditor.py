@@ -9,14 +9,14 @@ from datetime import timedelta
 from decimal import Decimal
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from tests.sim.honest import honest, replace, story
 
 from synchromesh.model.posting import PostingKind
 from synchromesh.model.quantity import Quantity
 from synchromesh.sim.auditor import audit
-from synchromesh.sim.evidence import Evidence, Opened
+from synchromesh.sim.evidence import Edge, Evidence, Opened, Word
 from synchromesh.sim.faults import Arrivals, Rates
 from synchromesh.sim.history import History
 from synchromesh.sim.truth import Book, Due, Place, moves, stock_after, truth_of
@@ -136,6 +136,7 @@ def _call(fate: str, *dues: Due) -> Planted:
         firsts_only = [r for r in evidence.received if firsts[r.fact] == r.position and (r.plant, r.position) in fated]
         # The end of an order may truly wait, for facts of the order that wait for ever.
         right = [r for r in firsts_only if due.get(r.fact) in dues and not (fate == "waiting" and b"order.completed" in r.body)]
+        assume(right)
         false = chance.choice(right)
         return replace(
             evidence,
@@ -197,6 +198,44 @@ def _move_stock_in_secret(past: History, arrivals: Arrivals, evidence: Evidence,
     return replace(evidence, balances={**evidence.balances, place: evidence.balances[place] + 1})
 
 
+def _book_into_a_closed_period(past: History, arrivals: Arrivals, evidence: Evidence, chance: random.Random) -> Evidence:
+    posting = chance.choice(evidence.postings)
+    day = evidence.documents[evidence.postings.index(posting)].effective
+    decided = replace(posting, effective=day)
+    words = [Word(posting.plant, 0, day, day, False), Word("elsewhere", 0, day, day, True)]
+    return replace(evidence, words=words, postings=[decided if p is posting else p for p in evidence.postings])
+
+
+def _move_to_a_day_that_was_closed(past: History, arrivals: Arrivals, evidence: Evidence, chance: random.Random) -> Evidence:
+    some = chance.choice(evidence.documents)
+    words = [Word("oslo", 0, some.effective, some.effective + timedelta(days=1), False)]
+    moved = replace(some, original=some.effective, effective=some.effective + timedelta(days=1))
+    return replace(evidence, words=words, documents=[moved if d is some else d for d in evidence.documents])
+
+
+def _lose_times(past: History, arrivals: Arrivals, evidence: Evidence, chance: random.Random) -> Evidence:
+    with_times = [n for n, d in enumerate(evidence.documents) if d.labour_seconds > 1]
+    assume(with_times)
+    number = chance.choice(with_times)
+    document, posting = evidence.documents[number], evidence.postings[number]
+    return replace(
+        evidence,
+        documents=[replace(d, labour_seconds=1) if d is document else d for d in evidence.documents],
+        postings=[replace(p, labour_seconds=1) if p is posting else p for p in evidence.postings],
+    )
+
+
+def _lose_an_edge(past: History, arrivals: Arrivals, evidence: Evidence, chance: random.Random) -> Evidence:
+    edges = evidence.made_from
+    return (
+        replace(evidence, made_from=edges - {chance.choice(sorted(edges))}) if edges else replace(evidence, went_into={Edge("?", "?", "?")})
+    )
+
+
+def _know_an_edge_from_one_side(past: History, arrivals: Arrivals, evidence: Evidence, chance: random.Random) -> Evidence:
+    return replace(evidence, made_from=evidence.made_from | {Edge("oslo", "RESIN/nobody", "PUMP/told")})
+
+
 def _say_refused_though_booked(past: History, arrivals: Arrivals, evidence: Evidence, chance: random.Random) -> Evidence:
     some = chance.choice(evidence.postings)
     return replace(evidence, postings=[replace(p, state="rejected") if p is some else p for p in evidence.postings])
@@ -231,6 +270,11 @@ def _say_refused_though_booked(past: History, arrivals: Arrivals, evidence: Evid
         (_book_on_a_strange_day, Fault.DAY),
         (_move_stock_in_secret, Fault.STOCK),
         (_say_refused_though_booked, Fault.FATE),
+        (_lose_times, Fault.LOST),
+        (_book_into_a_closed_period, Fault.DAY),
+        (_move_to_a_day_that_was_closed, Fault.DAY),
+        (_lose_an_edge, Fault.UNEXPLAINED),
+        (_know_an_edge_from_one_side, Fault.UNEXPLAINED),
     ],
     ids=lambda value: getattr(value, "__name__", str(value)).strip("_"),
 )

@@ -6,12 +6,15 @@ import asyncio
 
 import pytest
 
+from synchromesh.model.posting import Category
 from synchromesh.sim.harness import Night, run_seed
 from synchromesh.sim.profile import PROFILES
 
 
 @pytest.mark.parametrize("seed", range(12))
-@pytest.mark.parametrize("profile", ["calm", "rough", "askable", "blind", "gathered", "operations"])
+@pytest.mark.parametrize(
+    "profile", ["calm", "rough", "askable", "blind", "gathered", "operations", "confirmed", "undone", "moved", "waiting", "asking"]
+)
 def test_a_night_ends_well(profile: str, seed: int) -> None:
     verdict = run_seed(seed, profile)
     assert verdict.ok, f"seed {seed}, {profile}: {verdict}"
@@ -23,6 +26,37 @@ def test_a_night_ends_well(profile: str, seed: int) -> None:
 def test_a_night_of_reversals_ends_well(seed: int) -> None:
     verdict = run_seed(seed, "reversals")
     assert verdict.ok, f"seed {seed}: {verdict}"
+
+
+@pytest.mark.parametrize(
+    ("profile", "seed"),
+    [
+        ("reversals", 481),
+        ("reversals", 5007),
+        ("reversals", 20661),
+        ("reversals", 40265),
+        ("reversals", 60214),
+        ("reversals", 110011),
+        ("reversals", 150088),
+        ("rough", 20074),
+        ("blind", 20418),
+    ],
+)
+def test_stock_that_comes_behind_what_needs_it_ends_no_night_in_a_circle(profile: str, seed: int) -> None:
+    verdict = run_seed(seed, profile)
+    assert verdict.ok, f"seed {seed}, {profile}: {verdict}"
+    assert not verdict.fates.get("booking")
+
+
+def test_periods_close_and_open_in_the_night_and_policies_move_and_ask() -> None:
+    moved = asked = 0
+    for seed in range(6):
+        for profile in ("moved", "asking"):
+            night = Night(seed, PROFILES[profile])
+            asyncio.run(night.play())
+            moved += sum(document.original is not None for document in night.books.documents.values())
+            asked += sum(row.category == Category.CLOSED_PERIOD for _, row in night.store.reading().exceptions("resolved", 1000))
+    assert min(moved, asked) > 10
 
 
 def test_the_same_seed_is_the_same_night() -> None:

@@ -10,20 +10,35 @@ from fractions import Fraction
 import msgspec
 import pytest
 
+from synchromesh.connectors.sandbox.faults import Fault
 from synchromesh.connectors.sandbox.inprocess import InProcess
 from synchromesh.engine import dispatcher as dispatching
 from synchromesh.engine import job as jobs
 from synchromesh.engine.reader import Reader
 from synchromesh.model.message import Record
-from synchromesh.model.posting import Fate, Posting, Reply
-from synchromesh.plant import corrections, exceptions, fold, lanes, postings, production, waiting
-from synchromesh.plant.entities import Item, Lane
+from synchromesh.model.posting import Fate, Posting, PostingKind, Reply
+from synchromesh.plant import (
+    corrections,
+    decisions,
+    exceptions,
+    fold,
+    lanes,
+    lots,
+    paged,
+    periods,
+    postings,
+    production,
+    stock,
+    takeback,
+    waiting,
+)
+from synchromesh.plant.entities import Item, Lane, Pages
 from synchromesh.plant.fact import Told
-from synchromesh.plant.view import View
+from synchromesh.plant.view import Effect, View
 from synchromesh.sim.deaths import MortalConnector
 from synchromesh.sim.harness import run_seed
 from synchromesh.sim.processes import Livelock, Processes
-from synchromesh.sim.profile import PROFILES, Profile
+from synchromesh.sim.profile import PROFILES, ROUGH, Profile
 from synchromesh.state.agreement import Changes, TakenOver
 from synchromesh.state.memory import MemoryOutbox, MemoryState
 
@@ -232,6 +247,114 @@ def commit_without_outgoing_work(patch: Patch) -> None:
     patch.setattr(MemoryState, "commit", idle)
 
 
+def dismiss_half_a_pair(patch: Patch) -> None:
+    """A dismissed reversal leaves behind what was to be booked in the place of what it takes back."""
+    patch.setattr(decisions, "_rebooked", lambda *_: [])
+
+
+def lose_an_edge(patch: Patch) -> None:
+    """Of several lots that went into another one, the last is forgotten."""
+    made_from = lots.made_from
+    patch.setattr(lots, "made_from", lambda view, act, item, lot, parents: made_from(view, act, item, lot, list(parents)[:-1]))
+
+
+def forget_what_lots_went_into(patch: Patch) -> None:
+    """A lot knows what it was made from, and no lot what it went into."""
+    append = paged.append
+
+    def forgetful(view: View, name: str, value: str) -> Pages:
+        return Pages() if name.startswith("children:") else append(view, name, value)
+
+    patch.setattr(paged, "append", forgetful)
+
+
+def confirm_twice(patch: Patch) -> None:
+    """What was done at an operation is confirmed twice."""
+    add = production.add
+
+    def doubled(lane: Lane, key: str, item: Item, amount: Decimal, unit: str) -> None:
+        add(lane, key, item, amount * 2 if key.startswith(PostingKind.CONFIRMATION) else amount, unit)
+
+    patch.setattr(production, "add", doubled)
+
+
+def keep_times_that_a_correction_takes_back(patch: Patch) -> None:
+    """A difference of work times is never negative."""
+    seconds_due = takeback.seconds_due
+
+    def growing(view: View, lane: Lane, operation: str) -> tuple[int, int]:
+        labour, machine = seconds_due(view, lane, operation)
+        return max(labour, 0), max(machine, 0)
+
+    patch.setattr(takeback, "seconds_due", growing)
+
+
+def lose_times_that_a_correction_leaves(patch: Patch) -> None:
+    """A confirmation that is booked again has none of the times that it had."""
+    patch.setattr(takeback, "_retime", lambda *_: (0, 0))
+
+
+def ignore_closed_periods(patch: Patch) -> None:
+    """What ERP says of its posting periods is not listened to."""
+    patch.setattr(periods, "closed", lambda *_: False)
+
+
+def forget_the_day_of_the_fact(patch: Patch) -> None:
+    """What is booked on the first open day does not say on which day it happened."""
+    book_on = periods.book_on
+    patch.setattr(periods, "book_on", lambda view, day: (book_on(view, day)[0], None))
+
+
+def wait_for_ever(patch: Patch) -> None:
+    """What waits for a period is not told that it has opened."""
+    patch.setattr(periods, "freed", _nothing_freed)
+
+
+def _nothing_freed(view: View, name: str) -> list[tuple[int, int]]:
+    view.drop("list", name)
+    return []
+
+
+def link_facts_twice(patch: Patch) -> None:
+    """A fact that has waited is linked into the chain of its order though it stands there."""
+    chain = fold._chain
+    patch.setattr(fold, "_chain", lambda view, row, chained=False: chain(view, row, bool(chained and row.previous)))
+
+
+def hide_what_is_late(patch: Patch) -> None:
+    """What waits too long is shown to nobody."""
+    patch.setattr(waiting, "late", lambda *_: None)
+
+
+def believe_that_cancelled_documents_stand(patch: Patch) -> None:
+    """What others cancel in ERP does not move the books as the plant knows them."""
+    move_booked = stock.move_booked
+
+    def one_way(view: View, changes: list[Effect], sign: int) -> None:
+        if sign > 0:
+            move_booked(view, changes, sign)
+
+    patch.setattr(stock, "move_booked", one_way)
+
+
+def keep_claims(patch: Patch) -> None:
+    """What a posting claims of stock stays claimed when it is booked."""
+    expect = stock.expect
+
+    def jealous(view: View, changes: list[Effect], sign: int) -> None:
+        if sign > 0:
+            expect(view, changes, sign)
+
+    patch.setattr(stock, "expect", jealous)
+
+
+def count_operations_once_only(patch: Patch) -> None:
+    """What a correction takes back stays counted at its operation."""
+    count = production._count_operation
+    patch.setattr(production, "_count_operation", lambda order, event, sign: count(order, event, sign) if sign > 0 else None)
+
+
+STUBBORN = msgspec.structs.replace(PROFILES["reversals"], erp={**ROUGH, Fault.DECLINED: 0.45}, rash=0.6)
 CROWDED = msgspec.structs.replace(PROFILES["rough"], kills=0.03)
 
 
@@ -258,6 +381,22 @@ CROWDED = msgspec.structs.replace(PROFILES["rough"], kills=0.03)
         (correct_by_adding, PROFILES["calm"]),
         (complete_too_early, PROFILES["rough"]),
         (commit_without_outgoing_work, PROFILES["rough"]),
+        (dismiss_half_a_pair, STUBBORN),
+        (keep_claims, PROFILES["calm"]),
+        (count_operations_once_only, PROFILES["calm"]),
+        (link_facts_twice, msgspec.structs.replace(PROFILES["rough"], rash=0)),
+        (hide_what_is_late, PROFILES["rough"]),
+        (believe_that_cancelled_documents_stand, PROFILES["rough"]),
+        (ignore_closed_periods, PROFILES["moved"]),
+        (ignore_closed_periods, PROFILES["waiting"]),
+        (ignore_closed_periods, PROFILES["asking"]),
+        (forget_the_day_of_the_fact, PROFILES["moved"]),
+        (wait_for_ever, PROFILES["waiting"]),
+        (lose_an_edge, PROFILES["rough"]),
+        (forget_what_lots_went_into, PROFILES["rough"]),
+        (confirm_twice, PROFILES["confirmed"]),
+        (keep_times_that_a_correction_takes_back, PROFILES["confirmed"]),
+        (lose_times_that_a_correction_leaves, PROFILES["undone"]),
     ],
     ids=lambda value: value.__name__ if callable(value) else "",
 )

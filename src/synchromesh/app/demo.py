@@ -150,7 +150,7 @@ class Demo:
         log = stores.log()
         try:
             witness = Witness(stores, log, books, tuple(plants.stream.scene.zones))
-            return audit(plants.stream.scene, plants.told, witness.evidence(plants.acknowledged, frozenset(), frozenset()))
+            return audit(plants.stream.scene, plants.told, witness.evidence(plants.acknowledged, frozenset()))
         finally:
             log.close()
 

@@ -87,10 +87,14 @@ async def read_books(settings: Mapping[str, object]) -> Books:
 
 
 def _document(record: _Record) -> Document:
-    lines = _posting(record.content).lines if record.kind is not PostingKind.REVERSAL else ()
+    posting = _posting(record.content)
+    lines = posting.lines if record.kind is not PostingKind.REVERSAL else ()
     order = record.production_.reference if record.production_ else ""
     original = record.reverses_.number if record.reverses_ else ""
-    return Document(record.number, record.key, record.kind, "", order, record.effective_date, lines, original)
+    work = (posting.operation, posting.labour_seconds, posting.machine_seconds)
+    return Document(
+        record.number, record.key, record.kind, "", order, record.effective_date, lines, original, False, False, *work, posting.original
+    )
 
 
 def _balances(moves: list[_Move]) -> dict[Place, Decimal]:

@@ -299,10 +299,12 @@ class InputEnded(Event, frozen=True, tag="synchromesh.input.ended"):
 
 
 class PostingRetried(Event, frozen=True, tag="decision.retried"):
-    """A person fixed the cause: a rejected posting is sent again, unchanged, under a new key."""
+    """A person fixed the cause: a rejected posting is sent again, unchanged, under a new key. With `last` what stands behind it in its
+    lane goes first, but for the order's completion: so a reversal goes on whose stock only comes with what is booked in its place."""
 
     posting: Name
     by: Name
+    last: bool = False
 
 
 class DoubtSettled(Event, frozen=True, tag="decision.settled"):

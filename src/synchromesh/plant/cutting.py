@@ -19,7 +19,8 @@ from synchromesh.model.quantity import Quantity
 from synchromesh.model.rounding import to_posting
 from synchromesh.plant import lanes, stock, takeback, tolerance
 from synchromesh.plant.entities import Cumulative, Lane
-from synchromesh.plant.postings import BACKFLUSH, Cut, Question, content, enter, line_key, total_in, units_of
+from synchromesh.plant.exceptions import Question
+from synchromesh.plant.postings import BACKFLUSH, Cut, content, enter, line_key, total_in, units_of
 from synchromesh.plant.stock import SEPARATOR
 from synchromesh.plant.view import View
 

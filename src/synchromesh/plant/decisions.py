@@ -7,11 +7,13 @@ from collections.abc import Iterator
 import msgspec
 
 from synchromesh.model.event import DecisionEvent, DoubtSettled, FactDismissed, PostingRetried
-from synchromesh.plant import exceptions, lanes, outcomes, stock, takeback, waiting
+from synchromesh.model.posting import PostingKind
+from synchromesh.plant import exceptions, lanes, outcomes, periods, stock, takeback, waiting
+from synchromesh.plant.entities import Lane
 from synchromesh.plant.fates import Fate
 from synchromesh.plant.keys import id_of, key_of
 from synchromesh.plant.postings import Cut, rebook
-from synchromesh.plant.rows import FactRow, PostingRow
+from synchromesh.plant.rows import FactRow, PostingId, PostingRow
 from synchromesh.plant.view import View
 
 
@@ -20,7 +22,7 @@ def decide(view: View, event: DecisionEvent) -> None:
         case PostingRetried():
             row = _posting(view, event.posting)
             if row is not None and row.state in ("rejected", "reversed outside") and not row.successor:
-                again(view, row)
+                again(view, row, event.last)
         case DoubtSettled():
             row = _posting(view, event.posting)
             if row is not None and row.state == "in doubt":
@@ -29,7 +31,7 @@ def decide(view: View, event: DecisionEvent) -> None:
                 else:
                     again(view, row)
         case FactDismissed():
-            fact = view.fact(event.position)
+            fact = _fact_at(view, event.position)
             if fact is not None:
                 _dismiss(view, fact, f"{event.by}: {event.reason}")
 
@@ -41,11 +43,21 @@ def _posting(view: View, key: str) -> PostingRow | None:
         return None
 
 
-def again(view: View, row: PostingRow) -> None:
-    """The same content under a new key, in the place of one that is known to be unbooked (law 3)."""
+def _fact_at(view: View, position: int) -> FactRow | None:
+    """The fact at this position, or the first one of those for which a posting was sent again there."""
+    fact = view.fact(position)
+    row = view.posting((position, 1)) if fact is None else None
+    return view.fact(row.group) if row is not None else fact
+
+
+def again(view: View, row: PostingRow, last: bool = False) -> None:
+    """The same content under a new key (law 3), and on another day when its own was closed: in the place of one that is known to be
+    unbooked, or as the `last` of its lane."""
     lane = view.lane(row.lane)
     old = view.content((row.position, row.ordinal))
-    new = msgspec.structs.replace(old, key=key_of(view.partition, view.position, "again", 1))
+    effective, original = periods.book_on(view, old.original or old.effective)
+    key = key_of(view.partition, view.position, "again", 1)
+    new = msgspec.structs.replace(old, key=key, effective=effective, original=original)
     cut = Cut(view.position, 1, row.group, row.facts, old.original or old.effective, view.clock().now)
     if row.state == "reversed outside":
         # What was decided since may build on what was cancelled, so the rebooking goes before it.
@@ -53,13 +65,23 @@ def again(view: View, row: PostingRow) -> None:
         lanes.finish(view, lane, row)
     else:
         stock.expect(view, stock.effects(view, (row.position, row.ordinal)), -1)
-        rebook(view, row.lane, lane, cut, new, before=(row.position, row.ordinal), turn=row.turn, insist=True)
+        before, turn = _end_of(view, lane) if last else ((row.position, row.ordinal), row.turn)
+        rebook(view, row.lane, lane, cut, new, before=before, turn=turn, insist=True)
         lanes.finish(view, lane, row)
         row.state = "withdrawn"
     row.successor, row.settled = new.key, view.clock().now
     view.put_posting(row)
     exceptions.resolve_for(view, row)
     lanes.promote(view, lane)
+
+
+def _end_of(view: View, lane: Lane) -> tuple[PostingId | None, int]:
+    """Where the lane ends for what shall go last: before the order's completion, whose turn it then has, else behind everything."""
+    for id_ in lane.queue:
+        row = view.posting(id_)
+        if row is not None and row.kind == PostingKind.COMPLETION:
+            return id_, row.turn
+    return None, view.position
 
 
 def _dismiss(view: View, fact: FactRow, why: str) -> None:
@@ -75,7 +97,8 @@ def _dismiss(view: View, fact: FactRow, why: str) -> None:
 
 
 def _dismiss_group(view: View, fact: FactRow, why: str) -> None:
-    """The refused postings of the fact's group are given up; the facts that they would have booked are dismissed with them."""
+    """The refused postings of the fact's group are given up; the facts that they would have booked are dismissed with them. With a
+    refused reversal goes what was to be booked in place of its original, which stands as it is then."""
     cut = list(_postings(view, fact.group))
     standing = [lanes.standing(view, row) for row in cut]
     refused = [row for row in standing if row.state in ("rejected", "reversed outside") and not row.successor]
@@ -83,20 +106,50 @@ def _dismiss_group(view: View, fact: FactRow, why: str) -> None:
         for row in (*cut, *standing):
             exceptions.resolve_for(view, row, "dismissed")
         return
-    lanes.dismiss(view, view.lane(refused[0].lane), refused[0])
-    for row in refused:
-        lane = view.lane(row.lane)
-        if row.state == "rejected":
-            lanes.withdraw(view, lane, row)
-        else:
-            lanes.finish(view, lane, row)
-            row.state = "withdrawn"
-            view.put_posting(row)
-        exceptions.resolve_for(view, row, "dismissed")
-        lanes.promote(view, lane)
-    for each in _facts(view, fact):
+    given_up = [*refused, *(other for row in refused if row.kind == PostingKind.REVERSAL for other in _rebooked(view, row))]
+    for group in dict.fromkeys(row.group for row in given_up):
+        _dismiss_facts(view, fact if group == fact.group else view.fact(group), why)
+    # From behind, so that nothing is sent that stands behind what is given up before it.
+    for ordinal, row in enumerate(reversed(given_up)):
+        _give_up(view, row, ordinal)
+
+
+def _rebooked(view: View, reversal: PostingRow) -> list[PostingRow]:
+    """What stands in the place of the original that a reversal names, which from now on stands for itself again."""
+    original = view.posting(id_of(view.content((reversal.position, reversal.ordinal)).reverses))
+    assert original is not None, "a reversal names a posting that exists"
+    original = lanes.standing(view, original)
+    newest = takeback.newest_of(view, original)
+    original.successor = ""
+    view.put_posting(original)
+    return [newest] if newest is not original and newest.state in takeback.STANDING else []
+
+
+def _dismiss_facts(view: View, fact: FactRow | None, why: str) -> None:
+    """All facts of the same group are dismissed, whether they were counted as booked already or not."""
+    assert fact is not None, "a group is named after a fact"
+    facts = list(_facts(view, fact))
+    names = dict.fromkeys(row.lane for row in _postings(view, fact.group))
+    open_ones = sum(lanes.dismiss(view, view.lane(name), fact.group) for name in names)
+    view.move(Fate.BOOKED, Fate.DISMISSED, max(len(facts) - open_ones, 0))
+    for each in facts:
         each.fate, each.reference = Fate.DISMISSED, why
         view.put_fact(each)
+
+
+def _give_up(view: View, row: PostingRow, ordinal: int) -> None:
+    """The posting is given up; one that is booked, or perhaps is, is taken back."""
+    lane = view.lane(row.lane)
+    if row.state == "reversed outside":
+        lanes.abandon(view, lane, row)
+    elif row.state in ("rejected", "waiting"):
+        lanes.withdraw(view, lane, row)
+    else:
+        old = view.content((row.position, row.ordinal))
+        cut = Cut(view.position, ordinal, row.group, 0, old.original or old.effective, view.clock().now)
+        takeback.reverse(view, row.lane, lane, cut, row)
+    exceptions.resolve_for(view, row, "dismissed")
+    lanes.promote(view, lane)
 
 
 def _postings(view: View, group: int) -> Iterator[PostingRow]:

@@ -168,8 +168,8 @@ class Lot(Entity):
 class Pages(Entity):
     """A list of names kept in pages of their own: `first` is the oldest page, `last` the newest, `count` how many names are left.
 
-    `since` is when the oldest that still counts was added; `late` is the position whose exception says that it is too old, 0 for none;
-    `gone` is how many of the names need nothing any more.
+    `since` is when the oldest that still counts was added; `late` is the position whose exception says that it is too old, 0 for none, and
+    `ordinal` which of that position's; `gone` is how many of the names need nothing any more.
     """
 
     first: int = 0
@@ -178,6 +178,7 @@ class Pages(Entity):
     since: int = 0
     late: int = 0
     gone: int = 0
+    ordinal: int = 0
 
 
 class Names(Entity):

@@ -6,6 +6,9 @@ from synchromesh.model.posting import Category
 from synchromesh.plant.rows import ExceptionRow, PostingId, PostingRow
 from synchromesh.plant.view import View
 
+Question = tuple[Category, str, str, str]
+"""What a person is asked: category, subject, sentence, remedy."""
+
 
 def open_for(view: View, row: PostingRow, category: Category, subject: str, sentence: str, remedy: str, detail: str = "") -> None:
     """About a posting. Its id is the posting's, so that there is one at a time and the end of the posting finds it."""
@@ -35,6 +38,8 @@ def close(view: View, id_: PostingId, state: str = "resolved") -> None:
         view.put_exception(known)
 
 
-def open_fact(view: View, position: int, category: Category, subject: str, sentence: str, remedy: str, order: str = "") -> None:
-    """About the fact at `position` itself: it can't be understood, told from a repeat, or booked."""
-    _open(view, ExceptionRow(position, 0, category, subject, sentence, remedy, "open", order, "", view.clock().now))
+def open_fact(
+    view: View, position: int, category: Category, subject: str, sentence: str, remedy: str, order: str = "", ordinal: int = 0
+) -> None:
+    """About the fact at `position` itself: it can't be understood, told from a repeat, or booked; or a name is late there."""
+    _open(view, ExceptionRow(position, ordinal, category, subject, sentence, remedy, "open", order, "", view.clock().now))

@@ -41,6 +41,7 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _RECORDED: Final = Fate.RECORDED
 _BOOKING: Final = Fate.BOOKING
 _BOOKED: Final = Fate.BOOKED
+_WAITING: Final = Fate.WAITING
 _zone = lru_cache(maxsize=64)(ZoneInfo)
 _ENTERPRISE: Final = frozenset(get_args(ev.EnterpriseEvent))
 _TYPES: Final[dict[type[ev.Event], str]] = {type_: str(type_.__struct_config__.tag) for type_ in rules.RULES} | {
@@ -254,12 +255,13 @@ def _no_age(told: Told, age: int) -> str:
 
 def _retell(view: View, row: FactRow) -> None:
     """Fold a fact that has waited, as if it were told now."""
+    chained = bool(row.order) and not _waits_for_its_order(row)
     row.fate, row.reference, row.applied = Fate.RECORDED, "", view.position
-    _tell(view, row, corrections.decode_told(row.told), again=True)
+    _tell(view, row, corrections.decode_told(row.told), chained)
 
 
-def _tell(view: View, row: FactRow, events: tuple[ev.CanonicalEvent, ...], again: bool = False) -> None:
-    """Fold a fact whole, or let it wait whole, or open an exception about it."""
+def _tell(view: View, row: FactRow, events: tuple[ev.CanonicalEvent, ...], chained: bool = False) -> None:
+    """Fold a fact whole, or let it wait whole, or open an exception about it. `chained`: it stands in its order's chain already."""
     try:
         for event in events:
             rules.require(view, event)
@@ -282,7 +284,7 @@ def _tell(view: View, row: FactRow, events: tuple[ev.CanonicalEvent, ...], again
             rules.apply(view, act, event)
         row.order, row.lot = act.order or row.order, act.lot
         _settle(view, act, row)
-    _chain(view, row, again)
+    _chain(view, row, chained)
 
 
 def _operation_of(event: ev.CanonicalEvent) -> str:
@@ -373,10 +375,16 @@ def _complete(view: View, act: Act, facts: int) -> bool:
     return True
 
 
-def _chain(view: View, row: FactRow, again: bool = False) -> None:
-    """Link the fact to the one before it of its order and of its lot: what a trace walks."""
+def _waits_for_its_order(row: FactRow) -> bool:
+    """Whether the fact waits for the very order whose chain it belongs to: it is linked when it goes on, whether or not the order has come
+    meanwhile."""
+    return row.fate == _WAITING and row.reference == f"order {row.order}"
+
+
+def _chain(view: View, row: FactRow, chained: bool = False) -> None:
+    """Link the fact to the one before it of its order and of its lot: what a trace walks. Linked once, so that no chain is a circle."""
     position = row.position
-    if row.order and not (again and row.previous):
+    if row.order and not chained and not _waits_for_its_order(row):
         order = view.order(row.order)
         if order is not None and order.last_fact != position:
             row.previous, order.last_fact = order.last_fact, position

@@ -11,8 +11,9 @@ from typing import Final
 import msgspec
 
 from synchromesh.model.posting import PostingKind
-from synchromesh.plant import exceptions, stock
+from synchromesh.plant import exceptions, periods, stock
 from synchromesh.plant.entities import Group, Lane
+from synchromesh.plant.exceptions import Question
 from synchromesh.plant.fates import Fate
 from synchromesh.plant.keys import id_of
 from synchromesh.plant.rows import PostingId, PostingRow
@@ -56,14 +57,47 @@ def promote(view: View, lane: Lane) -> None:
         if row.kind == _REVERSAL and not _aim(view, lane, row):
             withdraw(view, lane, row)
             continue
+        if not _dated(view, lane, row):
+            return
         row.state = "ready"
         view.put_posting(row)
         view.send(id_, row)
         return
 
 
+def _dated(view: View, lane: Lane, row: PostingRow) -> bool:
+    """Whether the posting may be sent on its day: the period may have been closed since it was decided. Else the policy says what becomes
+    of it: it gets another day, waits, or a person is asked."""
+    id_ = (row.position, row.ordinal)
+    content = view.content(id_) if periods.any_closed(view) else None
+    if content is None or not periods.closed(view, content.effective):
+        return True
+    match view.policy.closed_period:
+        case "ask":
+            ask(view, lane, row, periods.question(row))
+        case "wait":
+            row.waits_for = periods.remembered(view, content.effective, id_)
+            view.put_posting(row)
+        case _:
+            effective, original = periods.book_on(view, content.original or content.effective)
+            dated = msgspec.structs.replace(content, effective=effective, original=original)
+            row.content = _encode(dated)
+            view.put_posting(row, dated)
+            return True
+    return False
+
+
+def ask(view: View, lane: Lane, row: PostingRow, question: Question) -> None:
+    """A person decides about the posting, as if ERP had refused it, without asking that."""
+    row.state, row.waits_for = "rejected", ""
+    stick(view, lane, row)
+    exceptions.open_for(view, row, *question)
+    view.put_posting(row)
+
+
 def _aim(view: View, lane: Lane, row: PostingRow) -> bool:
-    """Put the original's document into a reversal, whose content is frozen from here on; False when nothing is left to reverse."""
+    """Put the original's document into a reversal, whose content is frozen from here on, and no earlier day than the original's; False
+    when nothing is left to reverse."""
     content = view.content((row.position, row.ordinal))
     original = view.posting(id_of(content.reverses))
     assert original is not None, "a reversal names a posting that exists"
@@ -72,7 +106,8 @@ def _aim(view: View, lane: Lane, row: PostingRow) -> bool:
         abandon(view, lane, original)
     if original.state != "posted":
         return False
-    aimed = msgspec.structs.replace(content, reverses=original.key, reverses_document=original.document)
+    day = max(content.effective, view.content((original.position, original.ordinal)).effective)
+    aimed = msgspec.structs.replace(content, effective=day, reverses=original.key, reverses_document=original.document)
     row.content = _encode(aimed)
     view.put_posting(row, aimed)
     return True
@@ -155,11 +190,14 @@ def stick(view: View, lane: Lane, row: PostingRow) -> None:
         view.move(_BOOKING, _EXCEPTION, group.facts)
 
 
-def dismiss(view: View, lane: Lane, row: PostingRow) -> None:
-    """The facts of this posting's group are dismissed, whatever becomes of the rest of its postings."""
-    group = lane.groups[row.group]
-    view.move(_EXCEPTION if group.stuck else _BOOKING, _DISMISSED, group.facts)
-    group.facts = 0
+def dismiss(view: View, lane: Lane, group: int) -> int:
+    """The facts that this lane counts for a group are dismissed, whatever becomes of the rest of its postings; how many they are."""
+    known = lane.groups.get(group)
+    if known is None:
+        return 0
+    facts, known.facts = known.facts, 0
+    view.move(_EXCEPTION if known.stuck else _BOOKING, _DISMISSED, facts)
+    return facts
 
 
 def _unstick(view: View, group: Group) -> None:

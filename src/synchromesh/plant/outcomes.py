@@ -20,6 +20,10 @@ _encode: Final = msgspec.json.Encoder().encode
 CANCELLED: Final = "cancelled documents"
 """The entity that remembers documents which were cancelled in ERP before their outcome was known here."""
 
+LAST: Final = "Or send it as the last of its lane, when what stands behind it brings the stock."
+UNDOING: Final = "Or dismiss it with its correction, and the document that it takes back stands."
+"""What else a person may do about a posting that is refused: for want of stock, and about a reversal."""
+
 # Members are looked up once: asking the enumeration costs as much as an addition.
 _POSTED: Final = Fate.POSTED
 _REVERSAL: Final = PostingKind.REVERSAL
@@ -120,11 +124,18 @@ def _not_posted(view: View, row: PostingRow, outcome: Outcome) -> None:
     view.unsend(id_)
     if not stuck_before:
         lanes.stick(view, lane, row)
-    exceptions.open_for(view, row, refusal.category, refusal.subject, refusal.sentence, refusal.remedy, refusal.detail)
+    exceptions.open_for(view, row, refusal.category, refusal.subject, refusal.sentence, _remedy(row, refusal), refusal.detail)
     if row.state == "rejected" and _is_to_be_reversed(view, lane, row):
         lanes.withdraw(view, lane, row)
         exceptions.resolve_for(view, row)
         lanes.promote(view, lane)
+
+
+def _remedy(row: PostingRow, refusal: Refusal) -> str:
+    """What ERP suggests, and what can be decided here."""
+    here = [LAST] if refusal.category is Category.INSUFFICIENT_STOCK else []
+    here += [UNDOING] if row.kind == PostingKind.REVERSAL else []
+    return " ".join([refusal.remedy, *here]) if here else refusal.remedy
 
 
 def _unbook(view: View, lane: Lane, row: PostingRow) -> None:

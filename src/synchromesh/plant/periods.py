@@ -5,8 +5,10 @@ from __future__ import annotations
 from datetime import date, timedelta
 from typing import Final
 
+from synchromesh.model.posting import Category
 from synchromesh.plant import agenda, paged
 from synchromesh.plant.entities import Periods
+from synchromesh.plant.exceptions import Question
 from synchromesh.plant.rows import PostingId, PostingRow
 from synchromesh.plant.view import View
 
@@ -21,6 +23,11 @@ def closed(view: View, day: date) -> bool:
         return False
     text = day.isoformat()
     return next((not is_open for first, last, is_open in reversed(known.periods) if first <= text <= last), False)
+
+
+def any_closed(view: View) -> bool:
+    """Whether any word of a closing was heard at all: the common case needs no look at a day."""
+    return view.of(Periods, "periods", "") is not None
 
 
 def book_on(view: View, day: date) -> tuple[date, date | None]:
@@ -50,9 +57,10 @@ def hold(day: str) -> str:
     return f"the period of {day} to open"
 
 
-def question(row: PostingRow) -> tuple[str, str, str]:
-    """Subject, sentence and remedy of the exception that asks."""
+def question(row: PostingRow) -> Question:
+    """What a person is asked about a posting of a closed period."""
     return (
+        Category.CLOSED_PERIOD,
         "closed period",
         f"The {row.kind} for order {row.order or row.lane} belongs to a closed period.",
         "Open the period in ERP and retry, or dismiss the posting.",

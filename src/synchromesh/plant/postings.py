@@ -10,10 +10,11 @@ from typing import Final
 import msgspec
 
 from synchromesh.model import tally
-from synchromesh.model.posting import Category, Line, Posting, PostingKind
+from synchromesh.model.posting import Line, Posting, PostingKind
 from synchromesh.model.unit import ItemUnits
-from synchromesh.plant import agenda, exceptions, lanes, periods, stock
+from synchromesh.plant import agenda, lanes, periods, stock
 from synchromesh.plant.entities import Cumulative, Item, Lane, Order
+from synchromesh.plant.exceptions import Question
 from synchromesh.plant.keys import id_of, key_of
 from synchromesh.plant.lanes import HOLDS
 from synchromesh.plant.rows import PostingId, PostingRow
@@ -31,9 +32,6 @@ PATIENCE: Final = "patience:"
 
 RENEWALS: Final = 24
 """How often patience is renewed for stock that is on its way: longer than a business system is away."""
-
-Question = tuple[Category, str, str, str]
-"""What a person is asked: category, subject, sentence, remedy."""
 
 MINUTE: Final = 60_000_000
 
@@ -141,7 +139,7 @@ def enter(
         _await_stock(view, row, changes)
     lanes.enqueue(lane, id_, cut.group, cut.facts, before)
     if asks is not None:
-        _ask(view, lane, row, *asks)
+        lanes.ask(view, lane, row, asks)
     elif policy.closed_period != "first open day" and periods.closed(view, content.effective):
         _await_period(view, lane, row, content.effective)
     lanes.promote(view, lane)
@@ -170,17 +168,10 @@ def _await_stock(view: View, row: PostingRow, changes: list[Effect]) -> None:
 
 def _await_period(view: View, lane: Lane, row: PostingRow, day: date) -> None:
     """The posting is of a closed period: it waits until that opens, or a person decides."""
-    if view.policy.closed_period == "wait":
-        row.waits_for = HOLDS.join([*filter(None, (row.waits_for,)), periods.remembered(view, day, (row.position, row.ordinal))])
+    if view.policy.closed_period == "ask":
+        lanes.ask(view, lane, row, periods.question(row))
     else:
-        _ask(view, lane, row, Category.CLOSED_PERIOD, *periods.question(row))
-
-
-def _ask(view: View, lane: Lane, row: PostingRow, category: Category, subject: str, sentence: str, remedy: str) -> None:
-    """A person decides about the posting, as if ERP had refused it, without asking that."""
-    row.state, row.waits_for = "rejected", ""
-    lanes.stick(view, lane, row)
-    exceptions.open_for(view, row, category, subject, sentence, remedy)
+        row.waits_for = HOLDS.join([*filter(None, (row.waits_for,)), periods.remembered(view, day, (row.position, row.ordinal))])
 
 
 def key_of_line(kind: PostingKind, line: Line) -> str:

@@ -75,17 +75,32 @@ def _undo(view: View, lane_name: str, lane: Lane, cut: Cut, rows: Iterable[Posti
 
 
 def _standing(view: View, lane_name: str, cut: Cut, kind: PostingKind, newest: PostingId) -> Iterator[PostingRow]:
-    """Postings of a kind that stand in the lane: those of the corrected fact first, then back from the newest."""
-    seen: set[str] = set()
+    """Postings of a kind that stand in the lane: those of the corrected fact first, then back from the newest. One whose reversal is on
+    its way stands no more."""
+    seen = set(_to_be_reversed(view, view.lane(lane_name)))
     for candidate in (*caused(view, cut.original), *_back_from(view, newest)):
-        row = candidate
-        while row.successor:
-            again = view.posting(id_of(row.successor))
-            assert again is not None, "a successor exists"
-            row = again
+        row = newest_of(view, candidate)
         if row.kind == kind and row.lane == lane_name and row.key not in seen and row.state in STANDING:
             seen.add(row.key)
             yield row
+
+
+def _to_be_reversed(view: View, lane: Lane) -> Iterator[str]:
+    """The keys of postings that reversals in the lane's queue undo."""
+    for id_ in lane.queue:
+        row = view.posting(id_)
+        original = view.posting(id_of(view.content(id_).reverses)) if row is not None and row.kind == PostingKind.REVERSAL else None
+        if original is not None:
+            yield lanes.standing(view, original).key
+
+
+def newest_of(view: View, row: PostingRow) -> PostingRow:
+    """What stands in this posting's place now, whichever fact it books: itself, or the end of its successors."""
+    while row.successor:
+        again = view.posting(id_of(row.successor))
+        assert again is not None, "a successor exists"
+        row = again
+    return row
 
 
 def _back_from(view: View, newest: PostingId) -> Iterator[PostingRow]:
@@ -127,7 +142,7 @@ def _replace(view: View, lane_name: str, lane: Lane, cut: Cut, row: PostingRow, 
     labour, machine = _retime(view, lane, old)
     # What was never booked is given up only when its successor stands in the lane, so that their group does not end in between.
     unbooked = row.state in UNBOOKED
-    made = 0 if unbooked else _reverse(view, lane_name, lane, cut, row)
+    made = 0 if unbooked else reverse(view, lane_name, lane, cut, row)
     if rest or labour or machine:
         again = content(view, lane_name, cut, old.kind, tuple(rest), old.operation, labour, machine)
         row.successor = again.key
@@ -151,7 +166,7 @@ def _give_up(view: View, lane: Lane, row: PostingRow) -> None:
     lanes.promote(view, lane)
 
 
-def _reverse(view: View, lane_name: str, lane: Lane, cut: Cut, row: PostingRow) -> int:
+def reverse(view: View, lane_name: str, lane: Lane, cut: Cut, row: PostingRow) -> int:
     """The posting is in the books or on its way there: undo it, behind it in its lane."""
     lines = _content(view, row).lines
     enter(view, lane_name, lane, cut, content(view, lane_name, cut, PostingKind.REVERSAL, lines, reverses=row.key))

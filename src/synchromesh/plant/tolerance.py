@@ -12,7 +12,8 @@ import msgspec
 from synchromesh.model.posting import Category, Line, PostingKind
 from synchromesh.model.quantity import Quantity
 from synchromesh.plant.entities import Cumulative, Item, Lane, Order
-from synchromesh.plant.postings import Question, total_in
+from synchromesh.plant.exceptions import Question
+from synchromesh.plant.postings import total_in
 from synchromesh.plant.rows import ExceptionRow, PostingRow
 from synchromesh.plant.stock import SEPARATOR
 from synchromesh.plant.view import View

@@ -85,7 +85,7 @@ def arrived(view: View, name: str) -> None:
     if pages is None:
         return
     if pages.late:
-        exceptions.close(view, (pages.late, 0))
+        exceptions.close(view, (pages.late, pages.ordinal))
     agenda.resume(view, WAITING + name)
 
 
@@ -124,7 +124,9 @@ def late(view: View, name: str) -> None:
     if pages is None or pages.late or pages.count <= pages.gone or view.clock().now < pages.since + hours * HOUR:
         return
     view.touch("list", WAITING + name)
-    pages.late = view.position
+    pages.late, pages.ordinal = view.position, 0
+    while view.exception((pages.late, pages.ordinal)) is not None:
+        pages.ordinal += 1  # another name is late at the same tick
     category = _CATEGORIES.get(name.split(" ", 1)[0], Category.OTHER)
     exceptions.open_fact(
         view,
@@ -133,6 +135,7 @@ def late(view: View, name: str) -> None:
         name,
         f"{pages.count - pages.gone} fact(s) wait for {name}, which is not known, longer than {hours} hours.",
         "Create or release it in its system of record, or dismiss the facts.",
+        ordinal=pages.ordinal,
     )
 
 
@@ -166,7 +169,7 @@ def dismissed(view: View, row: FactRow) -> None:
         view.touch("list", WAITING + row.reference)
         pages.gone += 1
         if pages.late and pages.gone >= pages.count:
-            exceptions.close(view, (pages.late, 0))
+            exceptions.close(view, (pages.late, pages.ordinal))
             pages.late = 0
     waits_no_more(view, row)
 

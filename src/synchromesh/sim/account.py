@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
-from synchromesh.model.event import OrderCompleted
+from synchromesh.model.event import OrderCompleted, OrderStarted
 from synchromesh.sim.case import Case, Nature, named
+from synchromesh.sim.days import closed
 from synchromesh.sim.evidence import Decided, Fated, Opened, Received
 from synchromesh.sim.told import FactId
 from synchromesh.sim.truth import Due
@@ -53,7 +54,7 @@ def fates_are_true(case: Case) -> Iterator[Finding]:
 def _fact_is_true(case: Case, received: Received, fated: Fated, due: Due) -> Iterator[Finding]:
     fate, place = fated.fate, (received.plant, received.position)
     if fate == "dismissed":
-        if place not in case.evidence.dismissed:
+        if place not in case.evidence.people.dismissed and (fated.plant, fated.group) not in case.dismissed:
             yield Finding(Fault.LOST, f"{_at(received)} is dismissed, but nobody dismissed it")
     elif fate == "duplicate":
         yield Finding(Fault.LOST, f"{_at(received)} is called a duplicate of {fated.reference}, but it was told for the first time")
@@ -116,6 +117,29 @@ def _excused(case: Case, opened: Opened) -> bool:
     )
 
 
+def lateness_is_shown(case: Case) -> Iterator[Finding]:
+    """What has waited until nothing is due any more is shown to a person, by the name that it waits for."""
+    shown = {(opened.plant, opened.subject) for opened in case.evidence.exceptions}
+    for fated in case.evidence.fates if case.evidence.at_rest else ():
+        if fated.fate == "waiting" and (fated.plant, fated.reference) not in shown:
+            yield Finding(Fault.REASON, f"{fated.plant} position {fated.position} waits for {fated.reference}, and nobody is shown that")
+
+
+def traces_are_whole(case: Case) -> Iterator[Finding]:
+    """A trace of an order walks to each of its facts, and once."""
+    for (plant, order), chain in case.evidence.chains.items():
+        for position, count in Counter(chain).items():
+            if count > 1:
+                yield Finding(Fault.FATE, f"the trace of order {order} walks {count} times to {plant} position {position}")
+    for received in case.evidence.received:
+        order, place = case.order_of(received), (received.plant, received.position)
+        known = case.evidence.chains.get((received.plant, order))
+        if isinstance(getattr(case.told.get(received.fact), "event", None), OrderStarted):
+            continue  # one that is told before ERP knows the order is kept without it
+        if known is not None and case.natures[place] is Nature.FACT and received.position not in known and place in case.fates:
+            yield Finding(Fault.FATE, f"the trace of order {order} does not walk to {_at(received)}")
+
+
 def sums_are_right(case: Case) -> Iterator[Finding]:
     """Law 6: the system's own sums by fate are what its facts add up to."""
     fates = Counter(fated.fate for fated in case.evidence.fates)
@@ -125,10 +149,10 @@ def sums_are_right(case: Case) -> Iterator[Finding]:
 
 
 def outstanding_has_reasons(case: Case) -> Iterator[Finding]:
-    """What is not booked was refused by ERP, or waits for what was refused; nothing simply stays behind."""
-    blocked = {posting.plant for posting in case.outstanding if _refused(case, posting)}
+    """What is not booked was refused by ERP, or waits for what was refused or for a period to open; nothing simply stays behind."""
+    blocked = {posting.plant for posting in case.outstanding if _refused(case, posting) or _waits_for_its_period(case, posting)}
     for posting in case.outstanding:
-        waits = posting.state in ("waiting", "ready") and posting.plant in blocked
+        waits = posting.state == "waiting" and posting.plant in blocked
         if not waits and not _refused(case, posting):
             yield Finding(Fault.LOST, f"{named(posting)} is {posting.state} for no true reason")
 
@@ -136,7 +160,20 @@ def outstanding_has_reasons(case: Case) -> Iterator[Finding]:
 def _refused(case: Case, posting: Decided) -> bool:
     if posting.state == "reversed outside":
         return any(d.cancelled for d in case.evidence.documents if posting.key == d.key or posting.document == d.number)
-    return posting.state in ("rejected", "parked") and posting.key in case.evidence.refused
+    asked = case.scene.closed_period == "ask" and posting.state == "rejected" and _was_closed(case, posting)
+    return asked or (posting.state in ("rejected", "parked") and posting.key in case.evidence.refused)
+
+
+def _waits_for_its_period(case: Case, posting: Decided) -> bool:
+    """Whether it is the policy that the posting waits, and its period is closed still."""
+    words = [word for word in case.evidence.words if word.plant == posting.plant]
+    day = posting.effective
+    return case.scene.closed_period == "wait" and posting.state == "waiting" and day is not None and closed(words, day)
+
+
+def _was_closed(case: Case, posting: Decided) -> bool:
+    day = posting.effective
+    return day is not None and any(w.plant == posting.plant and not w.open and w.first <= day <= w.last for w in case.evidence.words)
 
 
 def _at(received: Received) -> str:

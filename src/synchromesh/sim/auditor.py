@@ -13,21 +13,27 @@ from synchromesh.sim.account import (
     each_has_a_fate,
     exceptions_have_reasons,
     fates_are_true,
+    lateness_is_shown,
     outstanding_has_reasons,
     sums_are_right,
+    traces_are_whole,
 )
 from synchromesh.sim.books import (
     books_agree,
     completions_agree,
     completions_come_last,
-    days_are_true,
     documents_were_decided,
     lanes_were_kept,
+    ledgers_agree,
+    nothing_is_promised,
+    operations_agree,
     postings_are_booked,
     stock_agrees,
 )
 from synchromesh.sim.case import Case, Nature
+from synchromesh.sim.days import closed_days_are_kept, days_are_true
 from synchromesh.sim.evidence import Evidence
+from synchromesh.sim.genealogy import genealogy_agrees
 from synchromesh.sim.told import Scene, Told
 from synchromesh.sim.verdict import Verdict
 
@@ -46,6 +52,13 @@ _QUESTIONS = (
     completions_come_last,
     days_are_true,
     stock_agrees,
+    genealogy_agrees,
+    closed_days_are_kept,
+    lateness_is_shown,
+    traces_are_whole,
+    ledgers_agree,
+    nothing_is_promised,
+    operations_agree,
 )
 
 

@@ -4,21 +4,19 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator
-from datetime import date, timedelta
 from decimal import Decimal
 from fractions import Fraction
 from typing import Final
-from zoneinfo import ZoneInfo
 
-from synchromesh.model.event import FactCancelled, FactCorrected, OrderCompleted, PlantEvent
+from synchromesh.model.event import FactCorrected, OrderCompleted, ProductionReported
 from synchromesh.model.posting import Line, PostingKind
 from synchromesh.sim.case import Case, Nature, named
 from synchromesh.sim.evidence import Decided, Document
-from synchromesh.sim.told import FactId
-from synchromesh.sim.truth import Book, Place, factor, moves, rounded, stock_after, transfer
+from synchromesh.sim.truth import LABOUR, MACHINE, Book, Place, factor, moves, rounded, stock_after, transfer
 from synchromesh.sim.verdict import Fault, Finding
 
-_WITHOUT_AMOUNTS: Final = frozenset({PostingKind.CONFIRMATION, PostingKind.COMPLETION, PostingKind.REVERSAL})
+_WITHOUT_AMOUNTS: Final = frozenset({PostingKind.COMPLETION, PostingKind.REVERSAL})
+_BY_REASON: Final = frozenset({PostingKind.SCRAP, PostingKind.ADJUSTMENT, PostingKind.CONFIRMATION})
 _BOOKED: Final = frozenset({"posted", "reversed"})
 
 
@@ -42,10 +40,16 @@ def postings_are_booked(case: Case) -> Iterator[Finding]:
         document = case.numbers.get(posting.document) or by_key.get(posting.key)
         if posting.state in _BOOKED and document is None:
             yield Finding(Fault.LOST, f"{named(posting)} is called {posting.state}, but document {posting.document!r} is not in the books")
-        elif posting.state in _BOOKED and document is not None and (document.kind, document.lines) != (posting.kind, posting.lines):
+        elif posting.state in _BOOKED and document is not None and _content(document) != _content(posting):
             yield Finding(Fault.UNEXPLAINED, f"document {document.number} does not say what {posting.key} says")
         elif posting.state not in (*_BOOKED, "reversed outside") and document is not None and not document.cancelled:
             yield Finding(Fault.FATE, f"{named(posting)} is called {posting.state}, but it is in the books as {document.number}")
+
+
+def _content(one: Document | Decided) -> tuple[object, ...]:
+    """What ERP books of a posting; a reversal says only what it takes back."""
+    work = (one.operation, one.labour_seconds, one.machine_seconds) if one.kind is PostingKind.CONFIRMATION else ()
+    return (one.kind, one.lines, *work)
 
 
 def lanes_were_kept(case: Case) -> Iterator[Finding]:
@@ -71,13 +75,13 @@ def _earlier(one: Decided, other: Decided) -> bool:
 
 
 def books_agree(case: Case) -> Iterator[Finding]:
-    """Documents, and postings that openly are outstanding, add up to the truth, book by book."""
+    """Documents, and postings that openly are outstanding or that people gave up, add up to the truth, book by book."""
     held = _held(case)
     for book in sorted(held.keys() | case.truth.totals.keys()):
         true, have = case.truth.totals.get(book, Decimal(0)), held.get(book, Decimal(0))
         if true == have:
             continue
-        sentence = f"{book}: ERP has {have} where {true} is true, in {case.scene.items[book.item].unit}"
+        sentence = f"{book}: ERP has {have} where {true} is true{f', in {case.scene.items[book.item].unit}' if book.item else ''}"
         yield Finding(_fault(true, have), sentence)
 
 
@@ -88,18 +92,18 @@ def _fault(true: Decimal, have: Decimal) -> Fault:
 
 
 def _held(case: Case) -> dict[Book, Decimal]:
-    """Amounts by book, in base units: of documents of ours that stand, and of postings that are outstanding."""
+    """Amounts by book, in base units: of documents of ours that stand, and of postings that are outstanding or given up."""
     held: dict[Book, Decimal] = defaultdict(Decimal)
     standing = [document for document in case.ours if not document.cancelled]
     signed: list[tuple[int, Document | Decided]] = []
     for document in standing:
         original = case.numbers.get(document.reverses)
         signed.append((-1, original) if original else (1, document))
-    for posting in case.outstanding:
+    for posting in (*case.outstanding, *case.given_up):
         taken_back = case.postings.get(posting.reverses)
         if taken_back is None:
             signed.append((1, posting))
-        elif taken_back.state != "withdrawn":  # else there is nothing left to take back
+        elif taken_back.state != "withdrawn" or taken_back in case.given_up:  # else there is nothing left to take back
             signed.append((-1, taken_back))
     for sign, one in signed:
         for book, amount in _amounts(case, one):
@@ -114,7 +118,12 @@ def _amounts(case: Case, one: Document | Decided) -> Iterator[tuple[Book, Decima
     for line in one.lines:
         if line.item not in case.scene.never:
             book, sign = _book(case, one.kind, one.order, line)
+            if one.kind is PostingKind.CONFIRMATION:
+                book = book._replace(operation=line.operation or one.operation)
             yield book, sign * _base(case, line)
+    for reason, seconds in ((LABOUR, one.labour_seconds), (MACHINE, one.machine_seconds)):
+        if seconds:
+            yield Book(one.kind, one.order, "", reason=reason, operation=one.operation), Decimal(seconds)
 
 
 def _book(case: Case, kind: PostingKind, order: str, line: Line) -> tuple[Book, int]:
@@ -122,7 +131,7 @@ def _book(case: Case, kind: PostingKind, order: str, line: Line) -> tuple[Book, 
     if kind is PostingKind.TRANSFER:
         return transfer(line.item, line.lot, (line.location, line.status), (line.to_location, line.to_status))
     made = case.scene.orders[order].item if order in case.scene.orders else ""
-    reason = line.reason if kind in (PostingKind.SCRAP, PostingKind.ADJUSTMENT) else ""
+    reason = line.reason if kind in _BY_REASON else ""
     location = "" if kind is PostingKind.SCRAP and line.item == made else line.location
     return Book(kind, order, line.item, line.lot, location, line.status, reason=reason), 1
 
@@ -133,10 +142,10 @@ def _base(case: Case, line: Line) -> Decimal:
 
 
 def completions_agree(case: Case) -> Iterator[Finding]:
-    """Each order that the plant completed has one completion, or it is outstanding, or waits with the facts of the order
+    """Each order that the plant completed has one completion, or it is outstanding or given up, or waits with the facts of the order
     that can't be booked; no other order has any."""
     held = Counter(document.order for document in case.ours if document.kind is PostingKind.COMPLETION and not document.cancelled)
-    held.update(posting.order for posting in case.outstanding if posting.kind is PostingKind.COMPLETION)
+    held.update(posting.order for posting in (*case.outstanding, *case.given_up) if posting.kind is PostingKind.COMPLETION)
     for order in sorted(held.keys() | case.truth.completed):
         wanted = int(order in case.truth.completed)
         waits = order in case.held_up and not held[order]
@@ -180,41 +189,52 @@ def _completes(posting: Decided) -> bool:
     return posting.kind is PostingKind.COMPLETION
 
 
-def days_are_true(case: Case) -> Iterator[Finding]:
-    """Each document stands on a day of a fact about its order or item, or on the first open day after it; a reversal at the earliest on
-    the day of what it takes back."""
-    days = _days(case)
-    for document in case.ours:
-        subjects = [document.order] if document.order else [line.item for line in document.lines]
-        original = case.numbers.get(document.reverses)
-        true = document.effective >= original.effective if original else any(document.effective in days[s] for s in subjects)
-        if not true:
-            yield Finding(Fault.DAY, f"document {document.number} of {' '.join(subjects)} is booked on {document.effective}")
+def ledgers_agree(case: Case) -> Iterator[Finding]:
+    """What a plant believes that ERP has at its own places is what ERP has there."""
+    if not case.evidence.at_rest:
+        return
+    known = {place: case.evidence.ledger.get((home, place), Decimal(0)) for place, home in _homes(case)}
+    for place, booked in sorted(known.items()):
+        have = case.evidence.balances.get(place, Decimal(0))
+        if have != booked:
+            yield Finding(Fault.STOCK, f"{'/'.join(word for word in place if word)}: ERP has {have} where its plant believes {booked}")
 
 
-def _days(case: Case) -> dict[str, set[date]]:
-    days: dict[str, set[date]] = defaultdict(set)
-    for one in case.told.values():
-        day = one.at.astimezone(ZoneInfo(case.scene.zones[one.plant])).date()
-        for subject in _subjects(case, one.plant, one.event):
-            days[subject] |= {day, _first_open(case, day)}
-    return days
+def nothing_is_promised(case: Case) -> Iterator[Finding]:
+    """A plant of which nothing is outstanding expects nothing of any stock."""
+    busy = {posting.plant for posting in case.outstanding}
+    for plant, place in sorted(case.evidence.promised):
+        if plant not in busy:
+            yield Finding(
+                Fault.STOCK, f"{plant} expects a movement of {'/'.join(word for word in place if word)}, and nothing is on its way"
+            )
 
 
-def _subjects(case: Case, plant: str, event: PlantEvent) -> set[str]:
-    if isinstance(event, FactCorrected):
-        return _subjects(case, plant, event.event)
-    if isinstance(event, FactCancelled):
-        original = case.told.get(FactId(plant, event.source, event.id))
-        return _subjects(case, plant, original.event) if original else set()
-    return {name for field in ("order", "item") if (name := getattr(event, field, ""))}
+def operations_agree(case: Case) -> Iterator[Finding]:
+    """What plants say was made at each operation is what was told of it in the end."""
+    true: dict[tuple[str, str, str], list[Fraction]] = defaultdict(lambda: [Fraction(0)] * 4)
+    for fact, event in case.finals.items():
+        if isinstance(event, ProductionReported):
+            item = case.scene.items[case.scene.orders[event.order].item]
+            told = [event.good, event.scrap, event.held, event.rework]
+            amounts = [Fraction(each.amount) * factor(item, each.unit) if each is not None else Fraction(0) for each in told]
+            sums = true[fact.plant, event.order, event.operation]
+            true[fact.plant, event.order, event.operation] = [one + other for one, other in zip(sums, amounts, strict=True)]
+    for where, reported in sorted(case.evidence.made.items()):
+        item = case.scene.items[case.scene.orders[where[1]].item]
+        held = [sum((Fraction(amount) * factor(item, unit) for unit, amount in each.items()), Fraction(0)) for each in reported]
+        if held != true[where]:
+            have, should = (", ".join(map(str, amounts)) for amounts in (held, true[where]))
+            sentence = f"order {where[1]} made at operation {where[2]!r}: {have} where {should} is true (good, scrap, held, rework)"
+            yield Finding(Fault.UNEXPLAINED, sentence)
 
 
-def _first_open(case: Case, day: date) -> date:
-    for first, last in sorted(case.scene.closed):
-        if first <= day <= last:
-            day = last + timedelta(days=1)
-    return day
+def _homes(case: Case) -> Iterator[tuple[Place, str]]:
+    """Each place that ERP or a plant speaks of, with the plant that it belongs to."""
+    for place in case.evidence.balances.keys() | {place for _, place in case.evidence.ledger}:
+        home = case.scene.homes.get(place.location)
+        if home is not None:
+            yield place, home
 
 
 def stock_agrees(case: Case) -> Iterator[Finding]:

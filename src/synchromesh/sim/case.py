@@ -11,7 +11,7 @@ import msgspec
 from synchromesh.model.event import FactCorrected, InputEnded, PlantEvent
 from synchromesh.sim.evidence import Decided, Evidence, Received
 from synchromesh.sim.told import FactId, Scene, Told
-from synchromesh.sim.truth import Due, Ledger, Truth
+from synchromesh.sim.truth import Due, Ledger
 
 _OUTSTANDING: Final = frozenset({"waiting", "ready", "rejected", "in doubt", "parked", "reversed outside"})
 
@@ -28,8 +28,8 @@ class Nature(enum.StrEnum):
 
 
 class Case:
-    """One run under judgement. `outstanding` are postings that ought to be booked and are not; `truth` is of what arrived readable and was
-    not dismissed by a person."""
+    """One run under judgement. `outstanding` are postings that ought to be booked and are not, `given_up` those that people dismissed;
+    `truth` is of what arrived readable and was not dismissed by a person, and `finals` is what such facts say in the end."""
 
     def __init__(self, scene: Scene, told: Sequence[Told], evidence: Evidence) -> None:
         self.scene = scene
@@ -41,9 +41,32 @@ class Case:
         self.numbers = {document.number: document for document in evidence.documents}
         self.ours = [document for document in evidence.documents if not document.by_hand]
         self.outstanding = [posting for posting in evidence.postings if posting.state in _OUTSTANDING and not posting.replaced]
-        self.truth = self._truth()
+        self.given_up = self._given_up()
+        self.dismissed = {(p.plant, p.group) for p in evidence.postings if p.key in evidence.people.given_up}
+        """The groups of which people dismissed a posting, with all their facts: (plant, group)."""
+        excluded, ledger = self._ledger()
+        self.truth = ledger.truth(excluded)
+        self.finals = ledger.finals(excluded)
         self.held_up = {self.order_of(received) for received in evidence.received if self._waits_for_ever(received)}
         """Orders of which some fact waits for what ERP will never know: their completion waits with it."""
+
+    def _given_up(self) -> list[Decided]:
+        """Postings that people dismissed and that would be booked else; not those whose reversal, by a correction, is moot."""
+        given_up = {key: self.postings[key] for key in self.evidence.people.given_up if key in self.postings}
+        for posting in self.evidence.postings:
+            if not posting.reverses or posting.state != "withdrawn" or posting.replaced or posting.key in given_up:
+                continue
+            key = self._sent_again(posting.reverses)
+            if key in given_up and given_up[key].group != posting.group:
+                del given_up[key]
+        return [posting for posting in given_up.values() if posting not in self.outstanding]
+
+    def _sent_again(self, key: str) -> str:
+        """The key of a posting, or of the one that it was sent again as at last."""
+        group = self.postings[key].group
+        while (after := self.postings.get(self.postings[key].successor)) and after.group == group:
+            key = after.key
+        return key
 
     def only_ends_input(self, received: Received) -> bool:
         """Whether the message says only that a source has come to its end, which is no fact and has no fate."""
@@ -63,7 +86,8 @@ class Case:
         due = self.truth.due.get(received.fact)
         return fated is not None and fated.fate == "waiting" and due in (Due.UNKNOWN, Due.OPEN)
 
-    def _truth(self) -> Truth:
+    def _ledger(self) -> tuple[set[FactId], Ledger]:
+        """All that arrived readable, and which of it people dismissed."""
         arrived = {
             received.fact: (received.plant, received.position)
             for received in self.evidence.received
@@ -73,7 +97,7 @@ class Case:
         for fact, one in self.told.items():
             if fact in arrived:
                 ledger.tell(one)
-        return ledger.truth({fact for fact, place in arrived.items() if place in self.evidence.dismissed})
+        return {fact for fact, place in arrived.items() if place in self.evidence.people.dismissed}, ledger
 
 
 def named(posting: Decided) -> str:

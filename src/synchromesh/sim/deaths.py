@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from synchromesh.connectors.agreement import Abilities, Balance, Connector, Finding, Pulled
-from synchromesh.model.posting import Fate, Posting, Reply
+from synchromesh.model.posting import Category, Fate, Posting, Reply
 from synchromesh.sim.chance import Chance
+from synchromesh.state.agreement import Outbox, Ready, TakenOver
 
 
 class Killed(BaseException):
@@ -35,11 +36,14 @@ class Deaths:
 class MortalConnector:
     """ERP's connector in a process that may die before or after each call; notes what ERP refused, for the auditor."""
 
-    def __init__(self, inner: Connector, deaths: Deaths) -> None:
+    def __init__(self, inner: Connector, deaths: Deaths, head: Callable[[], Mapping[str, int]]) -> None:
         self._inner = inner
+        self._head = head
         self._deaths = deaths
         self.abilities: Abilities = inner.abilities
         self.refused: set[str] = set()
+        self.turned_away: dict[str, int] = {}
+        """What ERP refused because its day was closed, and how long its plant's log was then."""
 
     async def post(self, postings: Sequence[Posting]) -> list[Reply]:
         self._deaths.point()
@@ -49,6 +53,7 @@ class MortalConnector:
         return replies
 
     async def find(self, key: str) -> Finding:
+        self._deaths.point()
         finding = await self._inner.find(key)
         if finding.reply is not None:
             self._note([finding.reply])
@@ -56,13 +61,51 @@ class MortalConnector:
         return finding
 
     async def pull(self, cursor: str) -> Pulled:
-        return await self._inner.pull(cursor)
+        pulled = await self._inner.pull(cursor)
+        self._deaths.point()
+        return pulled
 
     async def balances(self, items: Sequence[str] = ()) -> list[Balance]:
-        return await self._inner.balances(items)
+        balances = await self._inner.balances(items)
+        self._deaths.point()
+        return balances
 
     async def close(self) -> None:
         await self._inner.close()
 
     def _note(self, replies: Sequence[Reply]) -> None:
-        self.refused |= {reply.key for reply in replies if reply.fate is Fate.REJECTED}
+        rejected = [reply for reply in replies if reply.fate is Fate.REJECTED]
+        self.refused |= {reply.key for reply in rejected}
+        for reply in rejected:
+            if reply.refusal is not None and reply.refusal.category is Category.CLOSED_PERIOD:
+                self.turned_away.setdefault(reply.key, self._head()[reply.key.partition(":")[0]])
+
+
+class MortalOutbox:
+    """The outbox of a dispatcher that may die before or after each claim, and before or after it gives one back."""
+
+    def __init__(self, inner: Outbox, deaths: Deaths) -> None:
+        self._inner = inner
+        self._deaths = deaths
+
+    def take(self, target: str, claimant: str, limit: int, now: int) -> list[Ready]:
+        self._deaths.point()
+        taken = self._inner.take(target, claimant, limit, now)
+        self._deaths.point()
+        return taken
+
+    def take_over(self, target: str, claimant: str, heads: Mapping[str, int], limit: int) -> TakenOver:
+        found = self._inner.take_over(target, claimant, heads, limit)
+        self._deaths.point()
+        return found
+
+    def release(self, ids: Sequence[tuple[str, int, int]]) -> None:
+        self._deaths.point()
+        self._inner.release(ids)
+        self._deaths.point()
+
+    def wait(self, timeout: float) -> bool:
+        return self._inner.wait(timeout)
+
+    def close(self) -> None:
+        self._inner.close()

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence, Set
 from datetime import date
 from decimal import Decimal
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -20,7 +21,7 @@ from synchromesh.sim.truth import Place
 
 class Document(msgspec.Struct, frozen=True):
     """A document in ERP's books. `reverses` is the number of the document that this one takes back; `cancelled`: others cancelled it by
-    hand; `by_hand`: others booked it."""
+    hand; `by_hand`: others booked it. `original` is the fact's own day where it is not the day of booking."""
 
     number: str
     key: str
@@ -32,6 +33,10 @@ class Document(msgspec.Struct, frozen=True):
     reverses: str = ""
     cancelled: bool = False
     by_hand: bool = False
+    operation: str = ""
+    labour_seconds: int = 0
+    machine_seconds: int = 0
+    original: date | None = None
 
 
 class Books(msgspec.Struct, frozen=True):
@@ -39,6 +44,26 @@ class Books(msgspec.Struct, frozen=True):
 
     documents: Sequence[Document]
     balances: Mapping[Place, Decimal]
+
+
+class People(msgspec.Struct, frozen=True):
+    """What people decided. `dismissed` are (plant, position) of facts that they dismissed as such; `given_up` are the keys of postings that
+    they dismissed, with those that hang on them: a reversal goes with what was booked in the place of its original."""
+
+    dismissed: Set[tuple[str, int]] = frozenset()
+    given_up: Set[str] = frozenset()
+
+
+NOBODY: Final = People()
+"""Where nobody decides anything."""
+
+
+class Edge(NamedTuple):
+    """In a plant, lot `parent` went into lot `child`; both as `item/lot`."""
+
+    plant: str
+    parent: str
+    child: str
 
 
 class Received(msgspec.Struct, frozen=True):
@@ -69,7 +94,8 @@ class Decided(msgspec.Struct, frozen=True):
     """A posting that the system decided. `place` is (position of the message at which it was decided, position that caused it,
     ordinal): the order of decision, where postings of one decision and different causes are in no order. One that stands in for another has
     the decision of that one. `reverses` is the key of the posting that it takes back; `replaced`: another posting stands in for it;
-    `rebooks`: it stands in for one that others cancelled in ERP.
+    `rebooks`: it stands in for one that others cancelled in ERP; `successor` is the key of the posting that stands in for it.
+    `effective` is the day that it is to be booked on, `original` the fact's own where that is another.
     """
 
     plant: str
@@ -85,6 +111,12 @@ class Decided(msgspec.Struct, frozen=True):
     reverses: str = ""
     replaced: bool = False
     rebooks: bool = False
+    successor: str = ""
+    operation: str = ""
+    labour_seconds: int = 0
+    machine_seconds: int = 0
+    effective: date | None = None
+    original: date | None = None
 
 
 class Opened(msgspec.Struct, frozen=True):
@@ -99,12 +131,26 @@ class Opened(msgspec.Struct, frozen=True):
     subject: str = ""
 
 
+Amounts = Mapping[str, Decimal]
+"""Amounts by unit."""
+
+
+class Word(NamedTuple):
+    """What a plant's log says of a period at a position. The newest word about a day counts; a day without one is open."""
+
+    plant: str
+    position: int
+    first: date
+    last: date
+    open: bool
+
+
 class Evidence(msgspec.Struct, frozen=True):
     """Everything that the auditor may look at.
 
     `acknowledged` are the messages that sources were told are received. `documents` are in the order of booking. `refused` are keys that
-    ERP refused at least once, by ERP's own record. `dismissed` are (plant, position) of facts that people dismissed. `balances` is ERP's
-    stock by place, without empty places.
+    ERP refused at least once, by ERP's own record. `people` is what people decided, by their own record. `balances` is ERP's stock by
+    place, without empty places.
     """
 
     acknowledged: Sequence[Message]
@@ -115,6 +161,23 @@ class Evidence(msgspec.Struct, frozen=True):
     exceptions: Sequence[Opened]
     balances: Mapping[Place, Decimal]
     refused: Set[str] = frozenset()
-    dismissed: Set[tuple[str, int]] = frozenset()
+    people: People = NOBODY
     counted: Mapping[str, int] = {}
     """The system's own sums of facts by fate, where it keeps some."""
+    words: Sequence[Word] = ()
+    """What plants were told of posting periods, each plant's in the order of its log."""
+    turned_away: Mapping[str, int] = {}
+    """Keys that ERP refused because the day was closed, by ERP's own record, and the newest position of the plant's log at that time."""
+    at_rest: bool = False
+    """Whether so much time has passed that nothing is due any more. Only then plants are judged by what they keep for themselves."""
+    ledger: Mapping[tuple[str, Place], Decimal] = {}
+    """What plants believe that ERP has on stock, by plant and place, without empty places."""
+    promised: Set[tuple[str, Place]] = frozenset()
+    """Where plants still expect something to come in or to go out, or let something wait for stock."""
+    made: Mapping[tuple[str, str, str], Sequence[Amounts]] = {}
+    """By plant, order and operation what was reported there, as told: good output, scrap, held, rework."""
+    chains: Mapping[tuple[str, str], Sequence[int]] = {}
+    """By plant and order the positions of the facts that a trace of the order walks, newest first, cut off where it would not end."""
+    made_from: Set[Edge] = frozenset()
+    went_into: Set[Edge] = frozenset()
+    """The lots' genealogy as the system tells it of each lot: what it was made from, and what it went into."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from datetime import UTC, date, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 import msgspec
@@ -19,11 +19,15 @@ from synchromesh.connectors.sandbox.inprocess import InProcess
 from synchromesh.connectors.sandbox.records import ErpLocation, ErpOrder, Rules, StockSet
 from synchromesh.engine.activation import Deciding, activations
 from synchromesh.log.memory import MemoryLog
-from synchromesh.model.event import ItemChanged, LocationChanged, OrderChanged, PeriodChanged
+from synchromesh.model.event import ItemChanged, LocationChanged, OrderChanged
 from synchromesh.model.message import ENTERPRISE, Message
+from synchromesh.model.posting import Category
+from synchromesh.plant.entities import Clock
 from synchromesh.sim.auditor import audit
 from synchromesh.sim.chance import Chance
+from synchromesh.sim.closings import again_and_again, once
 from synchromesh.sim.deaths import Deaths, MortalConnector
+from synchromesh.sim.evidence import People
 from synchromesh.sim.faults import disturb
 from synchromesh.sim.history import START, history
 from synchromesh.sim.people import Colleagues, Operator
@@ -47,10 +51,6 @@ WORTH_WAITING: Final = timedelta(hours=36)
 CALM_AFTER: Final = 60
 """After so many of these rounds ERP and the processes have no more faults, so that a night comes to its end."""
 
-CLOSED_DAY: Final = START.date()
-CLOSING: Final = datetime(2026, 3, 3, 1, tzinfo=UTC)
-"""When ERP closes that day's period: while late facts about it are still on their way."""
-
 
 def run_seed(seed: int, profile: Profile | str = "rough") -> Verdict:
     """Play one night and judge it. The same seed and profile give the same night."""
@@ -65,8 +65,8 @@ class Night:
         self.now = START
         past = history(seed, profile.habits, profile.orders)
         arrivals = disturb(past.told, seed, profile.network)
-        closed: tuple[tuple[date, date], ...] = ((CLOSED_DAY, CLOSED_DAY),) if profile.closes else ()
-        self.scene = msgspec.structs.replace(past.scene, closed=closed)
+        self.scene = msgspec.structs.replace(past.scene, closed_period=profile.closed_period, confirmations=profile.confirmations)
+        self._closings = deque(again_and_again(seed) if profile.reopens else once() if profile.closes else ())
         self.told = arrivals.told
         self._arrivals = deque(arrivals.messages)
         self._known = deque(past.known)
@@ -78,13 +78,14 @@ class Night:
         self._faults = Faults(seed, profile.erp, LATEST)
         self.books = Books(Rules(grade=profile.grade, differences=profile.differences))
         self.erp = InProcess(self.books, self._faults, lambda: self.now)
-        self.connector = MortalConnector(self.erp, self._deaths)
-        self._operator = Operator(self.books, Chance(seed, "operator"), LATEST * 2)
+        self.connector = MortalConnector(self.erp, self._deaths, self.log.head)
+        self._operator = Operator(self.books, Chance(seed, "operator"), LATEST * 2, profile.rash)
         self._colleagues = Colleagues(self.books, Chance(seed, "colleagues"))
         self.processes = Processes(
             self.log,
             self.store,
             self.connector,
+            self._deaths,
             Chance(seed, "processes"),
             lambda: self.now,
             self._chance.whole(1, profile.batch),
@@ -97,12 +98,15 @@ class Night:
     async def play(self) -> Verdict:
         """From the first message to rest, and the verdict."""
         self._begin()
+        await self._read_stock()
         while (moment := self._next()) is not None:
             self.now = max(self.now, moment)
             await self._turn()
         await self._come_to_rest()
         witness = Witness(self.store, self.log, books_of(self.books), tuple(self.scene.zones))
-        return audit(self.scene, self.told, witness.evidence(self.acknowledged, self.connector.refused, self._operator.dismissed))
+        people = People(self._operator.dismissed, self._operator.given_up)
+        evidence = witness.evidence(self.acknowledged, self.connector.refused, people, self.connector.turned_away)
+        return audit(self.scene, self.told, witness.at_rest(evidence, self.scene.orders))
 
     async def _come_to_rest(self) -> None:
         """After the last message people repair what is open and time passes, until nothing moves any more."""
@@ -112,7 +116,7 @@ class Night:
                 self._deaths.stop()
             self.now += timedelta(hours=1)
             await self._turn()
-            if self._repair() or self.processes.busy or self.erp.counter.due() is not None:
+            if self._repair() or self._closings or self.processes.busy or self.erp.counter.due() is not None:
                 continue
             if self.processes.due is None or self.processes.due > self.now + WORTH_WAITING:
                 return
@@ -131,6 +135,17 @@ class Night:
         for message in activations(self.store.reading(), wanted, START):
             while not self.processes.accept(message):
                 pass
+
+    async def _read_stock(self) -> None:
+        """Who takes in starts last, when plants know what ERP has: what they book before is in the first reading, or is not."""
+        while not all(self._observed(plant) for plant in self.scene.zones):
+            await self.processes.pull()
+            await self.processes.work(dispatching=False)
+            self.now += timedelta(seconds=5)
+
+    def _observed(self, plant: str) -> bool:
+        found = self.store.reading().entities(plant, [("clock", "")])
+        return any(msgspec.msgpack.decode(body, type=Clock).observed for body in found.values())
 
     def _learn(self, known: Known) -> None:
         """ERP's people enter what they know."""
@@ -169,8 +184,8 @@ class Night:
         self.erp.counter.advance(self.now)
         while self._known and self._known[0].at <= self.now:
             self._learn(self._known.popleft())
-        if self.scene.closed and self.now >= CLOSING and not self._operator.closed_once:
-            self._operator.close_period(PeriodChanged(CLOSED_DAY, CLOSED_DAY, False), self.now)
+        while self._closings and self._closings[0].at <= self.now:
+            self._operator.tell_period(self._closings.popleft().period, self.now)
         await self.processes.pull()
         while self._arrivals and self._arrivals[0].received <= self.now:
             self._deliver(self._arrivals.popleft())
@@ -178,6 +193,8 @@ class Night:
             self._stalled_until = self.now + timedelta(minutes=self._chance.whole(10, 600))
         if self._arrivals and self._chance.happens(self.profile.by_hand):
             self._colleagues.meddle(self._chance.one(list(self.scene.zones)), self.now)
+        if self.profile.reopens and self._chance.happens(0.1):
+            self._repair(Category.CLOSED_PERIOD)
         await self.processes.work(self.now >= self._stalled_until)
 
     def _deliver(self, message: Message) -> None:
@@ -187,15 +204,15 @@ class Night:
             pass
         self.acknowledged.append(sent)
 
-    def _repair(self) -> bool:
-        """The operator goes through the open exceptions; whether anything was decided."""
+    def _repair(self, only: Category | None = None) -> bool:
+        """The operator goes through the open exceptions, or those of one category; whether anything was decided."""
         decided = False
-        self._operator.waits = False
+        self._operator.come(busy=only is not None)
         reading = self.store.reading()
         for plant, row in reading.exceptions("open", 1000):
-            posting = next((p for p in reading.postings_of(plant, row.position) if p.key == row.posting), None) if row.posting else None
-            is_fact = reading.fact(plant, row.position) is not None
-            decision = self._operator.decide(plant, row, posting, is_fact, self.now)
+            if only is not None and row.category != only:
+                continue
+            decision = self._operator.decide(plant, row, reading, self.now)
             if decision is not None:
                 self._decisions += 1
                 self.processes.tell(plant, f"decision:{self._decisions}", decision)

@@ -52,7 +52,9 @@ def history(seed: int, habits: Habits, orders: int, plants: Mapping[str, str] = 
     told = tuple(one for one in happenings if isinstance(one, Told))
     never = frozenset[str]().union(*(maker.never for maker in makers))
     stock = [line for line in _opening(plants) if line.item != UNPLANNED.item]
-    scene = Scene(ITEMS, {number: order for maker in makers for number, order in maker.orders.items()}, tuple(stock), plants, never)
+    released = {number: order for maker in makers for number, order in maker.orders.items()}
+    homes = {place.location: name for name in plants for place in site(name).locations}
+    scene = Scene(ITEMS, released, tuple(stock), plants, never, homes=homes)
     return History(scene, tuple(known), told, tuple(line for line in _opening(plants) if line.item == UNPLANNED.item))
 
 

@@ -2,36 +2,64 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
+from typing import Final
+
+import msgspec
 
 from synchromesh.connectors.sandbox.books import Books
 from synchromesh.connectors.sandbox.records import Document, HandBooking, HandCancel, Refused
 from synchromesh.model.event import DecisionEvent, DoubtSettled, FactDismissed, PeriodChanged, PostingRetried, StockLine, amount
-from synchromesh.model.posting import Category, Line, PostingKind
+from synchromesh.model.posting import Category, Line, Posting, PostingKind
 from synchromesh.plant.rows import ExceptionRow, PostingRow
 from synchromesh.sim.catalogue import COMPONENTS, lots, site
 from synchromesh.sim.chance import Chance
+from synchromesh.state.agreement import Reading
 
 NAME = "operator"
 
+OPEN_DAY: Final = date(2026, 3, 31)
+"""A day that nobody closes."""
+
+INSISTS: Final = 3
+"""How often what is refused for want of stock is sent again as it stands, before the rest of its lane goes first."""
+
+GIVES_UP: Final = 8
+"""How often anything is sent again."""
+
 
 class Operator:
-    """Works through open exceptions. Facts that can't be helped are dismissed now and then, or left open."""
+    """Works through open exceptions. Facts that can't be helped are dismissed now and then, or left open. What ERP refuses is sent again;
+    what it refuses again and again for want of stock is sent behind the rest of its lane, and at last given up."""
 
-    def __init__(self, books: Books, chance: Chance, patience: timedelta) -> None:
+    def __init__(self, books: Books, chance: Chance, patience: timedelta, rash: float) -> None:
         self._books = books
         self._chance = chance
         self._patience = patience
-        self.closed_once = False
+        self._rash = rash
+        self.busy = False
+        """Whether plants are still at work: then nothing is dismissed yet."""
         self.waits = False
         """Whether there is something that the operator will only decide later."""
         self._closed: list[PeriodChanged] = []
+        self._touched: set[tuple[str, int]] = set()
+        self._tries: Counter[tuple[str, int, str, str]] = Counter()
         self.dismissed: set[tuple[str, int]] = set()
+        self.given_up: set[str] = set()
+        """Keys of the postings that were dismissed, with those that hang on them."""
 
-    def decide(self, plant: str, row: ExceptionRow, posting: PostingRow | None, is_fact: bool, now: datetime) -> DecisionEvent | None:
-        """What the operator does about one open exception; None to leave it for now."""
+    def come(self, busy: bool) -> None:
+        """The operator comes to the desk again."""
+        self.busy, self.waits = busy, False
+        self._touched.clear()
+
+    def decide(self, plant: str, row: ExceptionRow, desk: Reading, now: datetime) -> DecisionEvent | None:
+        """What the operator does about one open exception, as the `desk` shows it; None to leave it for now."""
+        posting = _posting(desk, plant, row.posting) if row.posting else None
         if posting is None:
-            if not is_fact or not self._chance.happens(0.3):
+            if desk.fact(plant, row.position) is None or not self._chance.happens(0.3):
                 return None
             self.dismissed.add((plant, row.position))
             return FactDismissed(row.position, NAME, "cannot be told what it was")
@@ -40,14 +68,31 @@ class Operator:
         if posting.state not in ("rejected", "reversed outside"):
             self._cancel_unexpected(row, now)
             return None
-        if row.category == Category.CLOSED_PERIOD:
-            self._open_periods(now)
-        return PostingRetried(posting.key, NAME)
+        return self._help(plant, row, posting, desk, now)
 
-    def close_period(self, period: PeriodChanged, now: datetime) -> None:
-        """The period is over, as far as accounting is concerned."""
-        self.closed_once = True
-        self._closed.append(period)
+    def _help(self, plant: str, row: ExceptionRow, posting: PostingRow, desk: Reading, now: datetime) -> DecisionEvent | None:
+        """ERP refused a posting, or somebody cancelled it there. One decision at a time about one group: the next one needs to see what
+        came of it."""
+        if (plant, posting.group) in self._touched:
+            self.waits = True
+            return None
+        self._touched.add((plant, posting.group))
+        if row.category == Category.CLOSED_PERIOD and self._chance.happens(0.5):
+            self._open_periods(now)
+        thing = (plant, posting.group, posting.lane, posting.kind)
+        if self.busy:
+            return PostingRetried(posting.key, NAME)
+        self._tries[thing] += 1
+        if self._tries[thing] > GIVES_UP or self._chance.happens(self._rash):
+            self.given_up |= {each.key for each in _hanging_together(desk, plant, posting.group)}
+            return FactDismissed(row.position, NAME, "booked otherwise, or not to be booked")
+        last = self._tries[thing] > INSISTS and row.category == Category.INSUFFICIENT_STOCK
+        return PostingRetried(posting.key, NAME, last)
+
+    def tell_period(self, period: PeriodChanged, now: datetime) -> None:
+        """The period is over, as far as accounting is concerned, or is not."""
+        if not period.open:
+            self._closed.append(period)
         self._books.enter(period, now)
 
     def _settle(self, posting: PostingRow, now: datetime) -> DecisionEvent | None:
@@ -62,6 +107,7 @@ class Operator:
         """A document that no posting is booked in: it is taken back."""
         number = row.subject.removeprefix("document ")
         if number in self._books.documents and number not in self._books.cancelled:
+            self._open_periods(now)
             self._books.enter(HandCancel(document=number), now)
 
     def _open_periods(self, now: datetime) -> None:
@@ -91,7 +137,7 @@ class Colleagues:
     def find(self, found: StockLine, now: datetime) -> None:
         """Stock is there that ERP did not know of: it is booked by hand."""
         line = Line(found.item, found.quantity, found.location, found.lot, reason="found with a new item")
-        self._books.enter(HandBooking(kind=PostingKind.ADJUSTMENT, effective=now.date(), lines=(line,)), now)
+        self._books.enter(HandBooking(kind=PostingKind.ADJUSTMENT, effective=OPEN_DAY, lines=(line,)), now)
 
     def _adjustment(self, plant: str, day: date) -> HandBooking:
         item = self._chance.one(COMPONENTS)
@@ -110,3 +156,34 @@ class Colleagues:
 
 def _moment(micros: int) -> datetime:
     return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=micros)
+
+
+def _hanging_together(desk: Reading, plant: str, group: int) -> Iterator[PostingRow]:
+    """What is refused of a group, and with a reversal whatever stands in the place of what it takes back."""
+    for first in desk.postings_of(plant, group):
+        row = _newest(desk, plant, first, group)
+        if row.group != group or row.successor or row.state not in ("rejected", "reversed outside"):
+            continue
+        yield row
+        if row.kind == PostingKind.REVERSAL:
+            original = _posting(desk, plant, msgspec.json.decode(row.content, type=Posting).reverses)
+            if original is None:
+                continue
+            rebooked = _newest(desk, plant, _newest(desk, plant, original, original.group))
+            if rebooked.group != original.group and rebooked.state not in ("withdrawn", "reversed"):
+                yield rebooked
+
+
+def _newest(desk: Reading, plant: str, row: PostingRow, group: int = 0) -> PostingRow:
+    """What a posting was sent again as, or whatever was booked in its place at last; within its `group`, if one is named."""
+    while row.successor:
+        after = _posting(desk, plant, row.successor)
+        if after is None or (group and after.group != group):
+            break
+        row = after
+    return row
+
+
+def _posting(desk: Reading, plant: str, key: str) -> PostingRow | None:
+    position = int(key.split(":")[1])
+    return next((row for row in desk.postings_of(plant, position) if row.key == key), None)

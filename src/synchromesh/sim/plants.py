@@ -83,6 +83,7 @@ class SimulatedPlant:
         self._items = catalogue.items
         self._habits = habits
         self._chance = Chance(seed, f"plant {name}")
+        self._lot_chance = Chance(seed, f"lots of plant {name}")
         self._site = site(name)
         self._now = start
         self._counts: dict[str, int] = {}
@@ -203,7 +204,7 @@ class SimulatedPlant:
 
     def _work(self, order: OrderChanged) -> Iterator[tuple[str, PlantEvent]]:
         """What the workers tell about an order, from its start to some time after its completion."""
-        lot = f"{order.order}-L" if self._items[order.item].lot_controlled else ""
+        lot = self._lot_of(order)
         if self._chance.happens(0.7):
             yield "mes", OrderStarted(order.order)
         for operation in [step.operation for step in order.operations] or [""]:
@@ -218,6 +219,10 @@ class SimulatedPlant:
         if not self._habits.closing and self._chance.happens(0.2):
             yield self._revisable("terminal", self._report(order, "", lot))
 
+    def _lot_of(self, order: OrderChanged) -> str:
+        """The lot that an order makes, '' where its item has none."""
+        return f"{order.order}-L" if self._items[order.item].lot_controlled else ""
+
     def _report(self, order: OrderChanged, operation: str, lot: str) -> ProductionReported:
         chance, item = self._chance, self._items[order.item]
 
@@ -230,7 +235,14 @@ class SimulatedPlant:
         )  # fmt: skip
         if chance.happens(0.1):
             report = msgspec.structs.replace(report, location=self._site.line)
+        if lot and self._lot_chance.happens(0.3):
+            report = msgspec.structs.replace(report, consumed_lots=self._went_in())
         return report
+
+    def _went_in(self) -> tuple[str, ...]:
+        """Component lots that a report names itself, whether or not their consumption was told by lot."""
+        parts = [part for part in self._catalogue.components if part.lot_controlled]
+        return tuple(f"{part.item}/{self._lot_chance.one(lots(self.name, part))}" for part in parts if self._lot_chance.happens(0.6))
 
     def _consume(self, order: OrderChanged, operation: str, into: str) -> Iterator[tuple[str, PlantEvent]]:
         chance = self._chance
@@ -282,7 +294,8 @@ class SimulatedPlant:
             open_ = newest != order.order and newest not in self._closed
             if not held and open_ and chance.happens(0.6):
                 # Only a younger order uses it, as in any plant: else two orders could wait for each other's output.
-                yield "wms", MaterialConsumed(newest, order.item, told, lot=lot, location=order.location)
+                into = self._lot_of(self.orders[newest]) if lot and self._lot_chance.happens(0.7) else ""
+                yield "wms", MaterialConsumed(newest, order.item, told, lot=lot, location=order.location, into_lot=into)
             else:
                 target = order.location if held else self._site.shipping
                 yield self._revisable("wms", MaterialTransferred(order.item, told, order.location, target, lot, place.status))

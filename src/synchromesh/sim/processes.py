@@ -20,7 +20,7 @@ from synchromesh.log.memory import MemoryLog
 from synchromesh.model.event import DecisionEvent
 from synchromesh.model.message import ENTERPRISE, OWN, Message
 from synchromesh.sim.chance import Chance
-from synchromesh.sim.deaths import Killed, MortalConnector
+from synchromesh.sim.deaths import Deaths, Killed, MortalConnector, MortalOutbox
 from synchromesh.state.memory import MemoryStore
 
 TARGET: Final = "erp"
@@ -40,6 +40,7 @@ class Processes:
         log: MemoryLog,
         store: MemoryStore,
         connector: MortalConnector,
+        deaths: Deaths,
         chance: Chance,
         now: Callable[[], datetime],
         batch: int,
@@ -49,6 +50,7 @@ class Processes:
         self._log = log
         self._store = store
         self._connector = connector
+        self._deaths = deaths
         self._plants = tuple(plants)
         self._chance = chance
         self._now = now
@@ -124,15 +126,11 @@ class Processes:
     def _worked(self) -> Worker:
         return Worker(self._log, self._store.state(), self._partitions, self._name("worker"), now=self._now, batch=self._batch)
 
-    def _made_worker(self) -> Worker:
-        partitions = (ENTERPRISE, *self._plants)
-        return Worker(self._log, self._store.state(), partitions, self._name("worker"), now=self._now, batch=self._batch)
-
     def _made_dispatcher(self) -> Dispatcher:
         return Dispatcher(
             TARGET,
             self._connector,
-            self._store.outbox(),
+            MortalOutbox(self._store.outbox(), self._deaths),
             self._log,
             self._name("dispatcher"),
             clock=self._seconds,

@@ -27,12 +27,17 @@ ROUGH: Final[Mapping[Fault, float]] = {
 }
 
 
+PUNCTUAL: Final[Mapping[Fault, float]] = {fault: rate for fault, rate in ROUGH.items() if fault is not Fault.CLOSED_PERIOD}
+"""An ERP that calls a period closed only when it is."""
+
+
 class Profile(msgspec.Struct, frozen=True):
     """One kind of night.
 
     `kills`: how often a process dies at a point where it may (before and after every durable step and every call to ERP). `stalls`:
-    how often the dispatcher stands still for hours. `by_hand`: how often somebody books or cancels in ERP. `closes`: whether ERP
-    closes a period in the middle of the night. `batch`: the most messages a worker folds at a time.
+    how often the dispatcher stands still for hours. `by_hand`: how often somebody books or cancels in ERP. `rash`: how often the operator
+    dismisses a refused posting at once. `closes`: whether ERP closes a period in the middle of the night; `reopens`: and others, and opens
+    them again. `closed_period` is the policy for them. `batch`: the most messages a worker folds at a time.
     """
 
     grade: Grade = Grade.UNIQUE
@@ -43,15 +48,26 @@ class Profile(msgspec.Struct, frozen=True):
     erp: Mapping[Fault, float] = msgspec.field(default_factory=lambda: ROUGH)
     gather: Literal["report", "operation", "order"] = "report"
     gather_silence_seconds: int = 0
+    confirmations: bool = False
     kills: float = 0.01
     stalls: float = 0.02
     by_hand: float = 0.01
+    rash: float = 0.04
     closes: bool = True
+    reopens: bool = False
+    closed_period: Literal["first open day", "wait", "ask"] = "first open day"
     batch: int = 20
 
     def policy(self, zone: str, differences: bool) -> Policy:
         """What is activated in a plant of this zone."""
-        return Policy(zone=zone, gather=self.gather, gather_silence_seconds=self.gather_silence_seconds, differences=differences)
+        return Policy(
+            zone=zone,
+            gather=self.gather,
+            gather_silence_seconds=self.gather_silence_seconds,
+            differences=differences,
+            confirmations=self.confirmations,
+            closed_period=self.closed_period,
+        )
 
 
 PROFILES: Final[Mapping[str, Profile]] = {
@@ -59,8 +75,13 @@ PROFILES: Final[Mapping[str, Profile]] = {
     "rough": Profile(),
     "askable": Profile(grade=Grade.ASKABLE),
     "blind": Profile(grade=Grade.BLIND),
-    "reversals": Profile(differences=False, habits=Habits(corrected=0.25, cancelled=0.15)),
+    "reversals": Profile(differences=False, habits=Habits(corrected=0.25, cancelled=0.15), rash=0.2),
+    "confirmed": Profile(confirmations=True),
+    "undone": Profile(confirmations=True, differences=False, habits=Habits(corrected=0.25, cancelled=0.15)),
+    "moved": Profile(reopens=True, erp=PUNCTUAL),
+    "waiting": Profile(reopens=True, erp=PUNCTUAL, closed_period="wait"),
+    "asking": Profile(reopens=True, erp=PUNCTUAL, closed_period="ask", differences=False),
     "gathered": Profile(gather="order", gather_silence_seconds=14_400),
-    "operations": Profile(gather="operation", gather_silence_seconds=7_200),
+    "operations": Profile(gather="operation", gather_silence_seconds=7_200, confirmations=True),
 }
 """The nights by name. "rough" is the usual one."""

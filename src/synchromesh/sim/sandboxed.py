@@ -34,4 +34,8 @@ def _documents(books: sandbox.Books) -> Iterator[Document]:
             document.reverses,
             document.number in by_others,
             document.by_hand,
+            document.operation,
+            document.labour_seconds,
+            document.machine_seconds,
+            document.original,
         )

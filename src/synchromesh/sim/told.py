@@ -6,7 +6,6 @@ All times are virtual. Nothing here comes from mapping, plant or engine: the tru
 from __future__ import annotations
 
 from collections.abc import Mapping, Set
-from datetime import date
 from typing import Final, NamedTuple
 
 import msgspec
@@ -63,8 +62,9 @@ class Scene(msgspec.Struct, frozen=True):
     """What is true of the world beside the facts: the things that exist, whether ERP knows them or not.
 
     `orders` are by number, which is unique over all plants. `opening` is ERP's stock at the beginning. `zones` gives each plant's
-    IANA zone. `never` names items and orders that exist in the plant and that ERP will never know; `closed` are posting
-    periods (first and last day) that ERP closes for good at some moment.
+    IANA zone. `confirmations`: whether ERP is told what was done at each operation, and how long it took. `never` names items and orders
+    that exist in the plant and that ERP will never know; `closed_period` is what becomes of facts whose posting period is closed: they
+    are booked on the first open day, wait, or a person is asked. `homes` says to which plant each location belongs.
     """
 
     items: Mapping[str, ItemChanged]
@@ -72,4 +72,6 @@ class Scene(msgspec.Struct, frozen=True):
     opening: tuple[StockLine, ...]
     zones: Mapping[str, str]
     never: Set[str] = frozenset()
-    closed: tuple[tuple[date, date], ...] = ()
+    closed_period: str = "first open day"
+    homes: Mapping[str, str] = {}
+    confirmations: bool = False

@@ -29,10 +29,16 @@ from synchromesh.model.event import (
     ProductionReported,
     ScrapRecorded,
     StockAdjusted,
+    TimeRecorded,
 )
 from synchromesh.model.posting import PostingKind
 from synchromesh.model.quantity import Quantity
 from synchromesh.sim.told import FactId, Scene, Told
+
+SCRAPPED: Final = "scrap"
+LABOUR: Final = "labour seconds"
+MACHINE: Final = "machine seconds"
+"""What a confirmation says of an operation beside its good output."""
 
 HELD: Final = "held"
 """The stock status of output that somebody must still decide about."""
@@ -48,8 +54,8 @@ _STANDARD: Final[Mapping[tuple[str, str], Fraction]] = {
 
 
 class Book(NamedTuple):
-    """One total that ERP keeps. Empty words do not apply to the kind: a scrap of output has no place in stock, and only scrap and
-    adjustments are told apart by reason."""
+    """One total that ERP keeps. Empty words do not apply to the kind: a scrap of output has no place in stock, and only scrap,
+    adjustments and confirmations are told apart by reason. A confirmation without an item counts seconds."""
 
     kind: PostingKind
     order: str
@@ -60,12 +66,15 @@ class Book(NamedTuple):
     to_location: str = ""
     to_status: str = ""
     reason: str = ""
+    operation: str = ""
 
     def __str__(self) -> str:
         place = "/".join(word for word in (self.location, self.status, self.lot) if word)
-        return " ".join(
-            word for word in (self.kind.value, self.order and f"of order {self.order}", self.item, place and f"at {place}") if word
+        of, at, step = (
+            f"{word} {name}" if name else "" for word, name in (("of order", self.order), ("at", place), ("step", self.operation))
         )
+        why = self.reason if self.kind is PostingKind.CONFIRMATION else ""
+        return " ".join(word for word in (self.kind.value, of, step, self.item, why, at) if word)
 
 
 class Place(NamedTuple):
@@ -140,13 +149,18 @@ class Effects:
                 return [self._consumption(event, self._scene.orders[event.order])]
             case ScrapRecorded():
                 return self._scrap(event, self._scene.orders[event.order])
-            case MaterialTransferred():
-                book, sign = transfer(event.item, event.lot, (event.location, event.status), (event.to_location, event.to_status))
-                return [(book, sign * self._amount(event.item, event.quantity))]
-            case StockAdjusted():
-                book = Book(PostingKind.ADJUSTMENT, "", event.item, event.lot, event.location, event.status, reason=event.reason)
-                return [(book, self._amount(event.item, event.quantity))]
+            case TimeRecorded():
+                return self._times(event)
+            case MaterialTransferred() | StockAdjusted():
+                return [self._movement(event)]
         return []
+
+    def _movement(self, event: MaterialTransferred | StockAdjusted) -> Effect:
+        amount = self._amount(event.item, event.quantity)
+        if isinstance(event, StockAdjusted):
+            return Book(PostingKind.ADJUSTMENT, "", event.item, event.lot, event.location, event.status, reason=event.reason), amount
+        book, sign = transfer(event.item, event.lot, (event.location, event.status), (event.to_location, event.to_status))
+        return book, sign * amount
 
     def names(self, event: PlantEvent) -> set[str]:
         """The items and orders that the event speaks of."""
@@ -164,7 +178,20 @@ class Effects:
         for component in order.components:
             if component.backflush:
                 effects.append(self._backflush(component, order, good + held))
+        if event.operation and self._scene.confirmations:
+            for quantity, reason in ((event.good, ""), (event.scrap, SCRAPPED)):
+                book = Book(PostingKind.CONFIRMATION, order.order, order.item, reason=reason, operation=event.operation)
+                effects.append((book, self._amount(order.item, quantity)))
+            effects += self._times(event)
         return [effect for effect in effects if effect[1]]
+
+    def _times(self, event: ProductionReported | TimeRecorded) -> list[Effect]:
+        """The seconds that ERP is told of an operation."""
+        if not self._scene.confirmations:
+            return []
+        spent = ((LABOUR, event.labour_seconds), (MACHINE, event.machine_seconds))
+        book = Book(PostingKind.CONFIRMATION, event.order, "", operation=event.operation)
+        return [(book._replace(reason=reason), Fraction(seconds)) for reason, seconds in spent if seconds]
 
     def _backflush(self, component: Component, order: OrderChanged, output: Fraction) -> Effect:
         share = output / self._amount(order.item, order.quantity)
@@ -237,6 +264,13 @@ class Ledger:
         if self._keep is not None and len(self._facts) > self._keep:
             self._settle()
 
+    def finals(self, excluded: Collection[FactId] = ()) -> dict[FactId, PlantEvent]:
+        """What each remembered fact says in the end, without those that say nothing any more, are `excluded`, or speak of what ERP will
+        never know."""
+        revised = self._revisions(excluded)
+        versions = {fact: revised.get(fact, event) for fact, event in self._facts.items() if fact not in excluded}
+        return {fact: event for fact, event in versions.items() if event is not None and not self._strange(event)}
+
     def truth(self, excluded: Collection[FactId] = ()) -> Truth:
         """What ERP must hold for all that was told, less the facts that are `excluded` (and corrections that are)."""
         exact = dict(self._settled)
@@ -280,7 +314,10 @@ class Ledger:
 
     def _step(self, book: Book) -> Fraction:
         """The least amount that ERP books."""
-        return Fraction(1, 10 ** self._scene.items[book.item].decimals)
+        return Fraction(1, 10 ** self._decimals(book))
+
+    def _decimals(self, book: Book) -> int:
+        return self._scene.items[book.item].decimals if book.item else 0
 
     def _moves(self, event: PlantEvent) -> bool:
         version = event.event if isinstance(event, FactCorrected) else event
@@ -311,7 +348,7 @@ class Ledger:
         _add(self._settled, self._effects.of(version))
 
     def _round(self, exact: Mapping[Book, Fraction]) -> dict[Book, Decimal]:
-        totals = {book: rounded(total, self._scene.items[book.item].decimals) for book, total in exact.items()}
+        totals = {book: rounded(total, self._decimals(book)) for book, total in exact.items()}
         return {book: total for book, total in totals.items() if total}
 
 

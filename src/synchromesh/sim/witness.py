@@ -3,22 +3,32 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from typing import Final, Protocol
 
 import msgspec
 
 from synchromesh.log.agreement import Log
-from synchromesh.model.message import NATIVE, Message, Record
+from synchromesh.model.event import FactCorrected, PeriodChanged, PlantEvent
+from synchromesh.model.message import ENTERPRISE, NATIVE, Message, Record
 from synchromesh.model.posting import Posting, PostingKind
-from synchromesh.plant.entities import Order, Totals
+from synchromesh.plant import stock
+from synchromesh.plant.entities import Balance, Lot, Names, Order, Pages, Totals
 from synchromesh.plant.rows import ExceptionRow, FactRow, PostingRow
-from synchromesh.sim.evidence import Books, Decided, Evidence, Fated, Opened, Received
+from synchromesh.sim.evidence import NOBODY, Amounts, Books, Decided, Edge, Evidence, Fated, Opened, People, Received, Word
+from synchromesh.sim.truth import Place
 from synchromesh.state.agreement import Reading
 
 _posting: Final = msgspec.json.Decoder(Posting).decode
 _order: Final = msgspec.msgpack.Decoder(Order).decode
+_balance: Final = msgspec.msgpack.Decoder(Balance).decode
+_lot: Final = msgspec.msgpack.Decoder(Lot).decode
+_names: Final = msgspec.msgpack.Decoder(Names).decode
+_pages: Final = msgspec.msgpack.Decoder(Pages).decode
+_event: Final[msgspec.json.Decoder[PlantEvent]] = msgspec.json.Decoder(PlantEvent)
+_period: Final = msgspec.json.Decoder(PeriodChanged)
 _totals: Final = msgspec.msgpack.Decoder(Totals).decode
+NOTHING: Final[Mapping[str, int]] = {}
 _EVERYTHING: Final = 1_000_000
 
 
@@ -38,7 +48,9 @@ class Witness:
         self._plants = plants
         self._heads = {plant: head for plant, head in log.head().items() if plant in plants}
 
-    def evidence(self, acknowledged: Sequence[Message], refused: Set[str], dismissed: Set[tuple[str, int]]) -> Evidence:
+    def evidence(
+        self, acknowledged: Sequence[Message], refused: Set[str], people: People = NOBODY, turned_away: Mapping[str, int] = NOTHING
+    ) -> Evidence:
         """What the auditor is shown. The rest of the arguments only people and plants can know."""
         postings = {
             plant: [row for at in range(1, head + 1) for row in self._reading.postings_of(plant, at)] for plant, head in self._heads.items()
@@ -46,6 +58,7 @@ class Witness:
         rows = [(plant, row) for plant in postings for row in postings[plant]]
         by_key = {plant: {row.key: row for row in postings[plant]} for plant in postings}
         facts = [(plant, fact) for plant in self._plants for fact in self._facts(plant)]
+        made_from, went_into = self._genealogy()
         return Evidence(
             acknowledged,
             list(self._received()),
@@ -55,8 +68,12 @@ class Witness:
             [_opened(plant, row) for plant, row in self._reading.exceptions("open", _EVERYTHING) if plant in self._plants],
             self._books.balances,
             refused,
-            dismissed,
+            people,
             self._counted(),
+            [word for plant in self._plants for record in self._records(plant) for word in _words(record)],
+            turned_away,
+            made_from=made_from,
+            went_into=went_into,
         )
 
     def _received(self) -> Iterator[Received]:
@@ -90,6 +107,84 @@ class Witness:
         for position in range(1, self._heads.get(plant, 0) + 1):
             yield from self._reading.postings_of(plant, position)
 
+    def at_rest(self, evidence: Evidence, orders: Iterable[str]) -> Evidence:
+        """The same evidence of plants in which nothing is due any more, with what they keep for themselves."""
+        balances, names = self._stock(evidence), list(orders)
+        return msgspec.structs.replace(
+            evidence,
+            at_rest=True,
+            ledger={where: balance.booked for where, balance in balances.items() if balance.booked},
+            promised={where for where, balance in balances.items() if balance.claimed or balance.pending or balance.queue},
+            made=dict(self._made(names)),
+            chains=self._chains(names),
+        )
+
+    def _made(self, orders: Sequence[str]) -> Iterator[tuple[tuple[str, str, str], Sequence[Amounts]]]:
+        for plant in self._plants:
+            for (_, name), body in self._reading.entities(plant, [("order", order) for order in orders]).items():
+                for operation, state in _order(body).operations.items():
+                    yield (plant, name, operation), (state.good, state.scrap, state.held, state.rework)
+
+    def _stock(self, evidence: Evidence) -> dict[tuple[str, Place], Balance]:
+        places = set(evidence.balances)
+        for posting in evidence.postings:
+            for line in posting.lines:
+                places |= {
+                    Place(line.item, line.location, line.lot, line.status),
+                    Place(line.item, line.to_location, line.lot, line.to_status),
+                }
+        keys = {("stock", stock.place(*place)): place for place in places}
+        return {(plant, keys[key]): _balance(body) for plant in self._plants for key, body in self._reading.entities(plant, keys).items()}
+
+    def _chains(self, orders: Sequence[str]) -> dict[tuple[str, str], list[int]]:
+        chains = {}
+        for plant in self._plants:
+            for (_, name), body in self._reading.entities(plant, [("order", order) for order in orders]).items():
+                at, chain = _order(body).last_fact, list[int]()
+                while at and len(chain) <= self._heads[plant]:
+                    chain.append(at)
+                    fact = self._reading.fact(plant, at)
+                    at = fact.previous if fact is not None else 0
+                chains[plant, name] = chain
+        return chains
+
+    def _genealogy(self) -> tuple[set[Edge], set[Edge]]:
+        """The edges of all lots that the log speaks of: by what each was made from, and by what it went into."""
+        made_from, went_into = set[Edge](), set[Edge]()
+        for plant in self._plants:
+            names = sorted(self._lots(plant))
+            for (_, name), body in self._reading.entities(plant, [("lot", name) for name in names]).items():
+                made_from |= {Edge(plant, parent, name) for parent in _lot(body).parents}
+            for name in names:
+                went_into |= {Edge(plant, name, child) for child in self._list(plant, f"children:{name}")}
+        return made_from, went_into
+
+    def _lots(self, plant: str) -> set[str]:
+        """The names of all lots in a plant's log, as `item/lot`."""
+        said = [event for record in self._records(plant) for event in _said(record.message)]
+        orders = {("order", str(getattr(event, "order", ""))) for event in said}
+        items = {name: _order(body).item for (_, name), body in self._reading.entities(plant, sorted(orders)).items()}
+        names: set[str] = set()
+        for event in said:
+            made = items.get(getattr(event, "order", ""), "")
+            item = getattr(event, "item", "") or made
+            names |= {
+                f"{item}/{getattr(event, 'lot', '')}",
+                f"{made}/{getattr(event, 'into_lot', '')}",
+                *getattr(event, "consumed_lots", ()),
+            }
+        return names
+
+    def _list(self, plant: str, name: str) -> list[str]:
+        """A long list of names that is kept in pages."""
+        header = self._reading.entities(plant, [("list", name)]).get(("list", name))
+        if header is None:
+            return []
+        known = _pages(header)
+        keys = [("list.page", f"{name}/{number}") for number in range(known.first, known.last + 1)]
+        pages = self._reading.entities(plant, keys)
+        return [each for key in keys if key in pages for each in _names(pages[key]).names]
+
     def _counted(self) -> dict[str, int]:
         counts: Counter[str] = Counter()
         for plant in self._plants:
@@ -97,6 +192,24 @@ class Witness:
             for body in found.values():
                 counts.update(_totals(body).fates)
         return dict(counts)
+
+
+def _words(record: Record) -> Iterator[Word]:
+    """What a record of a plant's log says of a period, as it was handed on from ERP."""
+    message = record.message
+    if message.source == ENTERPRISE and message.interface == NATIVE and b"master.period.changed" in bytes(message.body):
+        period = _period.decode(bytes(message.body))
+        yield Word(message.partition, record.position, period.first, period.last, period.open)
+
+
+def _said(message: Message) -> Iterator[PlantEvent]:
+    """What a source told, in its corrected version; nothing where it can't be read."""
+    if message.interface == NATIVE and message.occurred is not None:
+        try:
+            event = _event.decode(bytes(message.body))
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            return
+        yield event.event if isinstance(event, FactCorrected) else event
 
 
 def _decided(rows: Sequence[tuple[str, PostingRow]]) -> list[Decided]:
@@ -110,7 +223,9 @@ def _decided(rows: Sequence[tuple[str, PostingRow]]) -> list[Decided]:
         decided.append(
             Decided(
                 plant, (row.turn, row.position, row.ordinal), row.key, content.kind, row.state, row.lane, row.order, lines, row.group,
-                row.document, content.reverses, bool(row.successor), row.key in rebooked,
+                row.document, content.reverses, bool(row.successor), row.key in rebooked, row.successor,
+                content.operation, content.labour_seconds, content.machine_seconds,
+                content.effective, content.original,
             )
         )  # fmt: skip
     return decided

@@ -225,6 +225,7 @@ class Books:
             machine_seconds=sent.machine_seconds if sent else 0,
             moves=tuple(effect.moves),
             progress=tuple(effect.progress),
+            original=sent.original if sent else None,
         )
         self._carry_out(document, effect)
         if sent:

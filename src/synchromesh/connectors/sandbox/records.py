@@ -108,7 +108,8 @@ Entry = MasterEntry | Booking | Approval | HandBooking | HandCancel
 
 
 class Document(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A document as booked. `moves` are its changes of stock in base units, `progress` those of its order.
+    """A document as booked. `original` is the fact's own day where that is not the day it is booked on. `moves` are its changes of
+    stock in base units, `progress` those of its order.
 
     `key` is the sender's. A blind system doesn't keep it: it is here for auditors and never answered to a sender.
     """
@@ -128,6 +129,7 @@ class Document(msgspec.Struct, frozen=True, omit_defaults=True):
     machine_seconds: Annotated[int, Meta(ge=0)] = 0
     moves: tuple[tuple[Place, Decimal], ...] = ()
     progress: tuple[tuple[Progress, Decimal], ...] = ()
+    original: date | None = None
 
 
 class Refused(Exception):
