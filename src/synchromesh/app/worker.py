@@ -29,14 +29,17 @@ PAUSE: Final = 1.0
 SEGMENT: Final = 50_000
 """Messages that are archived and trimmed at a time."""
 
+EARLIEST_LOOK: Final = 60.0
+LATEST_LOOK: Final = 600.0
+"""Seconds between two looks for cycles in memory: when there is nothing to do, and while there is."""
+
 TRIM_PAUSE: Final = 10.0
 
 
 def run_worker(settings: Settings, stop: threading.Event) -> None:
     """Fold until `stop`. Returns as well when another worker has taken over."""
-    # A fold makes many short-lived values and no cycles: looking for cycles all the time costs a fifth of the worker's speed.
     gc.freeze()
-    gc.set_threshold(200_000, 50, 100)
+    gc.disable()
     stores = Stores(settings)
     log, state = stores.log(), stores.state()
     plants = [ENTERPRISE, *(plant.id for plant in settings.plants)]
@@ -54,7 +57,23 @@ def run_worker(settings: Settings, stop: threading.Event) -> None:
     log.close()
 
 
+class _Cycles:
+    """When the garbage collector looks for cycles. A fold makes many values that live for a while and no cycles: looking for some all the
+    time costs a tenth of the worker's speed. So it looks when there is nothing else to do, or at the latest after `LATEST_LOOK`."""
+
+    def __init__(self) -> None:
+        self._looked = time.monotonic()
+
+    def look(self, *, idle: bool) -> None:
+        """Look for cycles when it is time."""
+        if time.monotonic() - self._looked > (EARLIEST_LOOK if idle else LATEST_LOOK):
+            gc.collect()
+            gc.freeze()  # what is left is no cycle, and the next look is shorter without it
+            self._looked = time.monotonic()
+
+
 def _fold(log: Log, worker: Worker, stop: threading.Event) -> None:
+    cycles = _Cycles()
     full_since: float | None = None
     while not stop.is_set():
         try:
@@ -69,6 +88,7 @@ def _fold(log: Log, worker: Worker, stop: threading.Event) -> None:
         if full_since is not None:
             emit(STORE_BACK, seconds=round(time.monotonic() - full_since, 1))
             full_since = None
+        cycles.look(idle=not folded)
         if not folded:
             log.wait(worker.positions, IDLE if soonest is None else max(0.0, min(IDLE, soonest)))
 
