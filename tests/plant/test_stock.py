@@ -168,7 +168,7 @@ def test_two_lines_of_one_place_need_their_stock_together() -> None:
     gathering.tell(ev.OrderCompleted("4712"))
     gathering.step()
     assert states(gathering) == [("scrap", "waiting"), ("completion", "waiting")]
-    assert gathering.balance("GEAR", "FG").queue == [(*_id(gathering), 8)]
+    assert gathering.balance("GEAR", "FG").queue == ((*_id(gathering), 8),)
     make(gathering, 3)
     gathering.tell(ev.OrderCompleted("4711"))
     gathering.step()

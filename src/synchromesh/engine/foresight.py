@@ -7,8 +7,8 @@ from functools import lru_cache
 from operator import attrgetter
 from typing import Final
 
-from synchromesh.model.event import CanonicalEvent, FactCancelled, FactCorrected, OutcomesReported
-from synchromesh.plant import outcomes, stock
+from synchromesh.model.event import CanonicalEvent, FactCancelled, FactCorrected, OrderChanged, OutcomesReported
+from synchromesh.plant import outcomes, stock, waiting
 from synchromesh.plant.fact import Told
 from synchromesh.plant.keys import id_of
 from synchromesh.plant.rows import Identity, PostingId
@@ -54,8 +54,10 @@ def _load(view: View, named: _Named) -> None:
 
 def _named(events: Iterable[CanonicalEvent]) -> _Named:
     """What the events name themselves."""
-    named: _Named = {"order": {}, "item": {}, "location": {}}
+    named: _Named = {"order": {}, "item": {}, "location": {}, "list": {}}
     for event in events:
+        if isinstance(event, OrderChanged):
+            named["list"] |= dict.fromkeys(waiting.lists_for(event.order))
         for kind, field in _fields_of(type(event)):
             if name := getattr(event, field):
                 named[kind][name] = None

@@ -26,6 +26,13 @@ def add(tally: Tally, amount: Decimal, unit: str) -> None:
         tally.pop(unit, None)
 
 
+def sum_of(tally: Tally | None, amount: Decimal, unit: str) -> Tally:
+    """`add` to a tally that need not be there yet."""
+    tally = {} if tally is None else tally
+    add(tally, amount, unit)
+    return tally
+
+
 def total(tally: Tally, unit: str, item: ItemUnits | None = None) -> Fraction:
     """All of the tally in one unit, exactly. Raises `model.unit.MissingConversion` when part of it can't be told in that unit."""
     return sum((convert(amount, own, unit, item) for own, amount in tally.items()), Fraction(0))

@@ -104,13 +104,13 @@ def _cut(view: View, lane_name: str, lane: Lane, cut: Cut, drafts: dict[str, Dra
 def _confirm_times(view: View, lane_name: str, lane: Lane, cut: Cut) -> int:
     """Confirm work times that no line went with; first take back those of which there were too many."""
     made = 0
-    for operation in list(lane.confirmed):
+    for operation in lane.confirmed:
         made += takeback.take_back_times(view, lane_name, lane, cut, operation)
         labour, machine = takeback.seconds_due(view, lane, operation)
         if labour or machine:
             enter(view, lane_name, lane, cut, content(view, lane_name, cut, PostingKind.CONFIRMATION, (), operation, labour, machine))
             made += 1
-    lane.confirmed = {}
+    lane.confirmed = ()
     return made
 
 

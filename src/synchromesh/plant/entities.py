@@ -15,7 +15,10 @@ from synchromesh.model.tally import Tally
 
 
 class Entity(msgspec.Struct, array_like=True, gc=False):
-    """What all entities share: a compact encoding whose fields may only be added at the end."""
+    """What all entities share: a compact encoding whose fields may only be added at the end.
+
+    What is mostly empty is a tuple or None and no container of its own: entities are read, written and dropped all the time.
+    """
 
 
 class Cumulative(Entity):
@@ -56,15 +59,15 @@ class Group(Entity):
 class Lane(Entity):
     """Postings that must stay in order, and the sums they are cut from. The head of the queue is the only one on its way."""
 
-    queue: list[tuple[int, int]] = []
+    queue: tuple[tuple[int, int], ...] = ()
     groups: dict[int, Group] = {}
     sums: dict[str, Cumulative] = {}
     open: dict[str, None] = {}
     """Lines with something reported and not yet decided, in the order they were touched."""
     gather: Gather | None = None
-    seconds: dict[str, list[int]] = {}
+    seconds: dict[str, list[int]] | None = None
     """By operation: labour and machine seconds reported, labour and machine seconds decided."""
-    confirmed: dict[str, None] = {}
+    confirmed: tuple[str, ...] = ()
     """Operations whose confirmation is due."""
     last: tuple[int, int] = (0, 0)
     """The newest posting; each names the one before it in its lane."""
@@ -74,9 +77,9 @@ class OperationState(Entity):
     """One operation of an order: what was reported there, by unit."""
 
     good: Tally = {}
-    scrap: Tally = {}
-    held: Tally = {}
-    rework: Tally = {}
+    scrap: Tally | None = None
+    held: Tally | None = None
+    rework: Tally | None = None
     reports: int = 0
     completed: bool = False
 
@@ -96,8 +99,8 @@ class Terms(Entity):
 
     until: int
     location: str
-    routing: list[tuple[str, bool]]
-    components: list[ComponentState]
+    routing: tuple[tuple[str, bool], ...]
+    components: tuple[ComponentState, ...]
 
 
 class Order(Entity):
@@ -109,8 +112,8 @@ class Order(Entity):
     unit: str
     status: str
     location: str
-    routing: list[tuple[str, bool]]
-    components: list[ComponentState]
+    routing: tuple[tuple[str, bool], ...]
+    components: tuple[ComponentState, ...]
     operations: dict[str, OperationState] = {}
     made: Tally = {}
     """Output that components went into: the yield and what is held. Backflushing is in proportion to it."""
@@ -120,7 +123,7 @@ class Order(Entity):
     completed: bool = False
     completion: bool = False
     last_fact: int = 0
-    earlier: list[Terms] = []
+    earlier: tuple[Terms, ...] = ()
     """Terms that earlier reports were applied by, oldest first."""
 
     def as_of(self, position: int) -> Order | Terms:
@@ -151,8 +154,8 @@ class Balance(Entity):
     booked: Decimal = Decimal(0)
     claimed: Decimal = Decimal(0)
     pending: Decimal = Decimal(0)
-    queue: list[tuple[int, int, Decimal]] = []
-    feeders: dict[str, None] = {}
+    queue: tuple[tuple[int, int, Decimal], ...] = ()
+    feeders: tuple[str, ...] = ()
     """Lanes whose open gather will raise this balance."""
 
 
@@ -161,7 +164,7 @@ class Lot(Entity):
 
     item: str
     lot: str
-    parents: dict[str, None] = {}
+    parents: tuple[str, ...] = ()
     last_fact: int = 0
 
 

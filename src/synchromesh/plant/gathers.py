@@ -71,7 +71,9 @@ def _feed(view: View, lane_name: str, lane: Lane, gather: Gather) -> None:
             place = stock.place(*parts[1:6])
             if place not in gather.feeds:
                 gather.feeds.append(place)
-                view.balance(place).feeders[lane_name] = None
+                balance = view.balance(place)
+                if lane_name not in balance.feeders:
+                    balance.feeders += (lane_name,)
 
 
 def close(view: View, lane_name: str, lane: Lane) -> None:
@@ -81,7 +83,8 @@ def close(view: View, lane_name: str, lane: Lane) -> None:
         return
     lane.gather = None
     for place in gather.feeds:
-        view.balance(place).feeders.pop(lane_name, None)
+        balance = view.balance(place)
+        balance.feeders = tuple(other for other in balance.feeders if other != lane_name)
     day = date.fromisoformat(gather.effective)
     cut = Cut(gather.position, gather.base, gather.position, gather.facts, day, view.clock().now)
     made = decide(view, lane_name, lane, cut)
@@ -96,7 +99,7 @@ def decide(view: View, lane_name: str, lane: Lane, cut: Cut) -> int:
         if key.startswith(_TAKING):
             balance = view.balance(stock.place(*key.split(SEPARATOR)[1:6]))
             if balance.feeders and balance.booked + balance.pending - balance.claimed < _outstanding(view, lane, key):
-                for feeder in list(balance.feeders):
+                for feeder in balance.feeders:
                     if feeder != lane_name:
                         close(view, feeder, view.lane(feeder))
     return cutting.decide(view, lane_name, lane, cut)

@@ -35,9 +35,10 @@ STUCK: Final = frozenset({"rejected", "in doubt", "reversed outside"})
 def enqueue(lane: Lane, id_: PostingId, group: int, facts: int, before: PostingId | None = None) -> None:
     """The posting stands last in its lane, or before another one, on behalf of its group's facts."""
     if before is None:
-        lane.queue.append(id_)
+        lane.queue += (id_,)
     else:
-        lane.queue.insert(lane.queue.index(before), id_)
+        index = lane.queue.index(before)
+        lane.queue = (*lane.queue[:index], id_, *lane.queue[index:])
     hold(lane, group, facts)
 
 
@@ -135,11 +136,8 @@ def abandon(view: View, lane: Lane, row: PostingRow) -> None:
 def finish(view: View, lane: Lane, row: PostingRow) -> None:
     """The posting has its end: it leaves the lane; when it was the last of its group, the group's facts are booked."""
     id_ = (row.position, row.ordinal)
-    queue = lane.queue
-    if queue and queue[0] == id_:
-        del queue[0]
-    elif id_ in queue:
-        queue.remove(id_)
+    if id_ in lane.queue:
+        lane.queue = tuple([other for other in lane.queue if other != id_]) if len(lane.queue) > 1 else ()
     group = lane.groups.get(row.group)
     if group is None:
         return

@@ -32,6 +32,6 @@ def made_from(view: View, act: Act, item: str, lot: str, parents: Iterable[str])
     known = used(view, act, item, lot)
     for parent in parents:
         if parent not in known.parents and parent != act.lot:
-            known.parents[parent] = None
+            known.parents += (parent,)
             view.touch("lot", act.lot)
             paged.append(view, "children:" + parent, act.lot)

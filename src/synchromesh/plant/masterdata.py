@@ -56,10 +56,10 @@ def _item(view: View, event: ItemChanged) -> None:
 
 
 def _order(view: View, event: OrderChanged) -> None:
-    components = [
+    components = tuple(
         ComponentState(each.item, each.quantity.amount, each.quantity.unit, each.location, each.backflush) for each in event.components
-    ]
-    routing = [(each.operation, each.yields) for each in event.operations]
+    )
+    routing = tuple((each.operation, each.yields) for each in event.operations)
     known = view.order(event.order)
     if known is None:
         order = Order(
@@ -68,7 +68,7 @@ def _order(view: View, event: OrderChanged) -> None:
         view.put("order", event.order, order)
     else:
         if known.last_fact and (known.location, known.routing, known.components) != (event.location, routing, components):
-            known.earlier.append(Terms(view.position, known.location, known.routing, known.components))
+            known.earlier += (Terms(view.position, known.location, known.routing, known.components),)
         known.amount, known.unit, known.status = event.quantity.amount, event.quantity.unit, event.status
         known.location, known.routing, known.components = event.location, routing, components
         view.touch("order", event.order)

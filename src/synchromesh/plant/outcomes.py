@@ -143,7 +143,7 @@ def _unbook(view: View, lane: Lane, row: PostingRow) -> None:
     changes = stock.effects(view, (row.position, row.ordinal))
     stock.move_booked(view, changes, -1)
     stock.expect(view, changes, 1)
-    lane.queue.insert(0, (row.position, row.ordinal))
+    lane.queue = ((row.position, row.ordinal), *lane.queue)
     lanes.reopen(view, lane, row)
 
 

@@ -140,11 +140,11 @@ def _count_operation(order: Order, event: ProductionReported, sign: int) -> None
     if event.good:
         tally.add(state.good, event.good.amount * sign, event.good.unit)
     if event.scrap:
-        tally.add(state.scrap, event.scrap.amount * sign, event.scrap.unit)
+        state.scrap = tally.sum_of(state.scrap, event.scrap.amount * sign, event.scrap.unit)
     if event.held:
-        tally.add(state.held, event.held.amount * sign, event.held.unit)
+        state.held = tally.sum_of(state.held, event.held.amount * sign, event.held.unit)
     if event.rework:
-        tally.add(state.rework, event.rework.amount * sign, event.rework.unit)
+        state.rework = tally.sum_of(state.rework, event.rework.amount * sign, event.rework.unit)
 
 
 def _receive(
@@ -171,10 +171,14 @@ def _confirm(act: Act, lane_name: str, order: Order, item: Item, event: Producti
 
 def _spend(act: Act, lane_name: str, order: Order, operation: str, labour: int, machine: int) -> None:
     if labour or machine:
-        times = order.lane.seconds.setdefault(operation, [0, 0, 0, 0])
+        lane = order.lane
+        if lane.seconds is None:
+            lane.seconds = {}
+        times = lane.seconds.setdefault(operation, [0, 0, 0, 0])
         times[0] += labour
         times[1] += machine
-        order.lane.confirmed[operation] = None
+        if operation not in lane.confirmed:
+            lane.confirmed += (operation,)
         act.lanes[lane_name] = order.lane
 
 

@@ -128,7 +128,7 @@ def must_wait(view: View, id_: PostingId, changes: list[Effect]) -> list[str]:
             continue
         balance = view.balance(key)
         if balance.queue or balance.booked < balance.claimed:
-            balance.queue.append((id_[0], id_[1], -amount))
+            balance.queue += ((id_[0], id_[1], -amount),)
             waits.append(key)
     return waits
 
@@ -141,13 +141,12 @@ def released(view: View, key: str) -> list[PostingId]:
         return free
     view.touch("stock", key)
     waiting = sum((need for _, _, need in balance.queue), Decimal(0))
-    while balance.queue:
-        position, ordinal, need = balance.queue[0]
+    for position, ordinal, need in balance.queue:
         if balance.booked - (balance.claimed - waiting) < need:
             break
         waiting -= need
-        balance.queue.pop(0)
         free.append((position, ordinal))
+    balance.queue = balance.queue[len(free) :]
     return free
 
 
@@ -168,7 +167,7 @@ def leave(view: View, id_: PostingId, changes: list[Effect]) -> None:
     for key, amount, _ in changes:
         if amount < 0:
             balance = view.balance(key)
-            balance.queue = [entry for entry in balance.queue if entry[:2] != id_]
+            balance.queue = tuple(entry for entry in balance.queue if entry[:2] != id_)
 
 
 def hold(key: str) -> str:

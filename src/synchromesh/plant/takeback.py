@@ -179,15 +179,15 @@ def reverse(view: View, lane_name: str, lane: Lane, cut: Cut, row: PostingRow) -
 def seconds_due(view: View, lane: Lane, operation: str) -> tuple[int, int]:
     """Labour and machine seconds of an operation that no confirmation carries yet; they count as decided from now on. Too many decided
     before are negative where differences are booked; else they stay for `take_back_times`."""
-    times = lane.seconds.get(operation)
-    if times is None:
+    times = lane.seconds.get(operation) if lane.seconds else None
+    if lane.seconds is None or times is None:
         return 0, 0
     labour, machine = times[0] - times[2], times[1] - times[3]
     if not view.policy.differences:
         labour, machine = max(labour, 0), max(machine, 0)
     lane.seconds[operation] = [times[0], times[1], times[2] + labour, times[3] + machine]
     if times[:2] == lane.seconds[operation][2:]:
-        lane.confirmed.pop(operation, None)
+        lane.confirmed = tuple(other for other in lane.confirmed if other != operation)
     return labour, machine
 
 
@@ -197,6 +197,7 @@ def take_back_times(view: View, lane_name: str, lane: Lane, cut: Cut, operation:
     if view.policy.differences:
         return made
     for row in _standing(view, lane_name, cut, PostingKind.CONFIRMATION, lane.last):
+        assert lane.seconds is not None, "times are due"
         labour, machine, labour_decided, machine_decided = lane.seconds[operation]
         if labour >= labour_decided and machine >= machine_decided:
             return made
@@ -208,7 +209,7 @@ def take_back_times(view: View, lane_name: str, lane: Lane, cut: Cut, operation:
 
 def _retime(view: View, lane: Lane, old: Posting) -> tuple[int, int]:
     """The work times of a posting are free again; those that its rebooking takes up, which are no more than are reported."""
-    times = lane.seconds.get(old.operation)
+    times = lane.seconds.get(old.operation) if lane.seconds else None
     if old.kind is not PostingKind.CONFIRMATION or times is None:
         return 0, 0
     times[2] -= old.labour_seconds

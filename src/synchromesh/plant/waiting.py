@@ -79,6 +79,11 @@ def until_reopened(view: View, row: FactRow, order: str) -> None:
     paged.append(view, WAITING + reopening_of(order), str(row.position))
 
 
+def lists_for(order: str) -> tuple[str, ...]:
+    """The lists of what may wait for word of an order."""
+    return WAITING + f"order {order}", WAITING + f"release of order {order}", WAITING + reopening_of(order)
+
+
 def arrived(view: View, name: str) -> None:
     """The thing is known now: what waits for it goes on, a page a tick, in the order it was told."""
     pages = view.of(Pages, "list", WAITING + name)

@@ -123,7 +123,7 @@ class Witness:
         for plant in self._plants:
             for (_, name), body in self._reading.entities(plant, [("order", order) for order in orders]).items():
                 for operation, state in _order(body).operations.items():
-                    yield (plant, name, operation), (state.good, state.scrap, state.held, state.rework)
+                    yield (plant, name, operation), (state.good, state.scrap or {}, state.held or {}, state.rework or {})
 
     def _stock(self, evidence: Evidence) -> dict[tuple[str, Place], Balance]:
         places = set(evidence.balances)
