@@ -22,9 +22,12 @@ from synchromesh.edges.files.drop import FileEdge
 from synchromesh.edges.files.folder import Drop
 from synchromesh.edges.http.server import HttpEdge
 from synchromesh.edges.intake import GroupIntake
+from synchromesh.edges.pace import Pace
 from synchromesh.engine.inquiry import Inquiry
 from synchromesh.engine.views import SystemView
+from synchromesh.log.agreement import LogError
 from synchromesh.plant.fates import Fate
+from synchromesh.state.agreement import StateError
 
 OPEN: Final = frozenset({Fate.GATHERED, Fate.BOOKING, Fate.WAITING})
 """Fates that may still change by themselves: a caller that waits waits on."""
@@ -71,7 +74,8 @@ class Gateway:
     async def run(self, stop: asyncio.Event) -> None:
         """Take in until `stop`; then finish what was accepted. Raises `OSError` when an address or a folder can't be used."""
         limits = self._settings.limits
-        intake = GroupIntake(self._log, max_waiting=limits.waiting_messages, max_waiting_bytes=limits.waiting_bytes)
+        pace = Pace(self._progress, time.monotonic)
+        intake = GroupIntake(self._log, max_waiting=limits.waiting_messages, max_waiting_bytes=limits.waiting_bytes, pause=pace.pause)
         started: list[Edge] = []
         try:
             for edge in self._edges:
@@ -85,6 +89,13 @@ class Gateway:
             await intake.stop()
             self._reading.close()
             self._log.close()
+
+    def _progress(self) -> tuple[int, int]:
+        """How many messages the log has, and how many of them are folded. What can't be told slows nobody down."""
+        try:
+            return sum(self._log.head().values()), sum(self._reading.positions().values())
+        except (LogError, StateError):
+            return 0, 0
 
     async def _settled(self, plant: str, position: int, seconds: float) -> Mapping[str, object] | None:
         """The synchronous call: look until the fact's fate is one that stays."""

@@ -46,7 +46,8 @@ class GroupIntake:
 
     Guarantees: `accept` returns only after the log's append did; a group is appended whole or not at all, so on an error nothing of any
     of its callers is stored and each hears it; a caller that gives up waiting learns nothing, and its messages may be stored.
-    `monotonic` is the clock, in seconds, by which appends are timed for the advice in `Busy`.
+    `monotonic` is the clock, in seconds, by which appends are timed for the advice in `Busy`. `pause` says how many seconds so many
+    messages wait before they are stored (see `edges.pace`).
     """
 
     def __init__(
@@ -56,11 +57,14 @@ class GroupIntake:
         max_waiting: int = MAX_WAITING,
         max_waiting_bytes: int = MAX_WAITING_BYTES,
         monotonic: Callable[[], float] = time.monotonic,
+        pause: Callable[[int], float] = lambda messages: 0.0,
     ) -> None:
         self._log = log
         self._max_waiting = max_waiting
         self._max_waiting_bytes = max_waiting_bytes
         self._monotonic = monotonic
+        self._pause_before = pause
+        self._ending = threading.Event()
         self._loop = asyncio.get_running_loop()
         self._queue: SimpleQueue[_Waiting | None] = SimpleQueue()
         self._waiting = 0
@@ -97,6 +101,7 @@ class GroupIntake:
         """Store what waits, answer its callers, then let the thread end. Later calls of `accept` hear `Busy`."""
         if not self._stopping:
             self._stopping = True
+            self._ending.set()
             self._queue.put(None)
         await self._finished.wait()
 
@@ -134,6 +139,7 @@ class GroupIntake:
     def _append(self, group: list[_Waiting]) -> None:
         started = self._monotonic()
         try:
+            self._ending.wait(self._pause_before(sum(len(waiting.messages) for waiting in group)))
             positions = self._log.append([message for waiting in group for message in waiting.messages])
         except Exception as error:  # noqa: BLE001 - whatever the log raised, every caller must hear that nothing is acknowledged
             self._loop.call_soon_threadsafe(self._refuse, group, error)
