@@ -156,7 +156,8 @@ class Adapter:
         site = self._site(error)
         value = error.value if isinstance(error, Unfit) else None
         field, found = "", value
-        for path in site.paths:
+        lacking = tuple(path for path in site.paths if error.args[0] in path.steps) if isinstance(error, KeyError) else ()
+        for path in lacking or site.paths:
             there = dig(row, *path.steps) if path.root == "row" else value
             if not field or (value is not None and there is value):
                 field, found = str(path), value if isinstance(error, Unfit) else there
