@@ -49,9 +49,9 @@ class Ingest:
         Sending the same request again is answered alike: the plant tells repeats by their identity.
         """
         try:
+            seconds = wanted_wait(query, headers)
             messages = read(route, headers, body, self._clock(), self.catalogue)
             positions = await self._store(messages)
-            seconds = wanted_wait(query, headers)
             if seconds:
                 return await self._decided(route.plant, messages, positions, seconds)
             return _accepted(route.plant, messages, positions)
