@@ -190,6 +190,31 @@ def test_a_damaged_database_is_named_and_left_alone(stopped: Path, name: str, ve
         file.write_bytes(good)
 
 
+def test_damaged_claims_are_named_once_with_what_to_do_before_anything_starts(stopped: Path) -> None:
+    file = stopped / "data" / "state.claims"
+    good = file.read_bytes()
+    file.write_bytes(b"no database at all")
+    try:
+        said = in_words(command("serve", "--config", stopped / "synchromesh.toml"), 3)
+        assert said.count("state.claims is damaged") == 1
+        assert "move the file away" in said
+    finally:
+        file.write_bytes(good)
+
+
+def test_a_log_that_is_missing_or_older_than_the_state_is_refused(stopped: Path) -> None:
+    """What it would be told from then on would stand where the state has been already, and never be folded."""
+    file = stopped / "data" / "log.db"
+    good = file.read_bytes()
+    file.unlink()
+    try:
+        said = in_words(command("serve", "--config", stopped / "synchromesh.toml"), 3)
+        assert "ends at position 0" in said
+        assert "put back log and archive" in said
+    finally:
+        file.write_bytes(good)
+
+
 @pytest.mark.parametrize(("verb", "code"), [("serve", 2), ("trace x", 3), ("verify", 3)])
 def test_a_data_folder_that_cannot_be_made_is_named(tmp_path: Path, verb: str, code: int) -> None:
     config = tmp_path / "synchromesh.toml"

@@ -322,6 +322,18 @@ class StateContract:
         assert [each.position for each in successor.take("erp", "new", 9, 60)] == [2]
         assert [each.position for each in open.outbox().orphans("erp", "third")] == [1, 2]
 
+    def test_a_start_loses_no_claim_and_doubts_nothing_new(self, open: Openings) -> None:
+        state = open.state()
+        epoch = state.lease("w")
+        state.commit(epoch, [ready(1, (1, 0))])
+        first = open.outbox()
+        first.begin({})
+        assert len(first.take("erp", "d", 9, 1)) == 1
+        second = open.outbox()
+        second.begin({P: 9})
+        state.commit(epoch, [ready(2, (2, 0))])
+        assert [(each.position, each.doubtful) for each in second.take("erp", "e", 9, 1)] == [(2, False)]
+
     def test_the_outcome_removes_entry_and_claim(self, open: Openings) -> None:
         state = open.state()
         epoch = state.lease("w")

@@ -96,6 +96,37 @@ def test_a_restored_store_sends_nothing_twice(tmp_path: Path, monkeypatch: pytes
     state.close()
 
 
+@pytest.mark.parametrize("store_too", [False, True])
+def test_after_lost_claims_nothing_is_sent_before_the_log_is_folded_and_what_was_ready_then_is_in_doubt(
+    tmp_path: Path, store_too: bool
+) -> None:
+    path = tmp_path / "state.db"
+    batches = [ready(1, (1, 0)), Changes(P, 2, outbox_removed={(1, 0)}), ready(3, (3, 0)), ready(5, (2, 0), (5, 0))]
+    state = open_state(path)
+    epoch = state.lease("w")
+    open_outbox(path).close()
+    for batch in batches[:3]:
+        state.commit(epoch, [batch])
+    path.with_suffix(".claims").unlink()
+    if store_too:
+        state.close()
+        path.unlink()
+        state = open_state(path)
+        epoch = state.lease("after")
+    dispatcher = open_outbox(path)
+    dispatcher.begin({P: 4})
+    for batch in [*(batches[:3] if store_too else []), Changes(P, 4)]:
+        assert dispatcher.take("erp", "d", 9, 1) == []
+        state.commit(epoch, [batch])
+    dispatcher.close()
+    dispatcher = open_outbox(path)
+    dispatcher.begin({P: 5})
+    state.commit(epoch, [batches[3]])
+    assert [(each.position, each.doubtful) for each in dispatcher.take("erp", "d", 9, 1)] == [(3, True), (2, False), (5, False)]
+    dispatcher.close()
+    state.close()
+
+
 def test_claims_of_postings_that_left_are_forgotten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(outbox, "SWEEP_AFTER", 10)
     state = open_state(tmp_path / "state.db")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Final
 
 from synchromesh.app import process
@@ -14,6 +15,7 @@ from synchromesh.app.settings import Settings
 from synchromesh.app.stores import Stores
 from synchromesh.app.worker import run_worker
 from synchromesh.engine.activation import activations
+from synchromesh.log.agreement import LogError
 
 
 def prepare(settings: Settings) -> None:
@@ -22,16 +24,33 @@ def prepare(settings: Settings) -> None:
     Raises `LogError`, `StateError`, `ManifestError` or `ValueError` saying what is wrong, before anything is taken in.
     """
     stores = Stores(settings)
-    log, state, reading = stores.log(), stores.state(), stores.reading()
+    log, state = stores.log(), stores.state()
+    reading, outbox = stores.reading(), stores.outbox()
     try:
+        heads = log.head()
+        _same_history(heads, reading.positions(), settings.synchromesh.data)
+        outbox.begin(heads)
         differences = {name: connector_of(erp).abilities.differences for name, erp in settings.erps.items()}
         messages = activations(reading, deciding(settings, Adapters(settings), differences), datetime.now(UTC))
         if messages:
             log.append(messages)
     finally:
+        outbox.close()
         reading.close()
         state.close()
         log.close()
+
+
+def _same_history(heads: Mapping[str, int], positions: Mapping[str, int], data: Path) -> None:
+    """Refuse a log that is missing or older than the state: what it is told from now on would stand at positions that the state has
+    passed, and never be folded. Raises `LogError`."""
+    for plant, position in positions.items():
+        if heads.get(plant, 0) < position:
+            raise LogError(
+                f"the log in {data} ends at position {heads.get(plant, 0)} of {plant}, but the state knows it up to {position}: the log is "
+                "missing or an older copy; nothing was taken in: put back log and archive that belong to this state, or the data "
+                "folder as a whole from one backup"
+            )
 
 
 def _worker(settings: Settings) -> None:

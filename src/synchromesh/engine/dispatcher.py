@@ -112,7 +112,7 @@ class Dispatcher:
         if room > 0 and now >= self._blocked_until:
             stamp = int(self._now().timestamp() * 1_000_000)
             for ready in self._outbox.take(self._target, self._claimant, room, stamp):
-                self._add(Job(ready, _decode(ready.content), due=now))
+                self._add(Job(ready, _decode(ready.content), due=now, sent=now if ready.doubtful else -1.0, doubtful=ready.doubtful))
 
     def _add(self, job: Job) -> None:
         self._jobs[job.id] = job
@@ -183,7 +183,7 @@ class Dispatcher:
             return
         self._reached(True)
         reply = after_finding(job, finding, self._connector.abilities, self._clock())
-        if reply is None and not job.doubtful and not job.attempts:
+        if reply is None and not job.doubtful and not job.attempts and not job.ready.doubtful:
             self._give_back(job)
         else:
             self._hear(job, reply)

@@ -104,7 +104,8 @@ class Snapshots(Protocol):
 
 
 class Ready(msgspec.Struct, frozen=True):
-    """One posting in the outbox. `attempt` counts claims so far; a claimed one that its claimant did not finish is in doubt."""
+    """One posting in the outbox. A claimed one that its claimant did not finish is in doubt; so is a `doubtful` one, of which nobody knows
+    whether it was claimed before."""
 
     partition: str
     position: int
@@ -113,10 +114,17 @@ class Ready(msgspec.Struct, frozen=True):
     lane: str
     content: bytes
     claimed_at: int = 0
+    doubtful: bool = False
 
 
 class Outbox(Protocol):
     """The store as a dispatcher sees it, beside the worker and perhaps in another process."""
+
+    def begin(self, heads: Mapping[str, int]) -> None:
+        """To be called at a start, before anybody claims, with the last positions of the log. Where the claims were lost and the log was
+        not, nobody knows what was sent: then nothing is taken from a partition before the store has come so far, and what became ready
+        until then is taken as `doubtful`."""
+        ...
 
     def take(self, target: str, claimant: str, limit: int, now: int) -> list[Ready]:
         """Claim up to `limit` unclaimed postings of a target, durably, and return them: those that became ready first, fairly among the

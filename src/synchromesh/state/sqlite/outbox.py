@@ -2,7 +2,8 @@
 
 So dispatchers and the worker never wait for each other, and claims outlive a store that is rebuilt or restored: what was sent stays
 known. For each partition the file also keeps the highest position at which claims were made or forgotten. A store that stands before it
-is being restored, its outbox may name what was sent long ago, and nothing is taken from it until it has caught up.
+is being restored, its outbox may name what was sent long ago, and nothing is taken from it until it has caught up. When the file itself
+is lost, `begin` sets the position to the log's end, and what became ready through it (`unknown`) is taken in doubt.
 """
 
 from __future__ import annotations
@@ -10,7 +11,8 @@ from __future__ import annotations
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -22,7 +24,7 @@ from synchromesh.state.fairness import fairly
 from synchromesh.state.sqlite.schema import KINDS, in_state_words, open_existing
 
 APPLICATION: Final = 0x534D434C  # "SMCL": what `file` and SQLite's header say this is.
-SCHEMA: Final = 1
+SCHEMA: Final = 2
 CACHE_KIB: Final = 8 * 1024
 SWEEP_AFTER: Final = 512
 """How many claims are made between two looks for claims whose posting has left the outbox."""
@@ -35,6 +37,7 @@ CREATE TABLE claim (
   at INTEGER NOT NULL, PRIMARY KEY (partition, position, ordinal)
 ) WITHOUT ROWID;
 CREATE TABLE seen (partition TEXT PRIMARY KEY, position INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE unknown (partition TEXT PRIMARY KEY, position INTEGER NOT NULL) WITHOUT ROWID;
 PRAGMA application_id = {APPLICATION};
 PRAGMA user_version = {SCHEMA};
 """
@@ -71,6 +74,10 @@ SELECT p.number FROM state.partition p LEFT JOIN seen s ON s.partition = p.name
 WHERE p.position >= coalesce(s.position, 0) ORDER BY p.number
 """
 
+_LOSE: Final = (
+    "INSERT INTO unknown VALUES (?, ?)",
+    "INSERT INTO seen VALUES (?, ?) ON CONFLICT (partition) DO UPDATE SET position = excluded.position",
+)
 _ANY: Final = "SELECT EXISTS (SELECT 1 FROM state.outbox WHERE target = ?)"
 
 
@@ -83,19 +90,28 @@ class SqliteOutbox:
         self._thread = threading.RLock()
         # Whoever claims needs a store; only its writer makes one.
         open_existing(path, 256).close()
-        with in_state_words(self._claims, "opening the claims"):
+        with _opening(self._claims):
             self._lock = WriterLock(path.with_suffix(".claims-lock"))
             with self._lock:
-                if not self._claims.exists():
+                self._fresh = not self._claims.exists()
+                if self._fresh:
                     create(self._claims, _build)
             self._connection = connect(self._claims, cache_kib=1024)
-            _check(self._connection, self._claims)
             self._connection.execute("ATTACH ? AS state", (f"{path.absolute().as_uri()}?mode=ro",))
             self._connection.execute(f"PRAGMA state.cache_size = -{CACHE_KIB}")
+        _check(self._connection, self._claims)
         self._claimed_through: dict[tuple[str, int], int] = {}
         self._version = -1
         self._unswept = SWEEP_AFTER
         self._seen = -1
+
+    def begin(self, heads: Mapping[str, int]) -> None:
+        if not self._fresh:
+            return
+        with in_state_words(self._path, "beginning"), self._thread, self._lock, transaction(self._connection):
+            for statement in _LOSE:
+                self._connection.executemany(statement, list(heads.items()))
+        self._fresh = False
 
     def take(self, target: str, claimant: str, limit: int, now: int) -> list[Ready]:
         with in_state_words(self._path, "taking from the outbox"), self._thread:
@@ -125,7 +141,11 @@ class SqliteOutbox:
             self._connection.execute(_SWEEP)
             self._unswept = 0
         self._connection.execute(_SEE)
-        return [self._ready(name, (position, ordinal), target, lane, value, now) for name, position, ordinal, lane, value, *_ in rows]
+        unknown = dict(self._connection.execute("SELECT partition, position FROM unknown").fetchall())
+        return [
+            self._ready(name, (position, ordinal), target, lane, value, now, added <= unknown.get(name, 0))
+            for name, position, ordinal, lane, value, _, added in rows
+        ]
 
     def _unclaimed(self, number: int, target: str) -> Iterator[tuple[str, int, int, str, bytes | None, int, int]]:
         """One partition's unclaimed postings, fetched as far as they are asked for. What became ready before the newest that was claimed
@@ -170,15 +190,34 @@ class SqliteOutbox:
         with in_state_words(self._path, "reading the outbox"), self._thread:
             return data_version(self._connection, "state") != self._seen
 
-    def _ready(self, name: str, id: PostingId, target: str, lane: str, value: bytes | None, claimed_at: int) -> Ready:
+    def _ready(
+        self, name: str, id: PostingId, target: str, lane: str, value: bytes | None, claimed_at: int, doubtful: bool = False
+    ) -> Ready:
         if value is None:
             raise damaged(self._path, KINDS, f"partition {name}: the outbox names posting {id[0]}.{id[1]}, which is not there")
-        return Ready(name, *id, target, lane, encoding.posting(value).content, claimed_at)
+        return Ready(name, *id, target, lane, encoding.posting(value).content, claimed_at, doubtful)
 
     def close(self) -> None:
         with self._thread:
             self._connection.close()
             self._lock.close()
+
+
+@contextmanager
+def _opening(path: Path) -> Iterator[None]:
+    """As `in_state_words`, for a file that nobody should take from a backup: an older one has forgotten what was sent since."""
+    try:
+        with in_state_words(path, "opening the claims"):
+            yield
+    except StateCorrupt as error:
+        raise _damaged(path, f"opening the claims: {error.__cause__ or error}") from error
+
+
+def _damaged(path: Path, what: str) -> StateCorrupt:
+    return StateCorrupt(
+        f"{path} is damaged ({what}); nothing was changed: stop all processes and move the file away; after the next start "
+        "the business systems are asked about everything that may have been sent"
+    )
 
 
 def _build(path: Path) -> None:
@@ -193,7 +232,7 @@ def _check(connection: sqlite3.Connection, path: Path) -> None:
     application = connection.execute("PRAGMA application_id").fetchone()[0]
     schema = connection.execute("PRAGMA user_version").fetchone()[0]
     if application != APPLICATION:
-        raise damaged(path, KINDS, "it is a database, but not the claims of Synchromesh")
+        raise _damaged(path, "it is a database, but not the claims of Synchromesh")
     if schema != SCHEMA:
         raise StateCorrupt(
             f"{path} has schema {schema} and this program knows schema {SCHEMA}; use the program that wrote it, or a newer one"
