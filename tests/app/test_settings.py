@@ -75,7 +75,10 @@ def test_paths_are_relative_to_the_file_and_policy_and_folders_arrive(config: Pa
         ('[http]\nport = true\n', "2 [http] port: must be a whole number from 0 to 65535, not True"),
         ('[http]\n\n# here\nport = 70000\n', "4 [http] port: must be a whole number from 0 to 65535, not 70000"),
         ('http = 5\n', "1 [http]: must be a table, not a number"),
-        ('[synchromesh]\ndata = "synchromesh.toml"\n', "2 [synchromesh] data: 'synchromesh.toml' is a file and no folder; name a folder, which is made at the first start"),
+        (
+            '[synchromesh]\ndata = "synchromesh.toml"\n',
+            "2 [synchromesh] data: 'synchromesh.toml' is a file and no folder; name a folder, which is made at the first start",
+        ),
         ('[synchromesh]\ndata = 5\n', "2 [synchromesh] data: must be a text in quotes, not 5"),
         ('[log]\nkind = "sqlit"\n', "2 [log] kind: no log 'sqlit' is installed; did you mean 'sqlite'?"),
         ('[limits]\nbatch = 0\n', "2 [limits] batch: must be a whole number from 1 up, not 0"),

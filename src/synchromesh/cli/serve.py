@@ -13,7 +13,7 @@ from synchromesh.cli.frame import DEFAULT_CONFIG, Code, Config, Failure, setting
 if TYPE_CHECKING:
     from synchromesh.app.settings import Settings
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 
 Role = Annotated[str, typer.Option("--role", help="Run only one role in this process: gateway, worker or dispatcher.")]
 Child = Annotated[bool, typer.Option("--child", hidden=True, help="End when standard input does.")]
