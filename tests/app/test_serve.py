@@ -56,6 +56,21 @@ def test_a_batch_is_answered_in_its_order_and_each_fact_is_booked(plant: tuple[I
     assert sorted(int(one["lines"][0]["quantity"]["amount"]) for one in made.documents("4713")) == list(range(1, 21))
 
 
+def test_a_new_data_folder_books_anew_in_an_erp_that_remembers_the_old_one(tmp_path: Path) -> None:
+    """Its messages stand at positions that the old log had too: their postings must not be taken for those that are booked."""
+    with installation(tmp_path) as made:
+        made.release("4711")
+        for times in (1, 2):
+            serve = made.serve()
+            status, told = serve.send(f"{EVENTS}?wait=30", report("r-1", "4711", "9"))
+            assert (status, told["accepted"][0]["fact"]["fate"]) == (200, "booked")
+            assert len(made.documents("4711")) == times
+            key = serve.stories("r-1")[0]["postings"][0]["key"]
+            assert serve.trace(key)["stories"], "a fact is found by its posting's key"
+            assert serve.end() == 0
+            shutil.rmtree(tmp_path / "data")
+
+
 def test_every_way_of_asking_tells_the_same(plant: tuple[Installation, Serve]) -> None:
     made, serve = plant
     status, told = serve.send(f"{EVENTS}?wait=30", report("asked", "4714", "5", lot="L-9"))

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
+
+import msgspec
 
 from synchromesh.app import process
 from synchromesh.app.adapters import Adapters, deciding
@@ -14,8 +17,10 @@ from synchromesh.app.gateway import run_gateway
 from synchromesh.app.settings import Settings
 from synchromesh.app.stores import Stores
 from synchromesh.app.worker import run_worker
-from synchromesh.engine.activation import activations
+from synchromesh.engine.activation import activations, in_force
 from synchromesh.log.agreement import LogError
+from synchromesh.plant.policy import Policy
+from synchromesh.state.agreement import Reading
 
 
 def prepare(settings: Settings) -> None:
@@ -31,7 +36,8 @@ def prepare(settings: Settings) -> None:
         _same_history(heads, reading.positions(), settings.synchromesh.data)
         outbox.begin(heads)
         differences = {name: connector_of(erp).abilities.differences for name, erp in settings.erps.items()}
-        messages = activations(reading, deciding(settings, Adapters(settings), differences), datetime.now(UTC))
+        series = {plant.id: _series(reading, plant.id) for plant in settings.plants}
+        messages = activations(reading, deciding(settings, Adapters(settings), differences, series), datetime.now(UTC))
         if messages:
             log.append(messages)
     finally:
@@ -51,6 +57,12 @@ def _same_history(heads: Mapping[str, int], positions: Mapping[str, int], data: 
                 "missing or an older copy; nothing was taken in: put back log and archive that belong to this state, or the data "
                 "folder as a whole from one backup"
             )
+
+
+def _series(reading: Reading, plant: str) -> str:
+    """The series of the plant's log: a new one at its first start."""
+    known = in_force(reading, plant, "policy", plant)
+    return secrets.token_hex(4) if known is None else msgspec.json.decode(known.content, type=Policy).series
 
 
 def _worker(settings: Settings) -> None:

@@ -290,7 +290,7 @@ class Inquiry:
         found = self._reading.document(number)
         if found or number.count(":") != 3:
             return found
-        plant = number.partition(":")[0]
+        plant = number.partition(":")[0].partition(".")[0]
         return [(plant, each) for each in self._reading.postings_of(plant, _position(number)) if each.key == number]
 
     def _chain(self, plant: str, position: int, previous: Callable[[FactRow], int]) -> Iterator[tuple[str, int]]:

@@ -20,6 +20,10 @@ class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     zone: str = "UTC"
     """IANA zone of the plant: it decides on which day a fact is booked."""
 
+    series: str = ""
+    """Tells the keys of this log's postings from those of every other log that books under the same plant's name: made by chance at the
+    plant's first start, because a business system remembers keys longer than a data folder may last."""
+
     gather: Literal["report", "operation", "order"] = "report"
     """What becomes one set of documents: each report, all of an operation, or all of an order. A gather closes by its event
     (operation or order completed, end of a source's input), by quantity, by silence, or because something needs what it holds."""

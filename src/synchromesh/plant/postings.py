@@ -90,7 +90,7 @@ def content(
     cut.ordinal += 1
     effective, original = periods.book_on(view, cut.effective)
     return Posting(
-        key=key_of(view.partition, cut.position, "correction" if cut.original else kind, cut.ordinal),
+        key=key_of(view.partition, view.policy.series, cut.position, "correction" if cut.original else kind, cut.ordinal),
         kind=kind,
         plant=view.partition,
         lane=lane_name,
