@@ -62,8 +62,8 @@ async def test_each_row_is_a_message_as_http_would_have_it_and_the_end_is_anothe
     *facts, end = messages
     bodies = [json.loads(message.body) for message in facts]
     assert bodies == [
-        {"no": "1", "Qty Completed": "5", "Part": "Nut", "_line": 1},
-        {"no": "2", "Qty Completed": "7", "Part": 'Bolt, "long"\r\nsteel', "_line": 2},
+        {"no": "1", "Qty Completed": "5", "Part": "Nut", "_line": 1, "_file": "a.csv"},
+        {"no": "2", "Qty Completed": "7", "Part": 'Bolt, "long"\r\nsteel', "_line": 2, "_file": "a.csv"},
     ]
     headers = {b"content-type": b"application/json"}
     posted = read(Route(Kind.MESSAGES, "oslo", "mes/1"), headers, b"[%b]" % b",".join(message.body for message in facts), NOW, OnePlant())
@@ -120,6 +120,7 @@ async def test_a_row_without_identity_goes_as_text_too(tmp_path: Path) -> None:
         (b'"no,part\n1,2\n', "no header"),
         (b"no,no\n1,2\n", "twice"),
         (b"no,_line\n1,2\n", "_line"),
+        (b"no,_file\n1,2\n", "_file"),
         (b"x" * 200_000, "no header"),
     ],
 )
