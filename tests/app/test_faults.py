@@ -234,6 +234,23 @@ def stopped(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def test_a_lost_state_is_made_again_from_the_log_and_books_nothing_twice(tmp_path: Path) -> None:
+    """Its claims are lost with it: of all that the log makes ready again, nobody knows any more what was sent."""
+    with installation(tmp_path) as made:
+        made.release("4711")
+        serve = made.serve()
+        serve.tell([report(f"r-{n}", "4711") for n in range(50)])
+        made.settled(serve, 50)
+        assert serve.end() == 0
+        for file in (tmp_path / "data").glob("state.*"):
+            file.unlink()
+        serve = made.serve()
+        serve.tell(report("after", "4711"))
+        assert made.settled(serve, 51)["fates"] == {"booked": 51}
+        assert len(made.documents("4711")) == 51
+        made.verified()
+
+
 def test_a_full_disk_refuses_and_loses_nothing_and_goes_on_when_there_is_room(tmp_path: Path) -> None:
     with installation(tmp_path) as made:
         made.release("4711")
