@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError
 
 import pytest
 from tests.app.installation import ROLES, Installation, Serve, command, installation, report, until
@@ -262,6 +263,10 @@ def test_a_full_disk_refuses_and_loses_nothing_and_goes_on_when_there_is_room(tm
             status, problem = serve.send(EVENTS, fact)
             assert (status, problem["status"]) == (507, 507), problem
             assert "free space on this disk" in problem["detail"]
+        with pytest.raises(HTTPError) as refused:
+            serve.look("/v1/health/ready")
+        assert refused.value.code == 503
+        assert b"no room" in refused.value.read()
         assert set(serve.roles()) == set(ROLES), "nobody ends of it"
         room_for(serve, resource.RLIM_INFINITY)
         for fact in facts[100:]:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
 
 import pytest
 from tests.app.installation import ROLES, ROOT, Installation, Serve, command, gone, installation, report, until
@@ -69,6 +70,22 @@ def test_a_new_data_folder_books_anew_in_an_erp_that_remembers_the_old_one(tmp_p
             assert serve.trace(key)["stories"], "a fact is found by its posting's key"
             assert serve.end() == 0
             shutil.rmtree(tmp_path / "data")
+
+
+def test_an_erp_that_does_not_answer_is_shown_and_told_until_it_does(tmp_path: Path) -> None:
+    with installation(tmp_path) as made:
+        made.release("4711")
+        serve = made.serve()
+        assert serve.look("/v1/summary")["systems"] == [{"name": "main", "grade": "unique"}]
+        made.erp.kill()
+        until(lambda: [one for one in serve.look("/v1/summary")["systems"] if one.get("reachable") is False], "the silence")
+        with urlopen(serve.address + "/metrics", timeout=30) as answer:
+            assert b'synchromesh_system_reachable{system="main",grade="unique"} 0' in answer.read()
+        with made.erp_again():
+            until(lambda: "reachable" not in serve.look("/v1/summary")["systems"][0], "its return")
+        assert serve.end() == 0
+        lines = [json.loads(line)["line"] for line in serve.said.splitlines()]
+        assert lines == ["process.started", "process.ready", "system.lost", "system.back", "process.stopping", "process.stopped"]
 
 
 def test_every_way_of_asking_tells_the_same(plant: tuple[Installation, Serve]) -> None:

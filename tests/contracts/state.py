@@ -340,7 +340,7 @@ class StateContract:
         outbox = open.outbox()
         state.commit(epoch, [ready(2, (1, 0), (2, 0))])
         outbox.take("erp", "d", 9, 1)
-        assert open.reading().waiting() == 2
+        assert [open.reading().waiting(target) for target in ("", "erp", "mes")] == [2, 2, 0]
         state.commit(epoch, [Changes(P, 3, outbox_removed={(1, 0)})])
         assert [each.position for each in outbox.orphans("erp", "e")] == [2]
         assert outbox.take("erp", "e", 9, 1) == []

@@ -162,6 +162,7 @@ async def test_a_fault_of_ours_is_a_problem_and_ends_no_connection(caplog: pytes
         answer = await client.answer()
         is_problem(answer, 500)
         assert b"secret" not in answer.body
+        assert "request.failed" in caplog.text
         assert "ZeroDivisionError" in caplog.text
         gate.error = None
         await client.send(request(EVENTS, report()))

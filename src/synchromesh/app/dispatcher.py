@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from synchromesh.app import plugins
+from synchromesh.app.presence import Presence
 from synchromesh.app.process import Ready, announce, on_signals
 from synchromesh.app.settings import Erp, Settings
 from synchromesh.app.stores import Stores
@@ -73,6 +74,7 @@ class _System:
             now=lambda: datetime.now(UTC),
             jitter=random.random,
         )
+        self._presence = Presence(settings.synchromesh.data, name, loop.time)
         plants = [plant.id for plant in settings.plants if plant.erp == name]
         self._puller = Puller(name, self._connector, self._log, self._reading, plants, now=lambda: datetime.now(UTC))
 
@@ -112,8 +114,12 @@ class _System:
         while not stop.is_set():
             try:
                 again = await self._puller.step()
-            except (ConnectorError, LogFull):
-                again = 0  # the dispatcher tells when the system is lost; what changed there is pulled when it is back
+                self._presence.answered()
+            except ConnectorError as error:
+                again = 0  # what changed there is pulled when it is back
+                self._presence.silent(str(error))
+            except LogFull:
+                again = 0
             if not again:
                 try:
                     await asyncio.wait_for(stop.wait(), PULL)

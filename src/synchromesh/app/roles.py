@@ -13,10 +13,11 @@ import msgspec
 from synchromesh.app import process
 from synchromesh.app.adapters import Adapters, deciding
 from synchromesh.app.dispatcher import connector_of, run_dispatcher
-from synchromesh.app.gateway import run_gateway
+from synchromesh.app.gateway import drops, run_gateway
 from synchromesh.app.settings import Settings
 from synchromesh.app.stores import Stores
 from synchromesh.app.worker import run_worker
+from synchromesh.edges.files.folder import check
 from synchromesh.engine.activation import activations, in_force
 from synchromesh.log.agreement import LogError
 from synchromesh.plant.policy import Policy
@@ -36,8 +37,11 @@ def prepare(settings: Settings) -> None:
         _same_history(heads, reading.positions(), settings.synchromesh.data)
         outbox.begin(heads)
         differences = {name: connector_of(erp).abilities.differences for name, erp in settings.erps.items()}
+        adapters = Adapters(settings)
+        for drop in drops(settings):
+            check(drop, adapters)
         series = {plant.id: _series(reading, plant.id) for plant in settings.plants}
-        messages = activations(reading, deciding(settings, Adapters(settings), differences, series), datetime.now(UTC))
+        messages = activations(reading, deciding(settings, adapters, differences, series), datetime.now(UTC))
         if messages:
             log.append(messages)
     finally:

@@ -178,8 +178,8 @@ class Reading(Protocol):
         """The newest exceptions in a state, newest first, with their partitions."""
         ...
 
-    def waiting(self) -> int:
-        """How many postings stand in the outbox."""
+    def waiting(self, target: str = "") -> int:
+        """How many postings stand in the outbox, of all targets or of one."""
         ...
 
     def close(self) -> None: ...
