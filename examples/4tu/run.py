@@ -110,15 +110,19 @@ class Run:
                 password=server.password,
             )
         )
-        self.supervisor = Supervisor(self.config)
+        self.lines = folder / "synchromesh.log"
+        self.supervisor = Supervisor(self.config, log=self.lines)
 
     @asynccontextmanager
     async def serving(self):  # type: ignore[no-untyped-def]
         prepare(read_settings(self.config))
-        self.supervisor = Supervisor(self.config)
+        self.supervisor = Supervisor(self.config, log=self.lines)
         await self.supervisor.start()
         try:
             yield self.supervisor
+        except BaseException:
+            print(*self.lines.read_text(errors="replace").splitlines()[-20:], sep="\n", file=sys.stderr)
+            raise
         finally:
             await self.supervisor.stop()
 
