@@ -72,6 +72,26 @@ def test_a_new_data_folder_books_anew_in_an_erp_that_remembers_the_old_one(tmp_p
             shutil.rmtree(tmp_path / "data")
 
 
+def test_a_restored_folder_takes_no_document_for_its_own_that_was_booked_since(tmp_path: Path) -> None:
+    with installation(tmp_path) as made:
+        made.release("4711")
+        serve = made.serve()
+        serve.tell(report("before", "4711"))
+        made.settled(serve, 1)
+        assert serve.end() == 0
+        shutil.copytree(tmp_path / "data", tmp_path / "backup", ignore=shutil.ignore_patterns("state.claims*"))
+        for id, folder in (("lost", None), ("after", tmp_path / "backup")):
+            if folder is not None:
+                shutil.rmtree(tmp_path / "data")
+                folder.rename(tmp_path / "data")
+            serve = made.serve()
+            status, told = serve.send(f"{EVENTS}?wait=30", report(id, "4711"))
+            assert (status, told["accepted"][0]["fact"]["fate"]) == (200, "booked")
+            assert serve.end() == 0
+        assert len(made.documents("4711")) == 3
+        made.verified()
+
+
 def test_an_erp_that_does_not_answer_is_shown_and_told_until_it_does(tmp_path: Path) -> None:
     with installation(tmp_path) as made:
         made.release("4711")

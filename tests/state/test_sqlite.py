@@ -114,13 +114,13 @@ def test_after_lost_claims_nothing_is_sent_before_the_log_is_folded_and_what_was
         state = open_state(path)
         epoch = state.lease("after")
     dispatcher = open_outbox(path)
-    dispatcher.begin({P: 4})
+    assert dispatcher.begin({P: 4})
     for batch in [*(batches[:3] if store_too else []), Changes(P, 4)]:
         assert dispatcher.take("erp", "d", 9, 1) == []
         state.commit(epoch, [batch])
     dispatcher.close()
     dispatcher = open_outbox(path)
-    dispatcher.begin({P: 5})
+    assert not dispatcher.begin({P: 5})
     state.commit(epoch, [batches[3]])
     assert [(each.position, each.doubtful) for each in dispatcher.take("erp", "d", 9, 1)] == [(3, True), (2, False), (5, False)]
     dispatcher.close()

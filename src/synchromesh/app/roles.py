@@ -35,12 +35,12 @@ def prepare(settings: Settings) -> None:
     try:
         heads = log.head()
         _same_history(heads, reading.positions(), settings.synchromesh.data)
-        outbox.begin(heads)
+        lost = outbox.begin(heads)
         differences = {name: connector_of(erp).abilities.differences for name, erp in settings.erps.items()}
         adapters = Adapters(settings)
         for drop in drops(settings):
             check(drop, adapters)
-        series = {plant.id: _series(reading, plant.id) for plant in settings.plants}
+        series = {plant.id: _series(reading, plant.id, lost) for plant in settings.plants}
         messages = activations(reading, deciding(settings, adapters, differences, series), datetime.now(UTC))
         if messages:
             log.append(messages)
@@ -63,10 +63,11 @@ def _same_history(heads: Mapping[str, int], positions: Mapping[str, int], data: 
             )
 
 
-def _series(reading: Reading, plant: str) -> str:
-    """The series of the plant's log: a new one at its first start."""
+def _series(reading: Reading, plant: str, lost: bool) -> str:
+    """The series of the plant's log: a new one at its first start, and where it was `lost` what was sent: the log may be an older copy, and
+    the business system has seen keys of its next positions already."""
     known = in_force(reading, plant, "policy", plant)
-    return secrets.token_hex(4) if known is None else msgspec.json.decode(known.content, type=Policy).series
+    return secrets.token_hex(4) if known is None or lost else msgspec.json.decode(known.content, type=Policy).series
 
 
 def _worker(settings: Settings) -> None:

@@ -120,10 +120,10 @@ class Ready(msgspec.Struct, frozen=True):
 class Outbox(Protocol):
     """The store as a dispatcher sees it, beside the worker and perhaps in another process."""
 
-    def begin(self, heads: Mapping[str, int]) -> None:
+    def begin(self, heads: Mapping[str, int]) -> bool:
         """To be called at a start, before anybody claims, with the last positions of the log. Where the claims were lost and the log was
         not, nobody knows what was sent: then nothing is taken from a partition before the store has come so far, and what became ready
-        until then is taken as `doubtful`."""
+        until then is taken as `doubtful`. Whether that is so."""
         ...
 
     def take(self, target: str, claimant: str, limit: int, now: int) -> list[Ready]:

@@ -250,8 +250,9 @@ class MemoryOutbox:
         self._store = store
         self._seen = -1
 
-    def begin(self, heads: Mapping[str, int]) -> None:
+    def begin(self, heads: Mapping[str, int]) -> bool:
         """Claims live as long as the store: none is ever lost."""
+        return False
 
     def take(self, target: str, claimant: str, limit: int, now: int) -> list[Ready]:
         with self._store.changed:

@@ -105,13 +105,14 @@ class SqliteOutbox:
         self._unswept = SWEEP_AFTER
         self._seen = -1
 
-    def begin(self, heads: Mapping[str, int]) -> None:
-        if not self._fresh:
-            return
+    def begin(self, heads: Mapping[str, int]) -> bool:
+        if not self._fresh or not heads:
+            return False
         with in_state_words(self._path, "beginning"), self._thread, self._lock, transaction(self._connection):
             for statement in _LOSE:
                 self._connection.executemany(statement, list(heads.items()))
         self._fresh = False
+        return True
 
     def take(self, target: str, claimant: str, limit: int, now: int) -> list[Ready]:
         with in_state_words(self._path, "taking from the outbox"), self._thread:
