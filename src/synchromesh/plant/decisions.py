@@ -36,16 +36,17 @@ def decide(view: View, event: DecisionEvent) -> None:
 
 def _posting(view: View, key: str) -> PostingRow | None:
     try:
-        return view.posting(id_of(key))
+        row = view.posting(id_of(key))
     except ValueError:
         return None
+    return row if row is not None and row.key == key else None
 
 
 def again(view: View, row: PostingRow) -> None:
     """The same content under a new key, in the place of one that is known to be unbooked (law 3)."""
     lane = view.lane(row.lane)
     old = view.content((row.position, row.ordinal))
-    new = msgspec.structs.replace(old, key=key_of(view.partition, view.position, "again", 1))
+    new = msgspec.structs.replace(old, key=key_of(view.stem, view.position, "again", 1))
     cut = Cut(view.position, 1, row.group, row.facts, old.original or old.effective, view.clock().now)
     if row.state == "reversed outside":
         # What was decided since may build on what was cancelled, so the rebooking goes before it.
