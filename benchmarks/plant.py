@@ -18,6 +18,8 @@ from synchromesh.model.quantity import Quantity
 from synchromesh.plant.policy import Policy
 
 PLANT: Final = "oslo"
+SERIES: Final = "3f9a2c1d"
+"""As every plant has one that was started by `serve`."""
 ITEMS: Final = 50
 CHUNK: Final = 5_000
 encode: Final = msgspec.json.Encoder(decimal_format="string").encode
@@ -53,7 +55,7 @@ def _item_name(size: Size, order: int) -> str:
 
 def load(log: Log, size: Size, now: datetime) -> None:
     """Append what a plant knows before its first report: a policy, a location, items and orders."""
-    policy = encode(Policy()).decode()
+    policy = encode(Policy(series=SERIES)).decode()
     messages = [own_message(PLANT, "policy", ev.Activated("policy", PLANT, "bench", policy), now)]
     messages.append(Message(PLANT, "erp", "location", NATIVE, now, encode(ev.LocationChanged("FG-01"))))
     for number in range(ITEMS):

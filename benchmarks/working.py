@@ -14,7 +14,7 @@ from pathlib import Path
 
 import msgspec
 from benchmarks.figures import Figure
-from benchmarks.plant import PLANT, Size, encode, load, reports
+from benchmarks.plant import PLANT, SERIES, Size, encode, load, reports
 
 from synchromesh.engine.worker import Worker, own_message
 from synchromesh.log.agreement import Log
@@ -23,6 +23,7 @@ from synchromesh.model.event import EXTERNAL, OutcomesReported
 from synchromesh.model.message import Message
 from synchromesh.model.posting import Fate, Outcome
 from synchromesh.plant.entities import Totals
+from synchromesh.plant.keys import key_of, stem_of
 from synchromesh.state.sqlite import open_reading, open_state
 
 TARGET = 10_000
@@ -90,7 +91,8 @@ def interleave(log: Log, messages: list[Message], head: int, name: str = "o") ->
 
 
 def _outcomes(positions: list[int], name: str) -> Message:
-    outcomes = tuple(Outcome(f"{PLANT}:{each}:receipt:1", Fate.POSTED, NOW, f"49{each:09d}") for each in positions)
+    stem = stem_of(PLANT, SERIES)
+    outcomes = tuple(Outcome(key_of(stem, each, "receipt", 1), Fate.POSTED, NOW, f"49{each:09d}") for each in positions)
     return own_message(PLANT, name, OutcomesReported(outcomes), NOW)
 
 

@@ -3,15 +3,14 @@
     python examples/4tu/run.py FOLDER
 
 FOLDER holds the data set's reports as CSV (README.md says where they are published) and, where you have one, a file of totals per
-order whose name begins with `totals`. Orders and items are created in Tryton from the reports. Then the reports are told twice over:
-(a) as a file in a drop folder, (b) shuffled over HTTP into an empty store and an empty Tryton, and (c) three times more with processes
-killed at random. The books must be the same, and (c) must book nothing new.
+order whose name begins with `totals`; a file of reports can be named, too. Orders and items are created in Tryton from the reports.
+Then the reports are told twice over: (a) as a file in a drop folder, (b) shuffled over HTTP into an empty store and an empty Tryton, and
+(c) three times more with processes killed at random. The books must be the same, and (c) must book nothing new.
 """
 
 from __future__ import annotations
 
 import asyncio
-import csv
 import random
 import shutil
 import signal
@@ -26,6 +25,7 @@ from pathlib import Path
 
 import aiohttp
 import msgspec
+from reports import Books, Reports, Row, Unreadable, expected_books, find_reports, item_code, orders, totals
 
 from synchromesh.app.reading import read_settings
 from synchromesh.app.roles import prepare
@@ -67,6 +67,7 @@ gather_silence_seconds = 86_400
 [[plant.files]]
 folder = "drop"
 interface = "shopfloor-reports/1"
+delimiter = "{delimiter}"
 
 [erp.tryton]
 connector = "tryton"
@@ -76,44 +77,25 @@ user = "{user}"
 password = "{password}"
 """
 
-Row = dict[str, str]
-Books = dict[str, dict[str, Decimal]]
-"""By order: yield, scrap and mrb on ERP's books."""
-
 
 class Failed(Exception):
     """Something is not as it must be."""
 
 
-def read_reports(folder: Path) -> tuple[Path, list[Row]]:
-    """The reports: the file whose first line names the published columns."""
-    for path in sorted(folder.glob("*.csv")):
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            rows = csv.DictReader(file)
-            if "Case ID" in (rows.fieldnames or ()):
-                return path, list(rows)
-    raise Failed(f"{folder} holds no CSV file with a column 'Case ID'; README.md says where the data set is published")
-
-
-def item_code(description: str) -> str:
-    return description.strip().upper().replace(" ", "-")
-
-
-async def provision(server: TrytonServer, rows: list[Row]) -> None:
+async def provision(server: TrytonServer, reports: Reports) -> None:
     """Create every item and every order that the reports name, released."""
     erp = Provisioner(server.settings())
-    for description in sorted({row["Part Desc."] for row in rows}):
-        await erp.create_item(item_code(description), description.strip())
-    for row in {row["Case ID"].strip(): row for row in rows}.values():
-        quantity = Quantity(Decimal(row["Work Order Qty"]), "EA")
-        await erp.create_order(row["Case ID"].strip(), item_code(row["Part Desc."]), quantity)
+    for code, description in {item_code(row["Part Desc."]): " ".join(row["Part Desc."].split()) for row in reports.rows}.items():
+        await erp.create_item(code, description)
+    for name, (code, quantity) in orders(reports.rows).items():
+        await erp.create_order(name, code, Quantity(quantity, "EA"))
     await erp.close()
 
 
 class Run:
     """One installation in a folder of its own, with a Tryton of its own."""
 
-    def __init__(self, folder: Path, server: TrytonServer) -> None:
+    def __init__(self, folder: Path, server: TrytonServer, delimiter: str) -> None:
         self.folder = folder
         self.server = server
         self.config = folder / "synchromesh.toml"
@@ -121,21 +103,26 @@ class Run:
         self.config.write_text(
             CONFIG.format(
                 adapter=msgspec.json.encode(str(HERE / "adapter")).decode(),
+                delimiter=delimiter.replace("\t", "\\t"),
                 url=server.url,
                 database=server.database,
                 user=server.user,
                 password=server.password,
             )
         )
-        self.supervisor = Supervisor(self.config)
+        self.lines = folder / "synchromesh.log"
+        self.supervisor = Supervisor(self.config, log=self.lines)
 
     @asynccontextmanager
     async def serving(self):  # type: ignore[no-untyped-def]
         prepare(read_settings(self.config))
-        self.supervisor = Supervisor(self.config)
+        self.supervisor = Supervisor(self.config, log=self.lines)
         await self.supervisor.start()
         try:
             yield self.supervisor
+        except BaseException:
+            print(*self.lines.read_text(errors="replace").splitlines()[-20:], sep="\n", file=sys.stderr)
+            raise
         finally:
             await self.supervisor.stop()
 
@@ -175,7 +162,7 @@ async def drop_file(run: Run, source: Path) -> None:
 
 async def tell_shuffled(run: Run, rows: list[Row], seed: int) -> None:
     """Post every row as JSON, in an order of chance, and then that the input has ended."""
-    numbered = [{**row, "_line": number} for number, row in enumerate(rows, 1)]
+    numbered = [{**row, "_line": int(row["_line"])} for row in rows]
     random.Random(seed).shuffle(numbered)
     async with aiohttp.ClientSession() as session:
         url = f"{run.supervisor.address}/v1/plants/{PLANT}/interfaces/{INTERFACE.replace('/', '%2F')}/messages"
@@ -212,50 +199,38 @@ async def read_books(server: TrytonServer) -> tuple[Books, int]:
     return dict(books), documents
 
 
-def expected_books(rows: list[Row]) -> Books:
-    """By the rules of the README, straight from the rows: yield is what was packed, scrap what was rejected anywhere."""
-    books: Books = defaultdict(lambda: {"yield": Decimal(0), "scrap": Decimal(0), "mrb": Decimal(0)})
-    for row in rows:
-        order = books[row["Case ID"].strip()]
-        if " ".join(row["Activity"].split()) == "Packing":
-            order["yield"] += Decimal(row["Qty Completed"])
-        order["scrap"] += Decimal(row["Qty Rejected"])
-        order["mrb"] += Decimal(row["Qty for MRB"])
-    return {order: amounts for order, amounts in books.items() if any(amounts.values())}
-
-
-def check_totals(folder: Path, orders: Mapping[str, Order]) -> int:
-    """Compare the state's totals per operation with the file of totals, which was made without this program."""
-    files = sorted(folder.glob("totals*.csv"))
-    if not files:
-        return 0
+def check_totals(data: Path, found: Mapping[str, Order]) -> int:
+    """Compare the state's totals per operation with those beside the reports."""
     count = 0
-    with files[0].open(encoding="utf-8-sig", newline="") as file:
-        for row in csv.DictReader(file):
-            operations = orders[row["case"]].operations
-            sums = {
-                "completed": sum(sum(each.good.values()) for each in operations.values()),
-                "rejected": sum(sum(each.scrap.values()) for each in operations.values()),
-                "mrb": sum(sum(each.held.values()) for each in operations.values()),
-                "packed": sum(operations["Packing"].good.values()) if "Packing" in operations else 0,
-            }
-            for name, value in sums.items():
-                if value != Decimal(row[name]):
-                    raise Failed(f"order {row['case']}: the state has {value} {name}, the totals say {row[name]}")
-            count += 1
+    for row in totals(data):
+        if row["case"] not in found:
+            continue  # of other reports in the same folder
+        operations = found[row["case"]].operations
+        sums = {
+            "completed": sum(sum(each.good.values()) for each in operations.values()),
+            "rejected": sum(sum((each.scrap or {}).values()) for each in operations.values()),
+            "mrb": sum(sum((each.held or {}).values()) for each in operations.values()),
+            "packed": sum(operations["Packing"].good.values()) if "Packing" in operations else 0,
+        }
+        for name, value in sums.items():
+            if value != Decimal(row[name]):
+                raise Failed(f"order {row['case']}: the state has {value} {name}, the totals say {row[name]}")
+        count += 1
     return count
 
 
-def check_books(books: Books, rows: list[Row], label: str) -> None:
-    wanted = expected_books(rows)
+def check_books(books: Books, reports: Reports, label: str) -> None:
+    wanted = expected_books(reports.rows)
     for order in sorted(wanted.keys() | books.keys()):
         if books.get(order) != wanted.get(order):
             raise Failed(f"{label}: order {order}: Tryton has {books.get(order)}, the reports say {wanted.get(order)}")
 
 
-def check_fates(summary: Summary, rows: int, label: str) -> None:
-    if summary.facts != rows or sum(summary.fates.values()) != rows:
-        raise Failed(f"{label}: {rows} reports, and fates of {summary.fates}, which sum to {sum(summary.fates.values())}")
+def check_fates(summary: Summary, facts: int, exceptions: int, label: str) -> None:
+    if summary.facts != facts or sum(summary.fates.values()) != facts:
+        raise Failed(f"{label}: {facts} reports, and fates of {summary.fates}, which sum to {sum(summary.fates.values())}")
+    if summary.fates.get("exception", 0) != exceptions:
+        raise Failed(f"{label}: {exceptions} reports can't be booked by any rule, and the fates are {summary.fates}")
 
 
 async def kill_at_random(run: Run, chance: random.Random, stop: asyncio.Event) -> int:
@@ -273,84 +248,91 @@ async def kill_at_random(run: Run, chance: random.Random, stop: asyncio.Event) -
     return kills
 
 
-async def first_run(folder: Path, cache: Path, data: Path, source: Path, rows: list[Row]) -> tuple[Books, int]:
+async def first_run(folder: Path, cache: Path, data: Path, reports: Reports) -> Books:
     """(a) the file edge, and (c) three times more with processes killed at random."""
     server = start_tryton(folder / "tryton", cache)
     try:
-        await provision(server, rows)
-        run = Run(folder, server)
+        await provision(server, reports)
+        run = Run(folder, server, reports.delimiter)
         async with run.serving():
             begin = time.monotonic()
-            await drop_file(run, source)
-            summary = await run.settled(len(rows))
-            check_fates(summary, len(rows), "(a)")
+            await drop_file(run, reports.path)
+            summary = await run.settled(reports.count)
+            check_fates(summary, reports.count, reports.exceptions, "(a)")
             took = time.monotonic() - begin
             print(f"(a) file: {summary.facts} reports in {took:.0f} s, fates {summary.fates}, {summary.documents} documents")
         books, documents = await read_books(server)
-        check_books(books, rows, "(a)")
-        orders = check_totals(data, run.orders({row["Case ID"].strip() for row in rows}))
+        check_books(books, reports, "(a)")
+        count = check_totals(data, run.orders({*orders(reports.rows)}))
         print(
-            f"(a) Tryton holds yield, scrap and mrb of {len(books)} orders once, in {documents} documents; totals of {orders} orders agree"
+            f"(a) Tryton holds yield, scrap and mrb of {len(books)} orders once, in {documents} documents; totals of {count} orders agree"
         )
-        await again_with_kills(run, source, rows, documents)
-        return books, documents
+        await again_with_kills(run, reports, documents)
+        return books
     finally:
         server.stop()
 
 
-async def again_with_kills(run: Run, source: Path, rows: list[Row], documents: int) -> None:
+async def again_with_kills(run: Run, reports: Reports, documents: int) -> None:
     async with run.serving():
         stop = asyncio.Event()
         killing = asyncio.create_task(kill_at_random(run, random.Random(4), stop))
         for repeat in range(1, 4):
-            await drop_file(run, source)
+            await drop_file(run, reports.path)
             done = run.folder / "drop" / "done"
             until = time.monotonic() + 120
             while sum(1 for _ in done.iterdir()) < repeat + 1 and time.monotonic() < until:
                 await asyncio.sleep(0.3)
         stop.set()
         kills = await killing
-        summary = await run.settled(len(rows) * 4)
+        summary = await run.settled(reports.count * 4)
     _, now = await read_books(run.server)
     if now != documents:
         raise Failed(f"(c) {now - documents} new documents after telling everything three times more")
     print(f"(c) told three times more, {kills} processes killed: {summary.fates.get('duplicate')} duplicates, no new document")
 
 
-async def second_run(folder: Path, cache: Path, rows: list[Row]) -> tuple[Books, int]:
-    """(b) the same reports shuffled over HTTP, into an empty store and another Tryton."""
-    folder.mkdir()
+async def second_run(folder: Path, cache: Path, reports: Reports) -> Books:
+    """(b) the same reports shuffled over HTTP, into an empty store and another Tryton. A row that is broken as CSV can't be told there."""
     server = start_tryton(folder / "tryton", cache)
     try:
-        await provision(server, rows)
-        run = Run(folder, server)
+        await provision(server, reports)
+        run = Run(folder, server, reports.delimiter)
+        facts = len(reports.rows)
         async with run.serving():
             begin = time.monotonic()
-            await tell_shuffled(run, rows, seed=7)
-            summary = await run.settled(len(rows))
-            check_fates(summary, len(rows), "(b)")
+            await tell_shuffled(run, reports.rows, seed=7)
+            summary = await run.settled(facts)
+            check_fates(summary, facts, reports.exceptions - reports.broken, "(b)")
             print(f"(b) HTTP, shuffled: {summary.facts} reports in {time.monotonic() - begin:.0f} s, {summary.documents} documents")
-        books, documents = await read_books(server)
-        check_books(books, rows, "(b)")
-        return books, documents
+        books, _ = await read_books(server)
+        check_books(books, reports, "(b)")
+        return books
     finally:
         server.stop()
 
 
-async def main(data: Path) -> None:
-    source, rows = read_reports(data)
-    print(f"{len(rows)} reports of {len({row['Case ID'] for row in rows})} orders in {source.name}")
+async def run_reports(data: Path, reports: Reports) -> None:
+    """All three tellings of one file."""
+    print(f"{reports.count} reports of {len(orders(reports.rows))} orders in {reports.path.name}")
     cache = Path(tempfile.gettempdir()) / "synchromesh-tryton"
     with tempfile.TemporaryDirectory(prefix="synchromesh-4tu-") as folder:
-        first, _ = await first_run(Path(folder) / ".", cache, data, source, rows)
-        second, _ = await second_run(Path(folder) / "b", cache, rows)
+        for part in ("a", "b"):
+            (Path(folder) / part).mkdir()
+        first = await first_run(Path(folder) / "a", cache, data, reports)
+        second = await second_run(Path(folder) / "b", cache, reports)
     if first != second:
         raise Failed("(a) and (b) differ")
     print("(a) and (b) give the same books")
 
 
+async def main(data: Path) -> None:
+    for reports in find_reports(data):
+        await run_reports(data, reports)
+
+
 if __name__ == "__main__":
     try:
         asyncio.run(main(Path(sys.argv[1])))
-    except Failed as failure:
+    except (Failed, Unreadable) as failure:
         sys.exit(f"FAILED: {failure}")

@@ -13,10 +13,11 @@ from tests.app.test_faults import LEAST
 
 from synchromesh.app import dispatcher as process
 from synchromesh.app import roles
-from synchromesh.app.dispatcher import run_dispatcher
+from synchromesh.app.dispatcher import Trouble, run_dispatcher
 from synchromesh.app.reading import read_settings
 from synchromesh.app.settings import Settings
 from synchromesh.connectors.agreement import Abilities, Balance, ConnectorError, Finding, Grade, Pulled
+from synchromesh.engine.presence import Presence
 from synchromesh.log.agreement import LogFull
 from synchromesh.model.posting import Posting, PostingKind, Reply
 
@@ -74,8 +75,15 @@ def test_a_stop_does_not_wait_for_a_pull_without_answer(settings: Settings, monk
     assert system.closed
 
 
-@pytest.mark.parametrize("error", [ConnectorError("no answer"), KeyError("a defect")])
-@pytest.mark.parametrize(("failures", "said"), [(1, []), (3, ["pull.failed", "pull.back"])])
+@pytest.mark.parametrize(
+    ("error", "failures", "said"),
+    [
+        (ConnectorError("no answer"), 1, []),
+        (ConnectorError("no answer"), 3, ["system.lost", "system.back"]),
+        (KeyError("a defect"), 1, []),
+        (KeyError("a defect"), 3, ["pull.failed", "pull.back"]),
+    ],
+)
 def test_what_cannot_be_read_is_said_once_and_read_later(
     settings: Settings,
     monkeypatch: pytest.MonkeyPatch,
@@ -101,7 +109,7 @@ def test_what_cannot_be_read_is_said_once_and_read_later(
     roles.prepare(settings)
     with caplog.at_level("INFO", "synchromesh"):
         asyncio.run(stopped(settings, system))
-    assert [line for line in caplog.messages if line.startswith("pull.")] == said
+    assert caplog.messages == said
 
 
 def test_a_stop_with_a_full_log_closes_everything(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -116,3 +124,20 @@ def test_a_stop_with_a_full_log_closes_everything(settings: Settings, monkeypatc
     roles.prepare(settings)
     asyncio.run(stopped(settings, system))
     assert system.closed
+
+
+def test_a_system_that_answers_who_sends_is_not_lost_because_it_cannot_be_read(caplog: pytest.LogCaptureFixture) -> None:
+    shown: list[str] = []
+    presence = Presence("main", lambda: 0.0, shown.append)
+    trouble = Trouble("main", presence)
+    with caplog.at_level("INFO", "synchromesh"):
+        for _ in range(3):
+            trouble.failed(ConnectorError("no answer"))
+            presence.sent(True)
+        assert (caplog.messages, shown) == (["pull.failed"], [])
+        presence.sent(False, "gone")
+        trouble.over()
+        assert shown == ["gone"], "what can be read does not say that it can be sent to"
+        presence.sent(True)
+    assert caplog.messages == ["pull.failed", "system.lost", "pull.back", "system.back"]
+    assert shown == ["gone", ""]

@@ -18,6 +18,7 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError
 
 import pytest
 from tests.app.installation import ROLES, Installation, Serve, command, free_port, installation, report, until
@@ -196,6 +197,31 @@ def test_a_damaged_database_is_named_and_left_alone(stopped: Path, name: str, ve
         file.write_bytes(good)
 
 
+def test_damaged_claims_are_named_once_with_what_to_do_before_anything_starts(stopped: Path) -> None:
+    file = stopped / "data" / "state.claims"
+    good = file.read_bytes()
+    file.write_bytes(b"no database at all")
+    try:
+        said = in_words(command("serve", "--config", stopped / "synchromesh.toml"), 3)
+        assert said.count("state.claims is damaged") == 1
+        assert "move the file away" in said
+    finally:
+        file.write_bytes(good)
+
+
+def test_a_log_that_is_missing_or_older_than_the_state_is_refused(stopped: Path) -> None:
+    """What it would be told from then on would stand where the state has been already, and never be folded."""
+    file = stopped / "data" / "log.db"
+    good = file.read_bytes()
+    file.unlink()
+    try:
+        said = in_words(command("serve", "--config", stopped / "synchromesh.toml"), 3)
+        assert "ends at position 0" in said
+        assert "put back log and archive" in said
+    finally:
+        file.write_bytes(good)
+
+
 @pytest.mark.parametrize(("verb", "code"), [("serve", 2), ("trace x", 3), ("verify", 3)])
 def test_a_data_folder_that_cannot_be_made_is_named(tmp_path: Path, verb: str, code: int) -> None:
     config = tmp_path / "synchromesh.toml"
@@ -215,6 +241,23 @@ def stopped(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def test_a_lost_state_is_made_again_from_the_log_and_books_nothing_twice(tmp_path: Path) -> None:
+    """Its claims are lost with it: of all that the log makes ready again, nobody knows any more what was sent."""
+    with installation(tmp_path) as made:
+        made.release("4711")
+        serve = made.serve()
+        serve.tell([report(f"r-{n}", "4711") for n in range(50)])
+        made.settled(serve, 50)
+        assert serve.end() == 0
+        for file in (tmp_path / "data").glob("state.*"):
+            file.unlink()
+        serve = made.serve()
+        serve.tell(report("after", "4711"))
+        assert made.settled(serve, 51)["fates"] == {"booked": 51}
+        assert len(made.documents("4711")) == 51
+        made.verified()
+
+
 def test_a_full_disk_refuses_and_loses_nothing_and_goes_on_when_there_is_room(tmp_path: Path) -> None:
     with installation(tmp_path) as made:
         made.release("4711")
@@ -226,6 +269,10 @@ def test_a_full_disk_refuses_and_loses_nothing_and_goes_on_when_there_is_room(tm
             status, problem = serve.send(EVENTS, fact)
             assert (status, problem["status"]) == (507, 507), problem
             assert "free space on this disk" in problem["detail"]
+        with pytest.raises(HTTPError) as refused:
+            serve.look("/v1/health/ready")
+        assert refused.value.code == 503
+        assert b"no room" in refused.value.read()
         assert set(serve.roles()) == set(ROLES), "nobody ends of it"
         room_for(serve, resource.RLIM_INFINITY)
         for fact in facts[100:]:

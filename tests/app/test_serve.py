@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
 
 import pytest
 from tests.app.installation import ROLES, ROOT, Installation, Serve, command, gone, installation, report, until
@@ -54,6 +55,57 @@ def test_a_batch_is_answered_in_its_order_and_each_fact_is_booked(plant: tuple[I
     assert status == 200
     assert [each["id"] for each in told["accepted"]] == [f"b-{n}" for n in range(1, 21)]
     assert sorted(int(one["lines"][0]["quantity"]["amount"]) for one in made.documents("4713")) == list(range(1, 21))
+
+
+def test_a_new_data_folder_books_anew_in_an_erp_that_remembers_the_old_one(tmp_path: Path) -> None:
+    """Its messages stand at positions that the old log had too: their postings must not be taken for those that are booked."""
+    with installation(tmp_path) as made:
+        made.release("4711")
+        for times in (1, 2):
+            serve = made.serve()
+            status, told = serve.send(f"{EVENTS}?wait=30", report("r-1", "4711", "9"))
+            assert (status, told["accepted"][0]["fact"]["fate"]) == (200, "booked")
+            assert len(made.documents("4711")) == times
+            key = serve.stories("r-1")[0]["postings"][0]["key"]
+            assert serve.trace(key)["stories"], "a fact is found by its posting's key"
+            assert serve.end() == 0
+            shutil.rmtree(tmp_path / "data")
+
+
+def test_a_restored_folder_takes_no_document_for_its_own_that_was_booked_since(tmp_path: Path) -> None:
+    with installation(tmp_path) as made:
+        made.release("4711")
+        serve = made.serve()
+        serve.tell(report("before", "4711"))
+        made.settled(serve, 1)
+        assert serve.end() == 0
+        shutil.copytree(tmp_path / "data", tmp_path / "backup", ignore=shutil.ignore_patterns("state.claims*"))
+        for id, folder in (("lost", None), ("after", tmp_path / "backup")):
+            if folder is not None:
+                shutil.rmtree(tmp_path / "data")
+                folder.rename(tmp_path / "data")
+            serve = made.serve()
+            status, told = serve.send(f"{EVENTS}?wait=30", report(id, "4711"))
+            assert (status, told["accepted"][0]["fact"]["fate"]) == (200, "booked")
+            assert serve.end() == 0
+        assert len(made.documents("4711")) == 3
+        made.verified()
+
+
+def test_an_erp_that_does_not_answer_is_shown_and_told_until_it_does(tmp_path: Path) -> None:
+    with installation(tmp_path) as made:
+        made.release("4711")
+        serve = made.serve()
+        assert serve.look("/v1/summary")["systems"] == [{"name": "main", "grade": "unique"}]
+        made.erp.kill()
+        until(lambda: [one for one in serve.look("/v1/summary")["systems"] if one.get("reachable") is False], "the silence")
+        with urlopen(serve.address + "/metrics", timeout=30) as answer:
+            assert b'synchromesh_system_reachable{system="main",grade="unique"} 0' in answer.read()
+        with made.erp_again():
+            until(lambda: "reachable" not in serve.look("/v1/summary")["systems"][0], "its return")
+        assert serve.end() == 0
+        lines = [json.loads(line)["line"] for line in serve.said.splitlines()]
+        assert lines == ["process.started", "process.ready", "system.lost", "system.back", "process.stopping", "process.stopped"]
 
 
 def test_every_way_of_asking_tells_the_same(plant: tuple[Installation, Serve]) -> None:

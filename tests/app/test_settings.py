@@ -75,6 +75,10 @@ def test_paths_are_relative_to_the_file_and_policy_and_folders_arrive(config: Pa
         ('[http]\nport = true\n', "2 [http] port: must be a whole number from 0 to 65535, not True"),
         ('[http]\n\n# here\nport = 70000\n', "4 [http] port: must be a whole number from 0 to 65535, not 70000"),
         ('http = 5\n', "1 [http]: must be a table, not a number"),
+        (
+            '[synchromesh]\ndata = "synchromesh.toml"\n',
+            "2 [synchromesh] data: 'synchromesh.toml' is a file and no folder; name a folder, which is made at the first start",
+        ),
         ('[synchromesh]\ndata = 5\n', "2 [synchromesh] data: must be a text in quotes, not 5"),
         ('[log]\nkind = "sqlit"\n', "2 [log] kind: no log 'sqlit' is installed; did you mean 'sqlite'?"),
         ('[limits]\nbatch = 0\n', "2 [limits] batch: must be a whole number from 1 up, not 0"),
@@ -120,6 +124,16 @@ def test_a_wrong_key_is_named_with_its_line_and_the_nearest_right_one(config: Pa
             'erp = "main"',
             'erp = "main"\n[[plant.files]]\nfolder = "no"\ninterface = "a/1"',
             "7 [plant.files] folder: there is no folder 'no'",
+        ),
+        (
+            'erp = "main"',
+            'erp = "main"\n[[plant.files]]\nfolder = "."\ninterface = "a/1"\n[[plant.files]]\nfolder = "./"\ninterface = "b/1"',
+            "10 [plant.files] folder: './' is a drop folder already; give each its own",
+        ),
+        (
+            'erp = "main"',
+            'erp = "main"\n[plant.policy]\nwaiting_hours = 99999999999',
+            "7 [plant.policy] waiting_hours: must be a whole number <= 87600, not 99999999999",
         ),
     ],
 )

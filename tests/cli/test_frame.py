@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -45,6 +46,16 @@ def test_wrong_use_is_one_line_on_stderr(arguments: list[str], said: str, capsys
     assert said in shown.err
     assert shown.err.startswith("synchromesh: ")
     assert shown.err.count("\n") == 1
+
+
+def test_wrong_use_of_a_verb_names_the_help_of_that_verb(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["serve", "--rol", "worker"]) == Code.USAGE
+    assert "(synchromesh serve --help lists what there is)" in capsys.readouterr().err
+
+
+def test_it_tells_its_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["--version"]) == Code.OK
+    assert capsys.readouterr().out == f"synchromesh {version('synchromesh')}\n"
 
 
 def test_without_a_verb_it_shows_what_there_is(capsys: pytest.CaptureFixture[str]) -> None:

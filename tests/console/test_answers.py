@@ -48,6 +48,13 @@ def test_a_fact_that_is_not_there_says_how_to_find_one(get: Get) -> None:
     assert "/v1/trace" in answer.detail
 
 
+@pytest.mark.parametrize("path", ["/nothing", "/v1/plants/", "/../../etc/passwd"])
+def test_an_address_of_nothing_says_where_to_look(get: Get, path: str) -> None:
+    answer = get(path)
+    assert answer.status == 404
+    assert "docs/reference/http.md" in answer.detail
+
+
 def test_a_store_that_cannot_answer_is_a_problem_and_no_traceback(get: Get, fake: Fake) -> None:
     def broken() -> Summary:
         raise StateError("state.db is damaged; restore it from the log with `synchromesh verify`")

@@ -352,13 +352,20 @@ class StateContract:
         parts = [successor.take_over("erp", "new", {P: 5, "plant-2": 1}, 3) for _ in range(3)]
         assert [(len(part.entries), part.partitions) for part in parts] == [(3, []), (3, [P, "plant-2"]), (0, [P, "plant-2"])]
 
+    def test_what_was_claimed_is_known_to_who_comes_later(self, open: Openings) -> None:
+        state = open.state()
+        state.commit(state.lease("w"), [ready(1, (1, 0))])
+        first = open.outbox()
+        first.take_over("erp", "d", {P: 1}, 9)
+        assert open.outbox().known() == {P}
+
     def test_the_outcome_removes_entry_and_claim(self, open: Openings) -> None:
         state = open.state()
         epoch = state.lease("w")
         outbox = open.outbox()
         state.commit(epoch, [ready(2, (1, 0), (2, 0))])
         outbox.take("erp", "d", 9, 1)
-        assert open.reading().waiting() == 2
+        assert [open.reading().waiting(target) for target in ("", "erp", "mes")] == [2, 2, 0]
         state.commit(epoch, [Changes(P, 3, outbox_removed={(1, 0)})])
         assert [each.position for each in outbox.take_over("erp", "e", {P: 3}, 9).entries] == [2]
         assert outbox.take("erp", "e", 9, 1) == []

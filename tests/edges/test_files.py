@@ -62,8 +62,8 @@ async def test_each_row_is_a_message_as_http_would_have_it_and_the_end_is_anothe
     *facts, end = messages
     bodies = [json.loads(message.body) for message in facts]
     assert bodies == [
-        {"no": "1", "Qty Completed": "5", "Part": "Nut", "_line": 1},
-        {"no": "2", "Qty Completed": "7", "Part": 'Bolt, "long"\r\nsteel', "_line": 2},
+        {"no": "1", "Qty Completed": "5", "Part": "Nut", "_line": 1, "_file": "a.csv"},
+        {"no": "2", "Qty Completed": "7", "Part": 'Bolt, "long"\r\nsteel', "_line": 2, "_file": "a.csv"},
     ]
     headers = {b"content-type": b"application/json"}
     posted = read(Route(Kind.MESSAGES, "oslo", "mes/1"), headers, b"[%b]" % b",".join(message.body for message in facts), NOW, OnePlant())
@@ -120,6 +120,7 @@ async def test_a_row_without_identity_goes_as_text_too(tmp_path: Path) -> None:
         (b'"no,part\n1,2\n', "no header"),
         (b"no,no\n1,2\n", "twice"),
         (b"no,_line\n1,2\n", "_line"),
+        (b"no,_file\n1,2\n", "_file"),
         (b"x" * 200_000, "no header"),
     ],
 )
@@ -238,6 +239,11 @@ async def test_killed_and_started_again_it_sends_the_same_identities(tmp_path: P
     assert len(set(ids(whole.stored))) == 1_202
 
 
+def told(caplog: pytest.LogCaptureFixture) -> list[tuple[str, str]]:
+    """The log lines with what they say is wrong."""
+    return [(record.getMessage(), str(record.synchromesh.get("error", ""))) for record in caplog.records if hasattr(record, "synchromesh")]
+
+
 async def test_a_full_log_is_told_once_and_waited_for(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     gate = Gate()
     gate.error = LogFull("the disk is full; free some")
@@ -246,7 +252,7 @@ async def test_a_full_log_is_told_once_and_waited_for(tmp_path: Path, caplog: py
         await until(lambda: gate.calls >= 3, "three tries")
         gate.error = None
         await until((tmp_path / "done" / "a.csv").exists, "the file's end")
-    assert caplog.text.count("the disk is full; free some") == 1
+    assert [name for name, error in told(caplog) if "the disk is full; free some" in error] == ["file.waits"]
     assert len(gate.stored) == 2
 
 
@@ -256,7 +262,7 @@ async def test_a_folder_that_vanishes_is_told_and_waited_for(tmp_path: Path, cap
     gate = Gate()
     async with watching(folder, gate):
         folder.rename(tmp_path / "away")
-        await until(lambda: "can't be read" in caplog.text, "the sentence")
+        await until(lambda: any("can't be read" in error for _, error in told(caplog)), "the sentence")
         (tmp_path / "away").rename(folder)
         (folder / "a.csv").write_text("no\n1\n")
         await until((folder / "done" / "a.csv").exists, "the file's end")

@@ -144,4 +144,4 @@ async def test_any_bytes_on_the_socket_leave_the_server_well(caplog: pytest.LogC
         answer = await server.ask(request("/v1/health/live", method="GET"))
         assert answer.status == 200
     assert "Traceback" not in caplog.text
-    assert "a fault of the HTTP edge" not in caplog.text
+    assert "request.failed" not in caplog.text

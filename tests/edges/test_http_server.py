@@ -162,6 +162,7 @@ async def test_a_fault_of_ours_is_a_problem_and_ends_no_connection(caplog: pytes
         answer = await client.answer()
         is_problem(answer, 500)
         assert b"secret" not in answer.body
+        assert "request.failed" in caplog.text
         assert "ZeroDivisionError" in caplog.text
         gate.error = None
         await client.send(request(EVENTS, report()))
@@ -188,7 +189,7 @@ async def test_a_sender_of_a_large_body_that_does_not_listen_first_reads_the_ref
         await client.send(request(EVENTS, b"x" * 10_000_000))
         is_problem(await client.answer(), 413)
         client = await edge.connect()
-        await client.send(chunked(EVENTS, [b"x" * 100_000] * 70))
+        await client.send(chunked(EVENTS, [b"x" * 100_000] * 100))
         is_problem(await client.answer(), 413)
 
 
@@ -207,6 +208,9 @@ async def test_a_body_at_the_limit_is_read() -> None:
         (b"GET / HTTP/1.1\r\nhost: x\r\n\r\nGET / HTTP/1.1\r\n" + b"a: " + b"x" * 20_000 + b"\r\nb: c\r\n\r\n", 431),
         (b"\r\n\r\n", 400),
         (b"nonsense\r\n\r\n", 400),
+        (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 400),
+        (b"\0" * 100, 400),
+        (b"{}", 400),
         (b"POST " + EVENTS.encode() + b" HTTP/1.1\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\n{}", 400),
         (b"POST " + EVENTS.encode() + b" HTTP/1.1\r\ncontent-length: -1\r\n\r\n{}", 400),
         (b"POST " + EVENTS.encode() + b" HTTP/1.1\r\ncontent-length: 5\r\ntransfer-encoding: chunked\r\n\r\n{}", 400),
@@ -359,6 +363,17 @@ async def test_a_wish_to_wait_that_is_none_is_ignored(headers: dict[str, str]) -
     async with serving(Gate(), settled=fates) as edge:
         assert (await edge.post(EVENTS, report(), **headers)).status == 202
     assert not fates.asked
+
+
+@pytest.mark.parametrize("wait", ["x", "-1", "nan", "1e9", "", "2.5", "1234567"])
+@pytest.mark.parametrize("how", [PLAIN, CLOSING])
+async def test_a_wait_in_the_address_that_is_no_number_is_refused_before_anything_is_stored(wait: str, how: dict[str, str]) -> None:
+    gate = Gate()
+    async with serving(gate) as edge:
+        answer = await edge.post(f"{EVENTS}?wait={wait}", report(), **how)
+        is_problem(answer, 400)
+        assert "whole number of seconds" in answer.json["detail"]
+    assert not gate.stored
 
 
 async def test_nobody_waits_longer_than_the_limit() -> None:

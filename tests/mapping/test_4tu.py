@@ -17,7 +17,9 @@ from synchromesh.model.message import Message
 DATA = ROOT.parent / "shared" / "data" / "4tu"
 RESTORED = ("row", "start_local", "complete_local", "ts_source")
 
-pytestmark = pytest.mark.skipif(not DATA.exists(), reason="the real reports are not beside the project (../shared/data/4tu)")
+pytestmark = pytest.mark.skipif(
+    not (DATA / "production_dev.csv").exists(), reason="the real reports are not beside the project (../shared/data/4tu)"
+)
 
 
 def read(name: str) -> list[dict[str, str]]:

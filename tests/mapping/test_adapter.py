@@ -296,3 +296,10 @@ def test_any_row_has_an_identity_or_is_refused(full, row, data):
 
 def test_the_head_is_enough_for_a_rule_that_records(tmp_path):
     assert adapter(tmp_path, '[rules.all]\nrecord = "nothing is booked yet"\n', HEAD).map(message({})).recorded
+
+
+def test_a_row_without_an_id_may_be_known_by_its_file_and_line(tmp_path):
+    used = adapter(tmp_path, head=HEAD.replace("text(row.id)", 'concat(row["_file"], ":", row["_line"])'))
+    assert used.identity({**GOOD, "_file": "monday.csv", "_line": 3}) == "monday.csv:3"
+    with pytest.raises(MappingRefused, match="'_file' is missing"):
+        used.identity({**GOOD, "_line": 3})

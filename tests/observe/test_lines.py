@@ -6,11 +6,14 @@ import json
 import logging
 from collections.abc import Iterator
 from io import StringIO
+from pathlib import Path
 
 import pytest
 
+import synchromesh
 from synchromesh.observe import names
 from synchromesh.observe.lines import MAX_VALUE, configure, emit
+from synchromesh.observe.names import LogLine
 
 
 @pytest.fixture
@@ -50,6 +53,15 @@ def test_a_traceback_is_kept(out: StringIO) -> None:
     except KeyError:
         logging.getLogger("synchromesh.somewhere").exception("a fault")
     assert "KeyError: 'lost'" in json.loads(out.getvalue())["traceback"]
+
+
+def test_every_line_of_the_catalogue_is_written_somewhere_and_no_other_logger_is() -> None:
+    folder = Path(synchromesh.__path__[0])
+    source = "".join(path.read_text("utf-8") for path in folder.rglob("*.py") if path.parts[-3:-1] != ("tryton", "module"))
+    named = {name for name, value in vars(names).items() if isinstance(value, LogLine)}
+    assert {vars(names)[name] for name in named} == set(names.LINES)
+    assert [name for name in sorted(named) if f"emit({name}," not in source] == []
+    assert source.count("logging.getLogger(") == 3, "lines.py, one that is silenced, and the simulation's"
 
 
 @pytest.mark.parametrize("fields", [{}, {"error": "x", "more": 1}, {"eror": "x"}])

@@ -274,8 +274,10 @@ def test_decisions_that_fit_nothing_change_nothing() -> None:
     at = report(world)
     world.step()
     key = world.postings()[0].key
+    other = key.replace("oslo:", "oslo.another:")
     for event in (
         ev.PostingRetried(key, "ann"), ev.PostingRetried("nonsense", "ann"), ev.PostingRetried("oslo:999:receipt:1", "ann"),
+        ev.DoubtSettled(other, "ann", "4999"), ev.PostingRetried(other, "ann"),
         ev.DoubtSettled(key, "ann", "4999"), ev.FactDismissed(999, "ann", "x"), ev.FactDismissed(at, "ann", "x"),
     ):  # fmt: skip
         world.own(event)

@@ -152,7 +152,10 @@ def test_damaged_claims_are_named(tmp_path: Path) -> None:
     path = tmp_path / "state.db"
     open_state(path).close()
     path.with_suffix(".claims").write_bytes(b"")
-    with pytest.raises(StateCorrupt, match=r"state\.claims is damaged"):
+    with pytest.raises(StateCorrupt, match=r"state\.claims is damaged.*move the file away.*are asked"):
+        open_outbox(path)
+    path.with_suffix(".claims").write_bytes(b"no database")
+    with pytest.raises(StateCorrupt, match=r"state\.claims is damaged.*not a database.*move the file away"):
         open_outbox(path)
 
 

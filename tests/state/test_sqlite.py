@@ -131,6 +131,27 @@ def test_lost_claims_are_doubted_once_for_all_systems_and_only_what_was_told_bef
     state.close()
 
 
+def test_what_was_claimed_is_known_again_when_the_state_has_caught_up(tmp_path: Path) -> None:
+    """Not before: a claim for another partition, and another start, change nothing about it."""
+    path = tmp_path / "state.db"
+    state = open_state(path)
+    epoch = state.lease("w")
+    state.commit(epoch, [ready(1, (1, 0)), ready(1, (1, 0), partition="other")])
+    dispatcher = open_outbox(path)
+    assert dispatcher.known() == set()
+    dispatcher.take_over("erp", "d", {P: 2, "other": 1}, 9)
+    state.commit(epoch, [ready(2, (2, 0), partition="other")])
+    assert [each.partition for each in dispatcher.take("erp", "d", 9, 1)] == ["other"]
+    dispatcher.close()
+    dispatcher = open_outbox(path)
+    assert dispatcher.known() == {"other"}
+    state.commit(epoch, [Changes(P, 2)])
+    dispatcher.take_over("erp", "d", {P: 2, "other": 2}, 9)
+    assert dispatcher.known() == {P, "other"}
+    dispatcher.close()
+    state.close()
+
+
 def test_claims_of_an_earlier_program_are_kept(tmp_path: Path) -> None:
     path = tmp_path / "state.db"
     state = open_state(path)

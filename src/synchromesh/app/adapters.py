@@ -58,11 +58,12 @@ class Adapters:
             yield Deciding(plant.id, "adapter", interface, adapter.content())
 
 
-def deciding(settings: Settings, adapters: Adapters, differences: Mapping[str, bool]) -> Iterator[Deciding]:
-    """Everything that shall decide in this installation; `differences` says which business systems book them."""
+def deciding(settings: Settings, adapters: Adapters, differences: Mapping[str, bool], series: Mapping[str, str]) -> Iterator[Deciding]:
+    """Everything that shall decide in this installation; `differences` says which business systems book them, `series` what the keys of
+    each plant's postings carry."""
     names = [plant.id for plant in settings.plants]
     yield Deciding(ENTERPRISE, "plants", ENTERPRISE, msgspec.json.encode(names).decode())
     for plant in settings.plants:
-        policy: Policy = msgspec.structs.replace(plant.policy, differences=differences[plant.erp])
+        policy: Policy = msgspec.structs.replace(plant.policy, differences=differences[plant.erp], series=series[plant.id])
         yield Deciding(plant.id, "policy", plant.id, msgspec.json.encode(policy).decode())
         yield from adapters.of(plant)

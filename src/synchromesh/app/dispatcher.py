@@ -11,11 +11,13 @@ from datetime import UTC, datetime
 from typing import Final
 
 from synchromesh.app import plugins
+from synchromesh.app.presence import showing
 from synchromesh.app.process import Ready, announce, on_signals
 from synchromesh.app.settings import Erp, Settings
 from synchromesh.app.stores import Stores
-from synchromesh.connectors.agreement import Connector
+from synchromesh.connectors.agreement import Connector, ConnectorError
 from synchromesh.engine.dispatcher import Dispatcher
+from synchromesh.engine.presence import Presence
 from synchromesh.engine.puller import Puller
 from synchromesh.log.agreement import LogFull
 from synchromesh.observe.lines import emit
@@ -65,6 +67,7 @@ class _System:
         self._reading = stores.reading()
         self._connector = connector_of(erp)
         loop = asyncio.get_running_loop()
+        self._presence = Presence(name, loop.time, showing(settings.synchromesh.data, name))
         self._dispatcher = Dispatcher(
             name,
             self._connector,
@@ -74,6 +77,7 @@ class _System:
             clock=loop.time,
             now=lambda: datetime.now(UTC),
             jitter=random.random,
+            presence=self._presence,
         )
         plants = [plant.id for plant in settings.plants if plant.erp == name]
         self._puller = Puller(name, self._connector, self._log, self._reading, plants, now=lambda: datetime.now(UTC))
@@ -133,22 +137,45 @@ class _System:
     async def _keep_pulling(self) -> None:
         """Pull again and again. What can't be pulled twice in a row is said once and tried on: sending goes on, whatever is wrong with
         reading."""
-        failures, lost_at = 0, 0.0
+        trouble = Trouble(self._name, self._presence)
         while True:
             try:
                 again = await self._puller.step()
             except Exception as error:  # noqa: BLE001 (also a defect of a connector in reading must not end the sending)
-                failures, again = failures + 1, 0
-                if failures == 1:
-                    lost_at = time.monotonic()
-                elif failures == 2:
-                    emit(PULL_FAILED, system=self._name, error=f"{type(error).__name__}: {error}")
+                again = 0
+                trouble.failed(error)
             else:
-                if failures > 1:
-                    emit(PULL_BACK, system=self._name, seconds=round(time.monotonic() - lost_at, 1))
-                failures = 0
+                trouble.over()
             if not again:
                 await asyncio.sleep(PULL)
+
+
+class Trouble:
+    """What can't be read from one business system, and whether that is because it does not answer at all. One failure may pass."""
+
+    def __init__(self, system: str, presence: Presence) -> None:
+        self._system = system
+        self._presence = presence
+        self._failures = 0
+        self._since = 0.0
+        self._sends = 0
+        self._said = False
+
+    def failed(self, error: Exception) -> None:
+        self._failures += 1
+        if self._failures == 1:
+            self._since, self._sends = time.monotonic(), self._presence.sends
+        elif isinstance(error, ConnectorError) and self._presence.sends == self._sends:
+            self._presence.read(False, str(error))
+        elif not self._said:
+            self._said = True
+            emit(PULL_FAILED, system=self._system, error=f"{type(error).__name__}: {error}")
+
+    def over(self) -> None:
+        if self._said:
+            emit(PULL_BACK, system=self._system, seconds=round(time.monotonic() - self._since, 1))
+        self._failures, self._said = 0, False
+        self._presence.read(True)
 
 
 async def _until(event: asyncio.Event, seconds: float) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Final
@@ -13,6 +13,7 @@ import msgspec
 
 from synchromesh.app.adapters import Adapters
 from synchromesh.app.dispatcher import connector_of
+from synchromesh.app.presence import silence_of
 from synchromesh.app.process import Ready, announce, on_signals
 from synchromesh.app.settings import Settings
 from synchromesh.app.stores import Stores
@@ -36,8 +37,19 @@ LOOK: Final = 0.005
 """Seconds between two looks for a caller that waits."""
 
 
+NOT_READY: Final = 10.0
+"""Seconds after a failed append in which the gateway is not ready; then it may be tried again."""
+
+
 def now() -> datetime:
     return datetime.now(UTC)
+
+
+def drops(settings: Settings) -> Iterator[Drop]:
+    """The drop folders of all plants."""
+    for plant in settings.plants:
+        for files in plant.files:
+            yield Drop(files.folder, plant.id, files.interface, files.delimiter, files.encoding)
 
 
 class Gateway:
@@ -50,22 +62,32 @@ class Gateway:
         self._reading = stores.reading()
         self._adapters = Adapters(settings)
         plants = [plant.id for plant in settings.plants]
-        systems = tuple(SystemView(name, connector_of(erp).abilities.grade) for name, erp in settings.erps.items())
-        self.inquiry = Inquiry(settings.synchromesh.name, plants, self._reading, self._log, lambda: systems, now=now, clock=time.monotonic)
+        self._grades = {name: connector_of(erp).abilities.grade for name, erp in settings.erps.items()}
+        self._intake: GroupIntake | None = None
+        self.inquiry = Inquiry(settings.synchromesh.name, plants, self._reading, self._log, self._systems, now=now, clock=time.monotonic)
         self._http = HttpEdge(
             settings.http.host,
             settings.http.port,
             catalogue=self._adapters,
             settled=self._settled,
-            problems=list,
+            problems=self._problems,
             clock=now,
             other=create_page(self.inquiry),
         )
         self._edges: list[Edge] = [self._http]
-        for plant in settings.plants:
-            for files in plant.files:
-                drop = Drop(files.folder, plant.id, files.interface, files.delimiter, files.encoding)
-                self._edges.append(FileEdge(drop, catalogue=self._adapters, clock=now))
+        self._edges += [FileEdge(drop, catalogue=self._adapters, clock=now) for drop in drops(settings)]
+
+    def _systems(self) -> tuple[SystemView, ...]:
+        data = self._settings.synchromesh.data
+        return tuple(
+            SystemView(name, grade, self._reading.waiting(name), not silence_of(data, name).exists())
+            for name, grade in self._grades.items()
+        )
+
+    def _problems(self) -> list[str]:
+        """Why nothing can be accepted: the last append failed, just now."""
+        recent = self._intake is not None and self._intake.failed_within(NOT_READY)
+        return [recent] if recent else []
 
     @property
     def address(self) -> str:
@@ -75,7 +97,9 @@ class Gateway:
         """Take in until `stop`; then finish what was accepted. Raises `OSError` when an address or a folder can't be used."""
         limits = self._settings.limits
         pace = Pace(self._progress, time.monotonic)
-        intake = GroupIntake(self._log, max_waiting=limits.waiting_messages, max_waiting_bytes=limits.waiting_bytes, pause=pace.pause)
+        waiting, size = limits.waiting_messages, limits.waiting_bytes
+        intake = self._intake = GroupIntake(self._log, max_waiting=waiting, max_waiting_bytes=size, pause=pace.pause)
+        )
         started: list[Edge] = []
         try:
             for edge in self._edges:

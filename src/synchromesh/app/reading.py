@@ -232,6 +232,11 @@ def _references(raw: Table) -> Found:
 
 
 def _paths(raw: Table, base: Path) -> Found:
+    general = raw.get("synchromesh")
+    data = general.get("data") if isinstance(general, dict) else None
+    if isinstance(data, str) and (base / Path(data).expanduser()).exists() and not (base / Path(data).expanduser()).is_dir():
+        yield ("synchromesh", "data"), f"{data!r} is a file and no folder; name a folder, which is made at the first start"
+    drops: set[Path] = set()
     for place, plant in _tables(raw, "plant"):
         adapters = plant.get("adapters")
         for adapter in adapters if isinstance(adapters, list) else ():
@@ -241,6 +246,10 @@ def _paths(raw: Table, base: Path) -> Found:
             folder, encoding = table.get("folder"), table.get("encoding")
             if isinstance(folder, str) and not (base / Path(folder).expanduser()).is_dir():
                 yield (*place, *below, "folder"), f"there is no folder {folder!r}; make it, or correct the path"
+            elif isinstance(folder, str) and (drop := (base / Path(folder).expanduser()).resolve()) in drops:
+                yield (*place, *below, "folder"), f"{folder!r} is a drop folder already; give each its own"
+            elif isinstance(folder, str):
+                drops.add(drop)
             if isinstance(encoding, str) and not _is_encoding(encoding):
                 yield (*place, *below, "encoding"), f"there is no encoding {encoding!r}; common are 'utf-8', 'cp1252' and 'latin-1'"
 

@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+import secrets
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Final
+
+import msgspec
 
 from synchromesh.app import process
 from synchromesh.app.adapters import Adapters, deciding
 from synchromesh.app.dispatcher import connector_of, run_dispatcher
-from synchromesh.app.gateway import run_gateway
+from synchromesh.app.gateway import drops, run_gateway
 from synchromesh.app.settings import Settings
 from synchromesh.app.stores import Stores
 from synchromesh.app.worker import run_worker
-from synchromesh.engine.activation import activations
-from synchromesh.log.agreement import LogFull
+from synchromesh.edges.files.folder import check
+from synchromesh.engine.activation import activations, in_force
+from synchromesh.log.agreement import LogError, LogFull
 from synchromesh.observe.lines import emit
 from synchromesh.observe.names import STORE_BACK, STORE_FULL
-from synchromesh.state.agreement import StateFull
+from synchromesh.plant.policy import Policy
+from synchromesh.state.agreement import Reading, StateFull
 
 PAUSE: Final = 1.0
 """Seconds between two looks for room."""
@@ -31,16 +37,46 @@ def prepare(settings: Settings) -> None:
     Raises `LogError`, `StateError`, `ManifestError` or `ValueError` saying what is wrong, before anything is taken in.
     """
     stores = Stores(settings)
-    log, state, reading = stores.log(), stores.state(), stores.reading()
+    log, state = stores.log(), stores.state()
+    reading, outbox = stores.reading(), stores.outbox()
     try:
+        _same_history(log.head(), reading.positions(), settings.synchromesh.data)
         differences = {name: connector_of(erp).abilities.differences for name, erp in settings.erps.items()}
-        messages = activations(reading, deciding(settings, Adapters(settings), differences), datetime.now(UTC))
+        adapters = Adapters(settings)
+        for drop in drops(settings):
+            check(drop, adapters)
+        known = outbox.known()
+        series = {plant.id: _series(reading, plant.id, known) for plant in settings.plants}
+        messages = activations(reading, deciding(settings, adapters, differences, series), datetime.now(UTC))
         if messages:
             log.append(messages)
     finally:
+        outbox.close()
         reading.close()
         state.close()
         log.close()
+
+
+def _same_history(heads: Mapping[str, int], positions: Mapping[str, int], data: Path) -> None:
+    """Refuse a log that is missing or older than the state: what it is told from now on would stand at positions that the state has
+    passed, and never be folded. Raises `LogError`."""
+    for plant, position in positions.items():
+        if heads.get(plant, 0) < position:
+            raise LogError(
+                f"the log in {data} ends at position {heads.get(plant, 0)} of {plant}, but the state knows it up to {position}: the log is "
+                "missing or an older copy; nothing was taken in: put back log and archive that belong to this state, or the data "
+                "folder as a whole from one backup"
+            )
+
+
+def _series(reading: Reading, plant: str, known: Collection[str]) -> str:
+    """The series of the plant's log: a new one at its first start, and where it is not `known` what was claimed: the log may be an older
+    copy, and the business system has seen keys of its next positions already. It is known again when the state has come to the new one, so
+    that a start which ends before keeps nothing old."""
+    policy = in_force(reading, plant, "policy", plant)
+    if policy is None or plant not in known:
+        return secrets.token_hex(4)
+    return msgspec.json.decode(policy.content, type=Policy).series
 
 
 def prepare_when_there_is_room(settings: Settings, stop: threading.Event) -> bool:

@@ -19,6 +19,7 @@ DERIVED: Final = {
     "target": "it is the plant's `erp`",
     "zone": "it is the plant's `zone`",
     "differences": "the connector tells it",
+    "series": "it is made at the plant's first start",
 }
 """Fields of a policy that the file can't set, and where each comes from: a second place could only contradict."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from importlib import import_module
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import typer
 from typer.core import TyperCommand, TyperGroup
@@ -44,12 +44,23 @@ class _Verbs(TyperGroup):
 app = typer.Typer(cls=_Verbs, no_args_is_help=True, add_completion=False)
 
 
+def _tell_version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version  # noqa: PLC0415 (only this option waits for it)
+
+        typer.echo(f"synchromesh {version('synchromesh')}")
+        raise typer.Exit
+
+
+Version = Annotated[bool, typer.Option("--version", callback=_tell_version, is_eager=True, help="Print the version and end.")]
+
+
 @app.callback()
-def root() -> None:
+def root(version: Version = False) -> None:
     """Keeps the shop floor and ERP in step: every fact ends as a document, or as an exception a person can resolve.
 
-    Exit codes: 0 all is well, 1 problems were found, 2 the command was used wrongly, 3 something can't be reached,
-    4 there is no room to write.
+    Exit codes: 0 all is well, 1 problems were found, 2 the command was used wrongly, 3 something can't be reached
+    or read, 4 there is no room to write.
     """
 
 
@@ -65,13 +76,19 @@ def run(arguments: Sequence[str]) -> int:
     except Failure as failure:
         return _say(str(failure), failure.code)
     except typer.TyperException as error:
-        return _say(f"{_message(error)} (synchromesh --help lists what there is)", Code.USAGE)
+        return _say(f"{_message(error).rstrip('.')} ({_asked(arguments)} --help lists what there is)", Code.USAGE)
     except typer.Abort:
         return _say("stopped", Code.PROBLEMS)
     except BrokenPipeError:
         sys.stderr.close()  # the reader of our output went away, and the interpreter's own flush would complain
         return Code.OK
     return code if isinstance(code, int) else Code.OK
+
+
+def _asked(arguments: Sequence[str]) -> str:
+    """The command whose help would have told: the verb's, where there is one."""
+    verb = next((word for word in arguments if not word.startswith("-")), "")
+    return f"synchromesh {verb}" if verb in VERBS else "synchromesh"
 
 
 def _message(error: typer.TyperException) -> str:

@@ -15,7 +15,7 @@ from synchromesh.mapping.refusal import ManifestError
 from synchromesh.mapping.samples import Report, test_adapter
 from synchromesh.mapping.scaffold import new_adapter
 
-app = typer.Typer(no_args_is_help=True)
+app = typer.Typer(no_args_is_help=True, add_completion=False)
 
 Folder = Annotated[Path, typer.Argument(help="A new or empty folder.", show_default=False)]
 Folders = Annotated[list[Path], typer.Argument(help="Folders of adapters.", show_default=False)]

@@ -11,7 +11,7 @@ import typer
 
 from synchromesh.cli.frame import Code, Failure, Json
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 
 CHECKOUT = Path(__file__).parents[3]
 

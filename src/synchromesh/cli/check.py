@@ -15,7 +15,7 @@ from synchromesh.app.faults import Fault, SettingsError
 from synchromesh.app.reading import read_settings
 from synchromesh.cli.frame import DEFAULT_CONFIG, Code, Config, Json, answer
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 
 Reach = Annotated[bool, typer.Option("--reach", help="Also ask each business system whether it answers; nothing is changed there.")]
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from synchromesh.app.demo_erp import DemoErp
     from synchromesh.sim.verdict import Verdict
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 
 
 class Erp(enum.StrEnum):

@@ -28,7 +28,7 @@ class Code(enum.IntEnum):
     USAGE = 2
     """The command or its configuration can't be used."""
     UNREACHED = 3
-    """Something that must answer does not."""
+    """Something that must answer does not, or a log or state can't be read or does not belong to the other."""
     FULL = 4
     """There is no room to write; nothing was changed."""
 

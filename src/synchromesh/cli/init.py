@@ -12,7 +12,7 @@ from rich.console import Console
 
 from synchromesh.cli.frame import DEFAULT_CONFIG, Code, Failure, Json, answer
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 
 
 class Written(msgspec.Struct, frozen=True):

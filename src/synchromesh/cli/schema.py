@@ -10,7 +10,7 @@ import typer
 from synchromesh.cli.frame import Json
 from synchromesh.model.schema import event_schema
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 
 
 @app.command()

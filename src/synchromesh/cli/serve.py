@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import sys
+import time
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,7 +16,7 @@ from synchromesh.cli.frame import DEFAULT_CONFIG, Code, Config, Failure, setting
 if TYPE_CHECKING:
     from synchromesh.app.settings import Settings
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 
 Role = Annotated[str, typer.Option("--role", help="Run only one role in this process: gateway, worker or dispatcher.")]
 Child = Annotated[bool, typer.Option("--child", hidden=True, help="End when standard input does.")]
@@ -27,7 +30,7 @@ def serve(config: Config = DEFAULT_CONFIG, role: Role = "", child: Child = False
     from synchromesh.observe.lines import configure  # noqa: PLC0415 (help must not wait for the engine)
 
     configured = settings(config)
-    configure(as_json=not child)
+    configure(as_json=not sys.stderr.isatty())
     if role and role not in ROLES:
         raise Failure(f"there is no role {role!r}; the roles are {', '.join(ROLES)}", Code.USAGE)
     with stores_in_words():
@@ -47,24 +50,31 @@ def _hold_and_run(configured: Settings, config: Path, role: str) -> None:
     from synchromesh.app.holding import Holding  # noqa: PLC0415
     from synchromesh.app.process import stoppable  # noqa: PLC0415
     from synchromesh.app.roles import ROLES, prepare_when_there_is_room  # noqa: PLC0415
+    from synchromesh.observe.lines import emit  # noqa: PLC0415
+    from synchromesh.observe.names import STARTED, STOPPED  # noqa: PLC0415
 
+    began = time.monotonic()
     holding = Holding(configured.synchromesh.data, role)
     try:
         with stoppable() as stop:
             prepared = prepare_when_there_is_room(configured, stop)
         if not prepared:
             return
+        emit(STARTED, version=version("synchromesh"), config=str(config), data=str(configured.synchromesh.data))
         if role:
             ROLES[role](configured)
         else:
-            asyncio.run(_all(config, holding.parts))
+            asyncio.run(_all(config, holding.parts, began))
+        emit(STOPPED, seconds=round(time.monotonic() - began, 1))
     finally:
         holding.release()
 
 
-async def _all(config: Path, parts: int) -> None:
+async def _all(config: Path, parts: int, began: float) -> None:
     from synchromesh.app.process import on_signals  # noqa: PLC0415
     from synchromesh.app.supervisor import Supervisor  # noqa: PLC0415
+    from synchromesh.observe.lines import emit  # noqa: PLC0415
+    from synchromesh.observe.names import READY, STOPPING  # noqa: PLC0415
 
     stop = asyncio.Event()
     on_signals(stop)
@@ -79,4 +89,10 @@ async def _all(config: Path, parts: int) -> None:
         return
     starting.result()
     typer.echo(f"ready at {supervisor.address}")
-    await supervisor.run(stop.wait)
+    emit(READY, address=supervisor.address, seconds=round(time.monotonic() - began, 1))
+
+    async def told() -> None:
+        await stop.wait()
+        emit(STOPPING, reason="asked to stop")
+
+    await supervisor.run(told)

@@ -16,7 +16,7 @@ from synchromesh.cli.frame import Code, Failure, Json, answer
 from synchromesh.sim.harness import run_seed
 from synchromesh.sim.profile import PROFILES
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 
 Seeds = Annotated[int, typer.Option("--seeds", min=1, help="How many seeds of each profile.")]
 First = Annotated[int, typer.Option("--first", min=0, help="The first seed.")]

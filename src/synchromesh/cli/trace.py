@@ -13,7 +13,7 @@ from synchromesh.cli.frame import DEFAULT_CONFIG, Code, Config, Json, answer, se
 from synchromesh.cli.show import trace_view
 from synchromesh.engine.inquiry import Inquiry
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 
 Query = Annotated[str, typer.Argument(help="An order, a lot, a message id, a posting key or a document number.")]
 

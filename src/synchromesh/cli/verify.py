@@ -11,7 +11,7 @@ from rich.progress import Progress, TaskID
 from synchromesh.app.verifying import Verified, verify
 from synchromesh.cli.frame import DEFAULT_CONFIG, Code, Config, Json, answer, settings, stores_in_words
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 
 
 @app.command("verify")

@@ -92,8 +92,8 @@ function factRow(fact) {
     cell("Received", "tight", time(fact.received)),
     cell("Plant", "tight", fact.plant),
     cell("Fact", "tight", fact.type),
-    cell("Order", "", ...(fact.order ? [search(fact.order)] : [])),
-    cell("Lot", "", ...(fact.lot ? [search(fact.lot)] : [])),
+    cell("Order", "name", ...(fact.order ? [search(fact.order)] : [])),
+    cell("Lot", "name", ...(fact.lot ? [search(fact.lot)] : [])),
     cell("Fate", "", chip(fact.fate), reference),
     cell("Document", "number", ...documents),
     cell("Message", "mono", factLink(fact, fact.id)));

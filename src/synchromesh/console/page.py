@@ -134,11 +134,15 @@ def _problem(status: int, title: str, detail: str, headers: dict[str, str]) -> R
     return Response(body, status, media_type="application/problem+json", headers={**_HEADERS, **headers})
 
 
-def _refused(_request: Request, error: Exception) -> Response:
+_NOTHING: Final = "there is nothing at this address; the page is at /, and docs/reference/http.md lists all others"
+
+
+def _refused(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     titles = {400: "Bad request", 404: "Not found", 405: "Method not allowed"}
     title = titles.get(error.status_code, "Refused")
-    return _problem(error.status_code, title, error.detail, dict(error.headers or {}))
+    own = {"Not Found": _NOTHING, "Method Not Allowed": f"{request.method} is not possible here; use GET"}
+    return _problem(error.status_code, title, own.get(error.detail, error.detail), dict(error.headers or {}))
 
 
 def _unavailable(_request: Request, error: Exception) -> Response:

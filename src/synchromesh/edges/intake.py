@@ -70,6 +70,7 @@ class GroupIntake:
         self._waiting = 0
         self._waiting_bytes = 0
         self._last_append = 0.0
+        self._failure = ("", 0.0)
         self._stopping = False
         self._finished = asyncio.Event()
         self._thread = threading.Thread(target=self._run, name="intake", daemon=True)
@@ -79,6 +80,11 @@ class GroupIntake:
     def waiting(self) -> int:
         """How many messages wait for their append just now."""
         return self._waiting
+
+    def failed_within(self, seconds: float) -> str:
+        """What the log said when the last append failed, if that was within so many seconds; else ''."""
+        error, at = self._failure
+        return error if error and self._monotonic() - at <= seconds else ""
 
     async def accept(self, messages: Sequence[Message]) -> list[int]:
         """See `Intake.accept`. A batch that alone exceeds the bounds is taken when nothing else waits."""
@@ -142,8 +148,10 @@ class GroupIntake:
             self._ending.wait(self._pause_before(sum(len(waiting.messages) for waiting in group)))
             positions = self._log.append([message for waiting in group for message in waiting.messages])
         except Exception as error:  # noqa: BLE001 - whatever the log raised, every caller must hear that nothing is acknowledged
+            self._failure = (str(error), self._monotonic())
             self._loop.call_soon_threadsafe(self._refuse, group, error)
         else:
+            self._failure = ("", 0.0)
             self._loop.call_soon_threadsafe(self._answer, group, positions)
         self._last_append = self._monotonic() - started
 

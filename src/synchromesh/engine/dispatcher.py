@@ -18,12 +18,13 @@ import msgspec
 
 from synchromesh.connectors.agreement import Connector, ConnectorError, FindingState, Grade
 from synchromesh.engine.job import Job, after_finding, after_reply, backoff, check_finding, check_replies
+from synchromesh.engine.presence import Presence
 from synchromesh.engine.worker import own_message
 from synchromesh.log.agreement import Log
 from synchromesh.model.event import OutcomesReported
 from synchromesh.model.posting import Fate, Outcome, Posting, Reply
 from synchromesh.observe.lines import emit
-from synchromesh.observe.names import IN_DOUBT, SYSTEM_BACK, SYSTEM_LOST
+from synchromesh.observe.names import IN_DOUBT
 from synchromesh.state.agreement import Outbox
 
 _decode: Final = msgspec.json.Decoder(Posting).decode
@@ -41,7 +42,8 @@ GROUP: Final = 500
 class Dispatcher:
     """Everything that goes to one business system. At most one runs per system; a second one would find the claims taken.
 
-    `clock` gives seconds and never goes back; `now` is the time of day for the log; `jitter` gives 0 to 1.
+    `clock` gives seconds and never goes back; `now` is the time of day for the log; `jitter` gives 0 to 1. `presence` is told whether the
+    system answers.
     """
 
     def __init__(
@@ -55,6 +57,7 @@ class Dispatcher:
         clock: Callable[[], float],
         now: Callable[[], datetime],
         jitter: Callable[[], float],
+        presence: Presence | None = None,
     ) -> None:
         self._target = target
         self._connector = connector
@@ -64,12 +67,12 @@ class Dispatcher:
         self._clock = clock
         self._now = now
         self._jitter = jitter
+        self._presence = presence or Presence(target, clock)
         self._jobs: dict[tuple[str, int, int], Job] = {}
         self._waiting: dict[tuple[str, int, int], Job] = {}
         self._calls: set[asyncio.Task[None]] = set()
         self._heard: list[tuple[Job, Reply]] = []
         self._troubles = 0
-        self._lost_at = 0.0
         self._blocked_until = 0.0
         self._sequence = 0
         self._behind: dict[str, int] | None = None
@@ -237,15 +240,12 @@ class Dispatcher:
         together are one trouble."""
         now = self._clock()
         if answered:
-            if self._troubles:
-                emit(SYSTEM_BACK, system=self._target, seconds=round(now - self._lost_at, 1))
             self._troubles, self._blocked_until = 0, 0.0
+            self._presence.sent(True)
             return
         if now < self._blocked_until:
             return
-        if not self._troubles:
-            self._lost_at = now
-            emit(SYSTEM_LOST, system=self._target, error="no answer, or only refusals to try again later")
+        self._presence.sent(False, "no answer, or only refusals to try again later")
         self._troubles += 1
         self._blocked_until = now + backoff(self._troubles, self._jitter())
 

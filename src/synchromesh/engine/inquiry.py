@@ -28,7 +28,7 @@ from synchromesh.log.agreement import Log, Trimmed
 from synchromesh.model.posting import Line, Posting, Refusal
 from synchromesh.plant.entities import KINDS, Entity, Lot, Names, Order, Pages, Totals
 from synchromesh.plant.fates import Fate
-from synchromesh.plant.keys import id_of
+from synchromesh.plant.keys import id_of, plant_of
 from synchromesh.plant.paged import page_key
 from synchromesh.plant.rows import ExceptionRow, FactRow, PostingRow
 from synchromesh.plant.waiting import WAITING
@@ -290,7 +290,7 @@ class Inquiry:
         found = self._reading.document(number)
         if found or number.count(":") != 3:
             return found
-        plant = number.partition(":")[0]
+        plant = plant_of(number)
         return [(plant, each) for each in self._reading.postings_of(plant, _position(number)) if each.key == number]
 
     def _chain(self, plant: str, position: int, previous: Callable[[FactRow], int]) -> Iterator[tuple[str, int]]:

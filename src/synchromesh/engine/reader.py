@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Final
 
 import msgspec
 
 from synchromesh.mapping.adapter import Adapter
+from synchromesh.mapping.manifest import TOLD_BY_EDGES
 from synchromesh.mapping.refusal import MappingRefused
 from synchromesh.model.event import EXTERNAL, Activated, CanonicalEvent, DecisionEvent, InputEnded, OwnEvent, PlantEvent
 from synchromesh.model.message import NATIVE, OWN, Message, Record
@@ -22,6 +24,9 @@ _native: Final = msgspec.json.Decoder(EXTERNAL).decode
 _own: Final = msgspec.json.Decoder(OwnEvent | DecisionEvent | PlantEvent).decode
 _input_ended: Final = msgspec.json.Decoder(InputEnded).decode
 _encode: Final = msgspec.json.Encoder(decimal_format="string").encode
+
+_payload: Final = msgspec.json.Decoder(dict[str, object], float_hook=Decimal).decode
+_sorted: Final = msgspec.json.Encoder(decimal_format="string", order="sorted").encode
 
 
 class Reader:
@@ -81,9 +86,9 @@ class Reader:
             mapped = adapter.map(message)
         except MappingRefused as refused:
             subject = f"{message.interface}: {refused.field}" if refused.field else message.interface
-            return _told(record, (), horizon, told=message.body, refused=refused.sentence, subject=subject)
+            return _told(record, (), horizon, told=_said(message.body), refused=refused.sentence, subject=subject)
         return msgspec.structs.replace(
-            _told(record, mapped.events, horizon, told=message.body if mapped.recorded else b"", recorded=mapped.recorded),
+            _told(record, mapped.events, horizon, told=_said(message.body) if mapped.recorded else b"", recorded=mapped.recorded),
             occurred=mapped.occurred,
         )
 
@@ -100,6 +105,16 @@ class Reader:
         if known is None or known[0] != digest:
             known = self._adapters[interface] = (digest, Adapter.from_content(content))
         return known[1]
+
+
+def _said(body: bytes) -> bytes:
+    """What a payload says, however it is written and by whichever edge it came: blanks, the order of names, and the file and line that an
+    edge adds make no other message of it."""
+    try:
+        payload = _payload(body)
+    except (ValueError, ArithmeticError, RecursionError):
+        return body
+    return _sorted({name: value for name, value in payload.items() if name not in TOLD_BY_EDGES})
 
 
 def _ended(record: Record, message: Message) -> Told:

@@ -20,7 +20,7 @@ import msgspec
 from synchromesh.mapping.compiler import MAPPING_FILE, Compiler, Row, Site
 from synchromesh.mapping.expression import Scope
 from synchromesh.mapping.functions import dig, text
-from synchromesh.mapping.manifest import MANIFEST, Parts, duration, nearest, read_folder, to_manifest
+from synchromesh.mapping.manifest import MANIFEST, TOLD_BY_EDGES, Parts, duration, nearest, read_folder, to_manifest
 from synchromesh.mapping.refusal import ManifestError, MappingRefused, Unfit, shown
 from synchromesh.mapping.zone import Zone, zone_data
 from synchromesh.model.event import CanonicalEvent
@@ -74,7 +74,7 @@ class Adapter:
         self.horizon: Final = _duration(manifest.horizon, "horizon", file)
         self._tolerance = _duration(manifest.future_tolerance, "future_tolerance", file)
         self._zone_data = rules_of_zone
-        self._known_fields = frozenset((*manifest.fields, "_line")) if manifest.fields else None
+        self._known_fields = frozenset((*manifest.fields, *TOLD_BY_EDGES)) if manifest.fields else None
         try:
             zone = Zone(manifest.zone, rules_of_zone, manifest.ambiguous, manifest.nonexistent)
         except ValueError as error:
@@ -156,7 +156,8 @@ class Adapter:
         site = self._site(error)
         value = error.value if isinstance(error, Unfit) else None
         field, found = "", value
-        for path in site.paths:
+        lacking = tuple(path for path in site.paths if error.args[0] in path.steps) if isinstance(error, KeyError) else ()
+        for path in lacking or site.paths:
             there = dig(row, *path.steps) if path.root == "row" else value
             if not field or (value is not None and there is value):
                 field, found = str(path), value if isinstance(error, Unfit) else there

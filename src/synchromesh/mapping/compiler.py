@@ -12,7 +12,7 @@ import msgspec
 from msgspec import inspect
 
 from synchromesh.mapping.expression import Compiled, ExpressionError, Kind, Path, Scope, compile_expression, condition
-from synchromesh.mapping.manifest import Fields, Manifest, Rule, nearest
+from synchromesh.mapping.manifest import TOLD_BY_EDGES, Fields, Manifest, Rule, nearest
 from synchromesh.mapping.refusal import ManifestError
 from synchromesh.model.event import EXTERNAL, CanonicalEvent
 from synchromesh.model.quantity import Quantity
@@ -196,7 +196,7 @@ class Compiler:
             raise self._error(key, f"needs {wanted}, but the expression yields {compiled.kind}{_advice(kinds)}")
         known = self._manifest.fields
         for path in compiled.paths:
-            if known and path.root == "row" and path.steps[0] not in (*known, "_line"):
+            if known and path.root == "row" and path.steps[0] not in (*known, *TOLD_BY_EDGES):
                 raise self._error(key, f"the field {path.steps[0]!r} is not among `fields`; {nearest(str(path.steps[0]), known)}")
         return compiled
 

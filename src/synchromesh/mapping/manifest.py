@@ -22,6 +22,8 @@ from synchromesh.mapping.refusal import ManifestError
 from synchromesh.mapping.zone import Ambiguous, Nonexistent
 
 MANIFEST: Final = "adapter.toml"
+TOLD_BY_EDGES: Final = ("_line", "_file")
+"""What an edge adds to the row of a file: how it came, not what it says."""
 _MAX_FILE: Final = 4_000_000
 _MAX_TEMPLATES: Final = 5
 _DURATION: Final = re.compile(r"(\d{1,5})\s*([smhdw])")
@@ -74,7 +76,8 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_def
     source: Identifier
     """System that sends: identities are unique within it."""
     format: Literal["json", "csv"]
-    """json: a payload is an object. csv: a payload is the object of one row, all values texts, with the number of the row as `_line`."""
+    """json: a payload is an object. csv: a payload is the object of one row, all values texts, with the number of the row as
+    `_line` and the name of its file as `_file`."""
     identity: str
     """Expression for the message's own identity."""
     horizon: str

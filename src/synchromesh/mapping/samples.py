@@ -101,7 +101,7 @@ def _body(payload: Path) -> bytes:
     rows = list(csv.reader(lines, delimiter=delimiter, strict=True))
     if len(rows) != 2 or len(rows[0]) != len(rows[1]):
         raise ValueError("a sample in CSV is a header and one row of as many cells")
-    return msgspec.json.encode({**dict(zip(rows[0], rows[1], strict=True)), "_line": 1})
+    return msgspec.json.encode({**dict(zip(rows[0], rows[1], strict=True)), "_line": 1, "_file": "sample.csv"})
 
 
 def _refusal_differs(expected: Expected, refused: MappingRefused) -> str:

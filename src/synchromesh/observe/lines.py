@@ -12,10 +12,13 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Final, TextIO
 
-from synchromesh.observe.names import LogLine
+from synchromesh.observe.names import REQUEST_FAILED, LogLine
 
 MAX_VALUE: Final = 500
 """Longer texts are cut, in characters: a log line is no place for a payload."""
+
+WITH_TRACEBACK: Final = (REQUEST_FAILED,)
+"""Lines of defects: where one happened, its traceback says."""
 
 _LOGGER: Final = logging.getLogger("synchromesh")
 
@@ -24,7 +27,8 @@ def emit(line: LogLine, **fields: str | int | float) -> None:
     """Write one log line. Its fields are exactly those that the catalogue names for it; anything else raises `ValueError`."""
     if set(fields) != set(line.fields):
         raise ValueError(f"the log line {line.name} has the fields {', '.join(line.fields)}, not {', '.join(fields)}")
-    _LOGGER.log(line.level, "%s", line.name, extra={"synchromesh": {name: _cut(value) for name, value in fields.items()}})
+    told = {name: _cut(value) for name, value in fields.items()}
+    _LOGGER.log(line.level, "%s", line.name, extra={"synchromesh": told}, exc_info=line in WITH_TRACEBACK)
 
 
 def configure(*, as_json: bool, stream: TextIO | None = None) -> None:

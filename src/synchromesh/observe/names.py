@@ -94,6 +94,14 @@ FILE_TAKEN: Final = LogLine("file.taken", logging.INFO, "A dropped file was read
 FILE_FAILED: Final = LogLine(
     "file.failed", logging.WARNING, "A dropped file can't be read and was set aside with its reason.", ("plant", "file", "error")
 )
+FILE_WAITS: Final = LogLine(
+    "file.waits", logging.ERROR, "A drop folder or a file in it can't be read, moved or stored; it stays and is tried again.",
+    ("plant", "file", "error"),
+)  # fmt: skip
+REQUEST_REFUSED: Final = LogLine("request.refused", logging.ERROR, "The log can't store what was sent; the source was told so.", ("error",))
+REQUEST_FAILED: Final = LogLine(
+    "request.failed", logging.ERROR, "A defect in answering; the source was told that nothing is certain.", ("path",)
+)
 ROLE_ENDED: Final = LogLine(
     "role.ended",
     logging.ERROR,
@@ -120,6 +128,9 @@ LINES: Final = (
     STORE_BACK,
     FENCED,
     FILE_TAKEN,
+    FILE_WAITS,
+    REQUEST_REFUSED,
+    REQUEST_FAILED,
     FILE_FAILED,
     ROLE_ENDED,
     FAILED,

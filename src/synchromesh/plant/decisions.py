@@ -38,9 +38,10 @@ def decide(view: View, event: DecisionEvent) -> None:
 
 def _posting(view: View, key: str) -> PostingRow | None:
     try:
-        return view.posting(id_of(key))
+        row = view.posting(id_of(key))
     except ValueError:
         return None
+    return row if row is not None and row.key == key else None
 
 
 def _fact_at(view: View, position: int) -> FactRow | None:
@@ -56,7 +57,7 @@ def again(view: View, row: PostingRow, last: bool = False) -> None:
     lane = view.lane(row.lane)
     old = view.content((row.position, row.ordinal))
     effective, original = periods.book_on(view, old.original or old.effective)
-    key = key_of(view.partition, view.position, "again", 1)
+    key = key_of(view.stem, view.position, "again", 1)
     new = msgspec.structs.replace(old, key=key, effective=effective, original=original)
     cut = Cut(view.position, 1, row.group, row.facts, old.original or old.effective, view.clock().now)
     if row.state == "reversed outside":

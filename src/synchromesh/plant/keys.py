@@ -1,13 +1,23 @@
-"""A posting's key and where it stands. A key derives from plant, causing message, rule and ordinal, and never changes (law 3)."""
+"""A posting's key and where it stands. A key derives from plant, series, causing message, rule and ordinal, and never changes (law 3)."""
 
 from __future__ import annotations
 
 from synchromesh.plant.rows import PostingId
 
 
-def key_of(plant: str, position: int, rule: str, ordinal: int) -> str:
+def stem_of(plant: str, series: str) -> str:
+    """What the keys of a plant's postings begin with. `series` is the policy's; logs from before there were series have none."""
+    return f"{plant}.{series}" if series else plant
+
+
+def key_of(stem: str, position: int, rule: str, ordinal: int) -> str:
     """A posting's key: unique for ever, the same whenever the log is folded again (law 3)."""
-    return ":".join((plant, str(position), rule, str(ordinal)))
+    return ":".join((stem, str(position), rule, str(ordinal)))
+
+
+def plant_of(key: str) -> str:
+    """The plant whose posting this is. No plant's name has a dot."""
+    return key.partition(":")[0].partition(".")[0]
 
 
 def id_of(key: str) -> PostingId:

@@ -20,14 +20,18 @@ class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     zone: str = "UTC"
     """IANA zone of the plant: it decides on which day a fact is booked."""
 
+    series: str = ""
+    """Tells the keys of this log's postings from those of every other log that books under the same plant's name: made by chance at the
+    plant's first start, because a business system remembers keys longer than a data folder may last."""
+
     gather: Literal["report", "operation", "order"] = "report"
     """What becomes one set of documents: each report, all of an operation, or all of an order. A gather closes by its event
     (operation or order completed, end of a source's input), by quantity, by silence, or because something needs what it holds."""
 
-    gather_quantity: Annotated[int, Meta(ge=0)] = 0
+    gather_quantity: Annotated[int, Meta(ge=0, le=10**15)] = 0
     """A gather closes when it holds this many pieces of good output, in the unit reported. 0: quantity closes no gather."""
 
-    gather_silence_seconds: Annotated[int, Meta(ge=0)] = 0
+    gather_silence_seconds: Annotated[int, Meta(ge=0, le=31_622_400)] = 0
     """A gather closes when nothing was added for so long. 0: silence closes no gather."""
 
     yield_operation: str = ""
@@ -50,7 +54,7 @@ class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     closed_period: Literal["first open day", "wait", "ask"] = "first open day"
     """A fact of a closed period is booked on the first open day after it, or waits until the period opens, or is an exception."""
 
-    waiting_hours: Annotated[int, Meta(ge=0)] = 24
+    waiting_hours: Annotated[int, Meta(ge=0, le=87_600)] = 24
     """A fact that waits longer for an unknown thing is shown as an exception. 0: never."""
 
     stock_patience_minutes: Annotated[int, Meta(ge=0, le=100_000)] = 60

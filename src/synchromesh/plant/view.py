@@ -17,6 +17,7 @@ from synchromesh.model.message import Message
 from synchromesh.model.posting import Posting
 from synchromesh.plant.entities import KINDS, Balance, Clock, Decision, Entity, Item, Lane, Lot, Order, Totals
 from synchromesh.plant.fates import Fate
+from synchromesh.plant.keys import stem_of
 from synchromesh.plant.policy import DEFAULT, Policy
 from synchromesh.plant.rows import Changes, ExceptionRow, FactRow, Identity, PostingId, PostingRow
 
@@ -75,6 +76,8 @@ class View:
         """What postings do to balances, as `stock.effects` has worked it out."""
         self.policy: Policy = DEFAULT
         """The policy in force at this position."""
+        self.stem = self.partition
+        """What the keys of postings begin with under this policy."""
         self._policy_known = False
         self._start_batch()
 
@@ -96,6 +99,7 @@ class View:
         if not self._policy_known:
             decision = self.of(Decision, "decision", "policy/" + self.partition)
             self.policy = DEFAULT if decision is None else _policy_decode(decision.content)
+            self.stem = stem_of(self.partition, self.policy.series)
             self._policy_known = True
 
     # --- entities -----------------------------------------------------------------------------------------------------

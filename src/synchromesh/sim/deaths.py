@@ -88,6 +88,9 @@ class MortalOutbox:
         self._inner = inner
         self._deaths = deaths
 
+    def known(self) -> set[str]:
+        return self._inner.known()
+
     def take(self, target: str, claimant: str, limit: int, now: int) -> list[Ready]:
         self._deaths.point()
         taken = self._inner.take(target, claimant, limit, now)

@@ -107,7 +107,7 @@ class Snapshots(Protocol):
 
 
 class Ready(msgspec.Struct, frozen=True):
-    """One posting in the outbox. `attempt` counts claims so far; a claimed one that its claimant did not finish is in doubt."""
+    """One posting in the outbox. A claimed one that its claimant did not finish is in doubt."""
 
     partition: str
     position: int
@@ -127,6 +127,11 @@ class TakenOver(msgspec.Struct):
 
 class Outbox(Protocol):
     """The store as a dispatcher sees it, beside the worker and perhaps in another process. It takes over before it takes."""
+
+    def known(self) -> set[str]:
+        """Partitions of which it is known what was claimed. Of any other one the claims are lost, if there were any, and not taken over
+        yet."""
+        ...
 
     def take(self, target: str, claimant: str, limit: int, now: int) -> list[Ready]:
         """Claim up to `limit` unclaimed postings of a target, durably, and return them: those that became ready first, fairly among the
@@ -186,8 +191,8 @@ class Reading(Protocol):
         """The newest exceptions in a state, newest first, with their partitions."""
         ...
 
-    def waiting(self) -> int:
-        """How many postings stand in the outbox."""
+    def waiting(self, target: str = "") -> int:
+        """How many postings stand in the outbox, of all targets or of one."""
         ...
 
     def close(self) -> None: ...

@@ -252,6 +252,11 @@ class MemoryOutbox:
         self._store = store
         self._seen = -1
 
+    def known(self) -> set[str]:
+        """Claims live as long as the store: none is ever lost."""
+        with self._store.changed:
+            return set(self._store.partitions)
+
     def take(self, target: str, claimant: str, limit: int, now: int) -> list[Ready]:
         with self._store.changed:
             self._seen = self._store.version
@@ -365,9 +370,10 @@ class MemoryReading:
         found = [(name, row) for name, row in rows if row.state == state]
         return sorted(found, key=lambda each: (each[1].opened, each[1].position, each[1].ordinal, each[0]), reverse=True)[:limit]
 
-    def waiting(self) -> int:
+    def waiting(self, target: str = "") -> int:
         with self._store.changed:
-            return sum(len(partition.outbox) for partition in self._store.partitions.values())
+            entries = (of for partition in self._store.partitions.values() for of, _ in partition.outbox.values())
+            return sum(1 for of in entries if target in ("", of))
 
     def close(self) -> None:
         """Nothing to give back."""

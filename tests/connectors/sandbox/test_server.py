@@ -281,6 +281,7 @@ def test_requests_of_one_connection_are_answered_in_order(running: Running) -> N
         ({"urll": "http://127.0.0.1:1"}, "did you mean 'url'"),
         ({"url": "http://127.0.0.1:1", "colour": 1}, "there are url, grade"),
         ({"url": "ftp://127.0.0.1"}, "url"),
+        ({"url": "http://127.0.0.1:99999"}, "no address"),
         ({"url": "http://127.0.0.1:1", "grade": "best"}, "grade"),
         ({"url": "http://127.0.0.1:1", "batch": 0}, "batch"),
         ({"url": "http://127.0.0.1:1", "batch": "many"}, "batch"),

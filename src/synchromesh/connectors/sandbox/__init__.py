@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -27,8 +28,13 @@ def connect(settings: Mapping[str, object]) -> Connector:
             hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known)}"
             raise ValueError(f"the sandbox has no setting {key!r}; {hint}")
     if "url" not in settings:
-        raise ValueError("the sandbox needs the setting 'url', for example url = \"http://127.0.0.1:8069\"")
+        raise ValueError("the sandbox needs the setting 'url', for example url = \"http://127.0.0.1:8090\"")
     try:
-        return SandboxConnector(msgspec.convert(dict(settings), Settings))
+        read = msgspec.convert(dict(settings), Settings)
     except msgspec.ValidationError as error:
         raise ValueError(f"a setting of the sandbox is wrong: {error}") from error
+    try:
+        urlsplit(read.url).port  # noqa: B018 - only reading it tells
+    except ValueError as error:
+        raise ValueError(f"the sandbox's url {read.url!r} is no address: {error}") from error
+    return SandboxConnector(read)

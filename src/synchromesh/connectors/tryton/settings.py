@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -49,11 +50,21 @@ def read_settings(raw: Mapping[str, object]) -> Settings:
         raise ValueError(f"tryton: a setting has the wrong type: {error}") from None
     if not settings.url.startswith(("http://", "https://")):
         raise ValueError(f"tryton: the setting 'url' must begin with http:// or https://, and it is {settings.url!r}")
+    if not _is_address(settings.url):
+        raise ValueError(f"tryton: the setting 'url' must name a host and, if any, a port up to 65535, and it is {settings.url!r}")
     if not 1 <= settings.batch <= _MAX_BATCH:
         raise ValueError(f"tryton: the setting 'batch' must be 1 to {_MAX_BATCH}, and it is {settings.batch}")
     if settings.timeout <= 0:
         raise ValueError(f"tryton: the setting 'timeout' must be more than 0 seconds, and it is {settings.timeout}")
     return settings
+
+
+def _is_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
 
 
 _MAX_BATCH = 200

@@ -8,7 +8,6 @@ as repeats.
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from datetime import datetime
@@ -23,11 +22,11 @@ from synchromesh.edges.files.message import end_message, row_message
 from synchromesh.edges.files.rows import NotCsv, Row, read_rows
 from synchromesh.log.agreement import LogError
 from synchromesh.model.message import Message
+from synchromesh.observe.lines import emit
+from synchromesh.observe.names import FILE_FAILED, FILE_TAKEN, FILE_WAITS
 
 BATCH: Final = 500
 """Rows of one append."""
-
-_LOGGER: Final = logging.getLogger(__name__)
 
 
 class _Stopped(Exception):
@@ -87,12 +86,13 @@ class FileEdge:
         try:
             if file.size > self._drop.max_bytes:
                 raise NotCsv(f"the file has {file.size:,} bytes, more than {self._drop.max_bytes:,}; split it")
-            await self._store(file)
+            rows = await self._store(file)
             if await asyncio.to_thread(file.unchanged):
                 await self._accept([end_message(self._drop, self._catalogue, file, self._clock())])
                 await asyncio.to_thread(move, file.path, self._drop.folder / DONE)
+                emit(FILE_TAKEN, plant=self._drop.plant, file=file.name, rows=rows)
         except NotCsv as error:
-            _LOGGER.warning("the file %s fails: %s", file.path, error)
+            emit(FILE_FAILED, plant=self._drop.plant, file=file.name, error=str(error))
             await self._fail(file, str(error))
         except OSError as error:
             self._tell(file.path, f"the file {file.path} can't be read or moved: {error}; it waits where it is")
@@ -103,16 +103,19 @@ class FileEdge:
         except OSError as error:
             self._tell(file.path, f"the file {file.path} can't be moved to {FAILED}: {error}; it waits where it is")
 
-    async def _store(self, file: File) -> None:
-        """Store every row, in order."""
+    async def _store(self, file: File) -> int:
+        """Store every row, in order; how many there were."""
+        count = 0
         opened = await asyncio.to_thread(file.path.open, "rb")
         try:
             rows = read_rows(opened, self._drop.delimiter, self._drop.encoding)
             while batch := await asyncio.to_thread(_some, rows):
                 received = self._clock()
                 await self._accept([row_message(self._drop, self._catalogue, file, row, received) for row in batch])
+                count += len(batch)
         finally:
             await asyncio.to_thread(opened.close)
+        return count
 
     async def _accept(self, messages: Sequence[Message]) -> None:
         """Store messages, trying again as long as the log can't. Raises `_Stopped` when the edge stops before."""
@@ -140,7 +143,7 @@ class FileEdge:
         """Say what is wrong once, not at every look."""
         if self._told.get(path) != sentence:
             self._told[path] = sentence
-            _LOGGER.error("%s", sentence)
+            emit(FILE_WAITS, plant=self._drop.plant, file=path.name, error=sentence)
 
 
 def _some(rows: Iterator[Row]) -> list[Row]:

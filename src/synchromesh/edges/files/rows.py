@@ -19,6 +19,9 @@ MAX_ROW: Final = 100_000
 LINE: Final = "_line"
 """The name under which a row carries its number among the rows of its file."""
 
+FILE: Final = "_file"
+"""The name under which a row carries the name of its file."""
+
 _SHOWN: Final = 2_000
 _BOM: Final = b"\xef\xbb\xbf"
 
@@ -135,8 +138,9 @@ def _header(lines: _Lines, delimiter: str) -> list[str]:
     twice = [name for name, count in Counter(header).items() if count > 1]
     if twice:
         raise NotCsv(f"the header names {twice[0]!r} twice; give every column its own name")
-    if LINE in header:
-        raise NotCsv(f"the header names {LINE!r}, which is kept for the row's number; rename that column")
+    for kept, what in ((LINE, "the row's number"), (FILE, "the file's name")):
+        if kept in header:
+            raise NotCsv(f"the header names {kept!r}, which is kept for {what}; rename that column")
     return header
 
 

@@ -17,6 +17,7 @@ import msgspec
 
 from synchromesh.edges.catalogue import MAX_NAME, IdentityError, checked_identity
 from synchromesh.edges.http.answer import Fault, Refused
+from synchromesh.edges.http.strict import odd_amount
 from synchromesh.model.event import (
     EXTERNAL,
     EnterpriseEvent,
@@ -49,6 +50,7 @@ _DECODER: Final[msgspec.json.Decoder[PlantEvent | EnterpriseEvent]] = msgspec.js
 _SPACE: Final = b" \t\r\n"
 _AT: Final = re.compile(r" - at `\$(.*)`$", re.DOTALL)
 _STEP: Final = re.compile(r"\.([^.\[]+)|\[(\d+|\.\.\.)\]")
+_LONGEST: Final = 300
 _TOO_DEEP: Final = "the JSON is nested too deeply; an event has at most a few levels"
 
 _Decoded = TypeVar("_Decoded")
@@ -112,6 +114,9 @@ def event_body(type: str, data: bytes, pointer: str) -> bytes:
     body = opening + rest if rest.startswith(b"}") else opening + b"," + rest
     event = decoded(_DECODER.decode, body, pointer)
     _check(event, pointer)
+    odd = odd_amount(data, pointer)
+    if odd is not None:
+        raise Invalid(odd)
     if b"\\u0000" in data and "\x00" in _texts(event):
         raise Invalid(Fault(pointer, "a text contains the character NUL", "leave control characters out"))
     return body
@@ -192,7 +197,12 @@ def _fault(message: str, pointer: str) -> Fault:
     detail = message[: at.start()] if at else message
     steps = [step.group(1) or step.group(2) for step in _STEP.finditer(path)]
     where = pointer + "".join("/" + step.replace("~", "~0").replace("/", "~1") for step in steps)
-    return Fault(where, detail[0].lower() + detail[1:], _remedy(detail))
+    return Fault(where, detail[0].lower() + shown(detail[1:]), _remedy(detail))
+
+
+def shown(detail: str) -> str:
+    """A sentence without the middle of what is too long to read, such as an amount of a thousand digits."""
+    return detail if len(detail) <= _LONGEST else f"{detail[: _LONGEST // 2]}…{detail[-_LONGEST // 2 :]}"
 
 
 def _remedy(detail: str) -> str:

@@ -9,6 +9,7 @@ good. No body is ever read by two rules.
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable
 from typing import Final, Protocol, cast
 
@@ -25,6 +26,9 @@ IDLE_SECONDS: Final = 75.0
 
 LINGER_SECONDS: Final = 5.0
 """For the sender of a refused body to stop sending."""
+
+_BEGINS: Final = re.compile(rb"[\r\n]*[A-Za-z]*(?:$|[ -])", re.ASCII)
+"""What a request can begin with: a method's name as far as it has come."""
 
 _AHEAD: Final = 65_536
 _NEVER: Final = float("inf")
@@ -167,6 +171,8 @@ class Connection(asyncio.Protocol):
         """The head of the next request, once it is here."""
         end = self._buffer.find(b"\r\n\r\n", 0, MAX_HEAD)
         if end < 0:
+            if not _BEGINS.match(self._buffer):
+                raise Refused(400, "this is not HTTP; send plain HTTP/1.1, without TLS", last=True)
             if len(self._buffer) >= MAX_HEAD:
                 raise Refused(431, f"the request's head is larger than {MAX_HEAD:,} bytes", last=True)
             return None

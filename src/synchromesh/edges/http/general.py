@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from asyncio import AbstractEventLoop
 from collections.abc import Callable
 from typing import Any, Final
@@ -11,6 +12,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from synchromesh.edges.http.answer import Refused, phrase
+from synchromesh.edges.http.app import DISCARDED
 from synchromesh.edges.http.connection import IDLE_SECONDS, REQUEST_SECONDS
 from synchromesh.edges.http.head import MAX_HEAD
 
@@ -26,7 +28,7 @@ class Bounded(HttpToolsProtocol):
 
     def __init__(self, config: Config, state: ServerState, loop: AbstractEventLoop, max_body: int, gone: Callable[[], None]) -> None:
         super().__init__(config, state, {}, loop)
-        self._most = MAX_HEAD + _CHUNKING * max_body
+        self._most = MAX_HEAD + _CHUNKING * max_body + DISCARDED
         self._gone = gone
         self._received = 0
         self._head = 0
@@ -89,10 +91,13 @@ class Bounded(HttpToolsProtocol):
 
 
 def configured(app: Any) -> Config:
-    """The general server's settings: quiet, trusting no proxy, leaving the process's logging alone."""
+    """The general server's settings: quiet, trusting no proxy, leaving the process's logging alone. What a stranger sends is answered, and
+    no reason for a line in the log."""
+    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
     config = Config(
         app,
         http=HttpToolsProtocol,
+        ws="none",
         log_config=None,
         access_log=False,
         proxy_headers=False,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import math
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
@@ -18,11 +17,12 @@ from synchromesh.edges.http.read import read
 from synchromesh.edges.http.route import Route, wanted_wait
 from synchromesh.log.agreement import LogError, LogFull
 from synchromesh.model.message import Message
+from synchromesh.observe.lines import emit
+from synchromesh.observe.names import REQUEST_FAILED, REQUEST_REFUSED
 
 RETRY_AFTER: Final = 5
 """Seconds after which a source may try again when the log could not store; a full disk is not freed at once."""
 
-_LOGGER: Final = logging.getLogger(__name__)
 _CONTENT: Final = (b"content-type", JSON)
 
 
@@ -49,16 +49,16 @@ class Ingest:
         Sending the same request again is answered alike: the plant tells repeats by their identity.
         """
         try:
+            seconds = wanted_wait(query, headers)
             messages = read(route, headers, body, self._clock(), self.catalogue)
             positions = await self._store(messages)
-            seconds = wanted_wait(query, headers)
             if seconds:
                 return await self._decided(route.plant, messages, positions, seconds)
             return _accepted(route.plant, messages, positions)
         except Refused as refused:
             return refused.response(path)
-        except Exception:
-            _LOGGER.exception("a fault of the HTTP edge at %s", path)
+        except Exception:  # noqa: BLE001 - told as a line, with its traceback
+            emit(REQUEST_FAILED, path=path)
             return Refused(500, "the server failed; what was sent may or may not be stored, so send it again unchanged").response(path)
 
     async def _store(self, messages: Sequence[Message]) -> list[int]:
@@ -69,7 +69,7 @@ class Ingest:
         except LogFull as error:
             raise Refused(507, f"nothing was stored: {error}", headers={"retry-after": str(RETRY_AFTER)}) from error
         except LogError as error:
-            _LOGGER.error("the log refuses: %s", error)
+            emit(REQUEST_REFUSED, error=str(error))
             raise Refused(503, f"nothing was stored: {error}", headers={"retry-after": str(RETRY_AFTER)}) from error
 
     async def _decided(self, plant: str, messages: Sequence[Message], positions: Sequence[int], seconds: float) -> Response:

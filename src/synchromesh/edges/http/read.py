@@ -14,6 +14,7 @@ from synchromesh.edges.http import cloudevents
 from synchromesh.edges.http.answer import MAX_SHOWN, Fault, Refused
 from synchromesh.edges.http.canonical import Invalid, Told, decoded, ended_body, event_message
 from synchromesh.edges.http.route import Kind, Route, media_type
+from synchromesh.edges.http.strict import told_twice
 from synchromesh.model.message import OWN, Message
 from synchromesh.model.posting import Aware
 
@@ -85,7 +86,7 @@ def _single_or_batch(body: bytes, message: Callable[[bytes], Message]) -> list[M
 
 def _single(body: bytes, message: Callable[[bytes], Message]) -> list[Message]:
     try:
-        return [message(body)]
+        return [_once(body, message)]
     except Invalid as invalid:
         fault = invalid.fault
         raise Refused(422, f"{fault.pointer or 'the body'}: {fault.detail}", [fault]) from None
@@ -97,7 +98,7 @@ def _batch(body: bytes, message: Callable[[bytes], Message]) -> list[Message]:
     faults: list[Fault] = []
     for index, raw in enumerate(_elements(body)):
         try:
-            messages.append(message(bytes(raw)))
+            messages.append(_once(bytes(raw), message))
         except Invalid as invalid:
             fault = invalid.fault
             faults.append(Fault(f"/{index}{fault.pointer}", fault.detail, fault.remedy))
@@ -107,6 +108,15 @@ def _batch(body: bytes, message: Callable[[bytes], Message]) -> list[Message]:
         sentence = f"{faults[0].pointer}: {faults[0].detail}; the batch is refused whole, nothing of it is stored"
         raise Refused(422, sentence, faults)
     return messages
+
+
+def _once(raw: bytes, message: Callable[[bytes], Message]) -> Message:
+    """The message of an element that `message` can read and that names nothing twice."""
+    read = message(raw)
+    fault = told_twice(raw)
+    if fault is not None:
+        raise Invalid(fault)
+    return read
 
 
 def _elements(body: bytes) -> Sequence[msgspec.Raw]:

@@ -18,7 +18,8 @@ LONGEST_WAIT: Final = 30.0
 
 _LONGEST_PATH: Final = 512
 _PATH: Final = re.compile(r"/v1/plants/([^/]+)/(?:(events)|(ended)|interfaces/(.+)/messages)")
-_WAIT: Final = re.compile(r'(?:^|[,;&])\s*wait\s*=\s*"?(\d{1,6})"?\s*(?:$|[,;&])', re.IGNORECASE)
+_PREFERRED: Final = re.compile(r'(?:^|[,;])\s*wait\s*=\s*"?(\d{1,6})"?\s*(?:$|[,;])', re.IGNORECASE)
+_ASKED: Final = re.compile(r"(?:^|&)wait=([^&]*)")
 
 
 class Kind(enum.Enum):
@@ -56,12 +57,16 @@ def _find(path: str) -> Route | None:
 
 
 def wanted_wait(query: bytes, headers: Mapping[bytes, bytes]) -> float:
-    """How many seconds the caller wants to wait for the outcome: `?wait=5`, or `Prefer: wait=5` (RFC 7240); 0 for not at all."""
+    """How many seconds the caller wants to wait for the outcome: `?wait=5`, or `Prefer: wait=5` (RFC 7240); 0 for not at all. Raises
+    `Refused` with 400 for an address that says no number; a preference that can't be read is none."""
+    asked = _ASKED.search(query.decode("latin-1")) if query else None
+    if asked is not None:
+        if not re.fullmatch(r"[0-9]{1,6}", asked[1]):
+            raise Refused(400, f"wait must be a whole number of seconds, not {asked[1][:40]!r}; at most {LONGEST_WAIT:g} are waited")
+        return min(float(asked[1]), LONGEST_WAIT)
     prefer = headers.get(b"prefer")
-    if not query and prefer is None:
-        return 0.0
-    asked = _WAIT.search(query.decode("latin-1")) or _WAIT.search((prefer or b"").decode("latin-1"))
-    return min(float(asked[1]), LONGEST_WAIT) if asked else 0.0
+    preferred = _PREFERRED.search(prefer.decode("latin-1")) if prefer else None
+    return min(float(preferred[1]), LONGEST_WAIT) if preferred else 0.0
 
 
 @lru_cache(maxsize=256)

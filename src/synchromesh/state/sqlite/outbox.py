@@ -15,6 +15,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -94,7 +95,7 @@ _READY: Final = """
 SELECT p.number FROM state.partition p LEFT JOIN seen s ON s.partition = p.name
 WHERE p.position >= coalesce(s.position, 0) AND NOT EXISTS (SELECT 1 FROM unknown u WHERE u.partition = p.name) ORDER BY p.number
 """
-
+_KNOWN: Final = "SELECT partition FROM seen EXCEPT SELECT partition FROM unknown"
 _ANY: Final = "SELECT EXISTS (SELECT 1 FROM state.outbox WHERE target = ?)"
 
 
@@ -107,7 +108,7 @@ class SqliteOutbox:
         self._thread = threading.RLock()
         # Whoever claims needs a store; only its writer makes one.
         open_existing(path, 256).close()
-        with in_state_words(self._claims, "opening the claims"):
+        with _in_claims_words(self._claims, "opening the claims"):
             self._lock = WriterLock(path.with_suffix(".claims-lock"))
             with self._lock:
                 if not self._claims.exists():
@@ -122,6 +123,10 @@ class SqliteOutbox:
         self._version = -1
         self._unswept = SWEEP_AFTER
         self._seen = -1
+
+    def known(self) -> set[str]:
+        with _in_claims_words(self._claims, "reading the claims"), self._thread:
+            return {name for (name,) in self._connection.execute(_KNOWN).fetchall()}
 
     def take(self, target: str, claimant: str, limit: int, now: int) -> list[Ready]:
         with in_state_words(self._path, "taking from the outbox"), self._thread:
@@ -234,6 +239,25 @@ class SqliteOutbox:
             self._lock.close()
 
 
+@contextmanager
+def _in_claims_words(path: Path, doing: str) -> Iterator[None]:
+    """As `in_state_words`, for a file that nobody should take from a backup: an older one has forgotten what was sent since."""
+    try:
+        with in_state_words(path, doing):
+            yield
+    except StateCorrupt as error:
+        if error.__cause__ is None:  # it is told in our own words
+            raise
+        raise _damaged(path, f"{doing}: {error.__cause__}") from error
+
+
+def _damaged(path: Path, what: str) -> StateCorrupt:
+    return StateCorrupt(
+        f"{path} is damaged ({what}); nothing was changed: stop all processes and move the file away; after the next start "
+        "the business systems are asked about everything that may have been sent"
+    )
+
+
 def _build(path: Path) -> None:
     connection = sqlite3.connect(path, isolation_level=None)
     try:
@@ -247,7 +271,7 @@ def _upgrade(connection: sqlite3.Connection, path: Path) -> None:
     application = connection.execute("PRAGMA application_id").fetchone()[0]
     schema = connection.execute("PRAGMA user_version").fetchone()[0]
     if application != APPLICATION:
-        raise damaged(path, KINDS, "it is a database, but not the claims of Synchromesh")
+        raise _damaged(path, "it is a database, but not the claims of Synchromesh")
     if schema == 1:
         connection.executescript(f"BEGIN IMMEDIATE; {_UNKNOWN} COMMIT;")
     elif schema != SCHEMA:

@@ -92,9 +92,10 @@ class SqliteReading:
             )
             return [(names[number], encoding.exception(value)) for number, value in rows]
 
-    def waiting(self) -> int:
+    def waiting(self, target: str = "") -> int:
+        only, values = ("WHERE target = ?", (target,)) if target else ("", ())
         with self._asking():
-            count: int = self._connection.execute("SELECT count(*) FROM outbox").fetchone()[0]
+            count: int = self._connection.execute(f"SELECT count(*) FROM outbox {only}", values).fetchone()[0]  # noqa: S608 - constant
             return count
 
     def close(self) -> None:
