@@ -99,7 +99,6 @@ class Gateway:
         pace = Pace(self._progress, time.monotonic)
         waiting, size = limits.waiting_messages, limits.waiting_bytes
         intake = self._intake = GroupIntake(self._log, max_waiting=waiting, max_waiting_bytes=size, pause=pace.pause)
-        )
         started: list[Edge] = []
         try:
             for edge in self._edges:
