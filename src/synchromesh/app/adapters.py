@@ -8,6 +8,7 @@ import msgspec
 
 from synchromesh.app.settings import Plant, Settings
 from synchromesh.edges.catalogue import IdentityError
+from synchromesh.edges.files.folder import Drop
 from synchromesh.engine.activation import Deciding
 from synchromesh.mapping.adapter import Adapter, load_adapter
 from synchromesh.mapping.refusal import MappingRefused
@@ -56,6 +57,13 @@ class Adapters:
         """The adapters that shall decide at a plant."""
         for interface, adapter in self._by_plant[plant.id].items():
             yield Deciding(plant.id, "adapter", interface, adapter.content())
+
+
+def drops(settings: Settings) -> Iterator[Drop]:
+    """The drop folders of all plants."""
+    for plant in settings.plants:
+        for files in plant.files:
+            yield Drop(files.folder, plant.id, files.interface, files.delimiter, files.encoding)
 
 
 def deciding(settings: Settings, adapters: Adapters, differences: Mapping[str, bool], series: Mapping[str, str]) -> Iterator[Deciding]:

@@ -10,12 +10,12 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Final
 
-from synchromesh.app import plugins
+from synchromesh.app.plugins import connector_of
 from synchromesh.app.presence import showing
 from synchromesh.app.process import Ready, announce, on_signals
 from synchromesh.app.settings import Erp, Settings
 from synchromesh.app.stores import Stores
-from synchromesh.connectors.agreement import Connector, ConnectorError
+from synchromesh.connectors.agreement import ConnectorError
 from synchromesh.engine.dispatcher import Dispatcher
 from synchromesh.engine.presence import Presence
 from synchromesh.engine.puller import Puller
@@ -32,11 +32,6 @@ PULL: Final = 5.0
 
 IDLE: Final = 0.5
 PAUSE: Final = 1.0
-
-
-def connector_of(erp: Erp) -> Connector:
-    """The connector of one business system. Raises `ValueError` naming a wrong key, `NotInstalled`."""
-    return plugins.connector_factory(erp.connector)(erp.settings)
 
 
 async def run_dispatcher(settings: Settings) -> None:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Final
 
 import msgspec
 
-from synchromesh.app.adapters import Adapters
-from synchromesh.app.dispatcher import connector_of
+from synchromesh.app.adapters import Adapters, drops
+from synchromesh.app.plugins import connector_of
 from synchromesh.app.presence import silence_of
 from synchromesh.app.process import Ready, announce, on_signals
 from synchromesh.app.settings import Settings
@@ -20,7 +20,6 @@ from synchromesh.app.stores import Stores
 from synchromesh.console.page import create_page
 from synchromesh.edges.agreement import Edge
 from synchromesh.edges.files.drop import FileEdge
-from synchromesh.edges.files.folder import Drop
 from synchromesh.edges.http.server import HttpEdge
 from synchromesh.edges.intake import GroupIntake
 from synchromesh.edges.pace import Pace
@@ -43,13 +42,6 @@ NOT_READY: Final = 10.0
 
 def now() -> datetime:
     return datetime.now(UTC)
-
-
-def drops(settings: Settings) -> Iterator[Drop]:
-    """The drop folders of all plants."""
-    for plant in settings.plants:
-        for files in plant.files:
-            yield Drop(files.folder, plant.id, files.interface, files.delimiter, files.encoding)
 
 
 class Gateway:

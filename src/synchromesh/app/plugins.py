@@ -6,7 +6,8 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Final, cast
 
 from synchromesh.app.faults import nearest
-from synchromesh.connectors.agreement import ConnectorFactory
+from synchromesh.app.settings import Erp
+from synchromesh.connectors.agreement import Connector, ConnectorFactory
 
 CONNECTORS: Final = "synchromesh.connectors"
 LOGS: Final = "synchromesh.logs"
@@ -30,6 +31,11 @@ def load(group: str, name: str) -> object:
 def connector_factory(name: str) -> ConnectorFactory:
     """What makes connectors of this kind. Raises `NotInstalled`."""
     return cast(ConnectorFactory, load(CONNECTORS, name))
+
+
+def connector_of(erp: Erp) -> Connector:
+    """The connector of one business system. Raises `ValueError` naming a wrong key, `NotInstalled`."""
+    return connector_factory(erp.connector)(erp.settings)
 
 
 def _entry(group: str, name: str) -> EntryPoint:

@@ -13,12 +13,10 @@ from typing import Final
 import msgspec
 
 from synchromesh.app import process
-from synchromesh.app.adapters import Adapters, deciding
-from synchromesh.app.dispatcher import connector_of, run_dispatcher
-from synchromesh.app.gateway import drops, run_gateway
+from synchromesh.app.adapters import Adapters, deciding, drops
+from synchromesh.app.plugins import connector_of
 from synchromesh.app.settings import Settings
 from synchromesh.app.stores import Stores
-from synchromesh.app.worker import run_worker
 from synchromesh.edges.files.folder import check
 from synchromesh.engine.activation import activations, in_force
 from synchromesh.log.agreement import LogError, LogFull
@@ -101,15 +99,24 @@ def prepare_when_there_is_room(settings: Settings, stop: threading.Event) -> boo
     return False
 
 
+# A process loads its own role and no other one, which saves each of them some ten megabytes.
+
+
 def _worker(settings: Settings) -> None:
+    from synchromesh.app.worker import run_worker  # noqa: PLC0415 - as above
+
     run_worker(settings, process.stop_event())
 
 
 def _gateway(settings: Settings) -> None:
+    from synchromesh.app.gateway import run_gateway  # noqa: PLC0415 - as above
+
     process.run_loop(run_gateway(settings))
 
 
 def _dispatcher(settings: Settings) -> None:
+    from synchromesh.app.dispatcher import run_dispatcher  # noqa: PLC0415 - as above
+
     process.run_loop(run_dispatcher(settings))
 
 
