@@ -38,6 +38,7 @@ from synchromesh.connectors.tryton.server import start as start_tryton
 from synchromesh.connectors.tryton.settings import read_settings as tryton_settings
 from synchromesh.engine.views import Summary
 from synchromesh.model.quantity import Quantity
+from synchromesh.observe.lines import configure
 from synchromesh.plant.entities import Order
 
 HERE = Path(__file__).parent
@@ -111,6 +112,7 @@ class Run:
             )
         )
         self.lines = folder / "synchromesh.log"
+        configure(as_json=True, stream=self.lines.open("a", encoding="utf-8"))
         self.supervisor = Supervisor(self.config, log=self.lines)
 
     @asynccontextmanager
