@@ -152,3 +152,35 @@ async def test_nothing_to_store_is_stored_at_once() -> None:
     intake = GroupIntake(MemoryLog())
     assert await intake.accept([]) == []
     await intake.stop()
+
+
+async def test_a_group_waits_as_long_as_it_is_told_to_and_is_told_its_size() -> None:
+    log = MemoryLog()
+    asked: list[int] = []
+    waiting, go = threading.Event(), threading.Event()
+
+    def pause(messages: int) -> float:
+        asked.append(messages)
+        waiting.set()
+        assert go.wait(10)
+        return 0.0
+
+    intake = GroupIntake(log, pause=pause)
+    answer = asyncio.create_task(intake.accept([message("1"), message("2")]))
+    assert await asyncio.to_thread(waiting.wait, 10)
+    assert log.head() == {}, "nothing is stored before the pause is over"
+    go.set()
+    assert await answer == [1, 2]
+    assert asked == [2]
+    await intake.stop()
+
+
+async def test_a_stop_waits_for_no_pause_and_stores_what_was_taken() -> None:
+    log = MemoryLog()
+    intake = GroupIntake(log, pause=lambda messages: 3600.0)
+    answer = asyncio.create_task(intake.accept([message("1")]))
+    done, _ = await asyncio.wait([answer], timeout=0.2)
+    assert not done, "the pause is not over"
+    async with asyncio.timeout(PATIENCE):
+        await intake.stop()
+        assert await answer == [1]

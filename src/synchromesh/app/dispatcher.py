@@ -13,6 +13,7 @@ from typing import Final
 from synchromesh.app.plugins import connector_of
 from synchromesh.app.presence import showing
 from synchromesh.app.process import Ready, announce, on_signals
+from synchromesh.app.room import Room
 from synchromesh.app.settings import Erp, Settings
 from synchromesh.app.stores import Stores
 from synchromesh.connectors.agreement import ConnectorError
@@ -21,7 +22,7 @@ from synchromesh.engine.presence import Presence
 from synchromesh.engine.puller import Puller
 from synchromesh.log.agreement import LogFull
 from synchromesh.observe.lines import emit
-from synchromesh.observe.names import PULL_BACK, PULL_FAILED, STORE_BACK, STORE_FULL
+from synchromesh.observe.names import PULL_BACK, PULL_FAILED
 from synchromesh.state.agreement import Outbox, StateFull
 
 GRACE: Final = 10.0
@@ -85,7 +86,7 @@ class _System:
         try:
             await self._dispatcher.stop(GRACE)
         except (LogFull, StateFull) as error:
-            emit(STORE_FULL, error=str(error))
+            Room().gone(error)
         await self._connector.close()
         self._outbox.close()
         self._reading.close()
@@ -94,20 +95,16 @@ class _System:
     async def _dispatch(self, stop: asyncio.Event) -> None:
         """Step whenever there is news, an answer, or something due."""
         news = self._dispatcher.news
-        full_since: float | None = None
+        room = Room()
         while not stop.is_set():
             news.clear()
             pause = IDLE
             try:
                 due = await self._dispatcher.step(patience=None)
-                if full_since is not None:
-                    emit(STORE_BACK, seconds=round(time.monotonic() - full_since, 1))
-                    full_since = None
+                room.there()
                 pause = IDLE if due is None else min(IDLE, due)
             except (LogFull, StateFull) as error:
-                if full_since is None:
-                    full_since = time.monotonic()
-                    emit(STORE_FULL, error=str(error))
+                room.gone(error)
                 await _until(stop, PAUSE)
             with suppress(TimeoutError):
                 async with asyncio.timeout(pause):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import secrets
 import threading
-import time
 from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,13 +14,12 @@ import msgspec
 from synchromesh.app import process
 from synchromesh.app.adapters import Adapters, deciding, drops
 from synchromesh.app.plugins import connector_of
+from synchromesh.app.room import Room
 from synchromesh.app.settings import Settings
 from synchromesh.app.stores import Stores
 from synchromesh.edges.files.folder import check
 from synchromesh.engine.activation import activations, in_force
 from synchromesh.log.agreement import LogError, LogFull
-from synchromesh.observe.lines import emit
-from synchromesh.observe.names import STORE_BACK, STORE_FULL
 from synchromesh.plant.policy import Policy
 from synchromesh.state.agreement import Reading, StateFull
 
@@ -81,20 +79,17 @@ def prepare_when_there_is_room(settings: Settings, stop: threading.Event) -> boo
     """`prepare`; where the stores have worked before and the disk is full now, say so once and wait for room. Whether it is prepared: not
     when `stop` was set meanwhile. Raises as `prepare`, `LogFull` and `StateFull` only at the first start, where a person looks on."""
     first = not Stores(settings).made
-    full_since: float | None = None
+    room = Room()
     while not stop.is_set():
         try:
             prepare(settings)
         except (LogFull, StateFull) as error:
             if first:
                 raise
-            if full_since is None:
-                full_since = time.monotonic()
-                emit(STORE_FULL, error=str(error))
+            room.gone(error)
             stop.wait(PAUSE)
             continue
-        if full_since is not None:
-            emit(STORE_BACK, seconds=round(time.monotonic() - full_since, 1))
+        room.there()
         return True
     return False
 

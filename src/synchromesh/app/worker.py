@@ -11,13 +11,14 @@ from datetime import UTC, datetime
 from typing import Final
 
 from synchromesh.app.process import Ready, announce
+from synchromesh.app.room import Room
 from synchromesh.app.settings import Settings
 from synchromesh.app.stores import Stores
 from synchromesh.engine.worker import Worker
 from synchromesh.log.agreement import Log, LogFull
 from synchromesh.model.message import ENTERPRISE
 from synchromesh.observe.lines import emit
-from synchromesh.observe.names import FENCED, STORE_BACK, STORE_FULL
+from synchromesh.observe.names import FENCED
 from synchromesh.state.agreement import Fenced, StateFull
 
 IDLE: Final = 1.0
@@ -74,20 +75,16 @@ class _Cycles:
 
 def _fold(log: Log, worker: Worker, stop: threading.Event) -> None:
     cycles = _Cycles()
-    full_since: float | None = None
+    room = Room()
     while not stop.is_set():
         try:
             folded = worker.step()
             soonest = worker.tick()
         except (StateFull, LogFull) as error:
-            if full_since is None:
-                full_since = time.monotonic()
-                emit(STORE_FULL, error=str(error))
+            room.gone(error)
             stop.wait(PAUSE)
             continue
-        if full_since is not None:
-            emit(STORE_BACK, seconds=round(time.monotonic() - full_since, 1))
-            full_since = None
+        room.there()
         cycles.look(idle=not folded)
         if not folded:
             log.wait(worker.positions, IDLE if soonest is None else max(0.0, min(IDLE, soonest)))
