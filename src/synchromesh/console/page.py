@@ -8,40 +8,30 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib.resources import files
 from typing import Final
 
-import msgspec
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Route
 
+from synchromesh.console.answers import HEADERS, as_json, limit, refused, unavailable, whole
 from synchromesh.console.metrics import exposition
 from synchromesh.console.operations import Operations
+from synchromesh.log.agreement import LogError
 from synchromesh.state.agreement import StateError
-
-MAX_LISTED: Final = 1_000
-"""The most rows that one answer lists."""
 
 MAX_QUERY: Final = 200
 """The longest search text, in characters."""
 
 
-class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A refusal as RFC 9457 words it: `title` is the kind, `detail` says what to do."""
-
-    title: str
-    status: int
-    detail: str
-    type: str = "about:blank"
-
-
-def create_page(operations: Operations) -> Starlette:
-    """The page at `/`, its answers under `/v1/` and the figures for Prometheus at `/metrics`, over the given operations."""
+def create_page(operations: Operations, more: Sequence[BaseRoute] = ()) -> Starlette:
+    """The page at `/`, its answers under `/v1/` and the figures for Prometheus at `/metrics`, over the given operations; and `more`, each
+    theme's routes from a file of its own."""
     asked = _Asked(operations)
     return Starlette(
         routes=[
@@ -52,8 +42,9 @@ def create_page(operations: Operations) -> Starlette:
             Route("/v1/trace", asked.trace),
             Route("/v1/plants/{plant}/facts/{position}", asked.story),
             Route("/metrics", asked.metrics),
+            *more,
         ],
-        exception_handlers={HTTPException: _refused, StateError: _unavailable},
+        exception_handlers={HTTPException: refused, StateError: unavailable, LogError: unavailable},
     )
 
 
@@ -64,34 +55,31 @@ class _Asked:
         self._operations = operations
 
     async def summary(self, _request: Request) -> Response:
-        return _json(await run_in_threadpool(self._operations.summary))
+        return as_json(await run_in_threadpool(self._operations.summary))
 
     async def facts(self, request: Request) -> Response:
-        return _json(await run_in_threadpool(self._operations.recent, _limit(request)))
+        return as_json(await run_in_threadpool(self._operations.recent, limit(request)))
 
     async def exceptions(self, request: Request) -> Response:
-        return _json(await run_in_threadpool(self._operations.exceptions, _limit(request)))
+        return as_json(await run_in_threadpool(self._operations.exceptions, limit(request)))
 
     async def trace(self, request: Request) -> Response:
         query = request.query_params.get("q", "").strip()
         if not query or len(query) > MAX_QUERY:
             raise HTTPException(400, f"q must be an order, lot, message id or document number of 1 to {MAX_QUERY} characters")
-        return _json(await run_in_threadpool(self._operations.trace, query))
+        return as_json(await run_in_threadpool(self._operations.trace, query))
 
     async def story(self, request: Request) -> Response:
         plant, position = request.path_params["plant"], request.path_params["position"]
-        place = _whole(position, "the position of a fact", 2**63 - 1)
+        place = whole(position, "the position of a fact", 2**63 - 1)
         story = await run_in_threadpool(self._operations.story, plant, place)
         if story is None:
             raise HTTPException(404, f"there is no fact at position {place} of plant {plant!r}; /v1/trace?q= finds facts by name")
-        return _json(story)
+        return as_json(story)
 
     async def metrics(self, _request: Request) -> Response:
         text = exposition(await run_in_threadpool(self._operations.summary))
-        return Response(text, media_type="text/plain; version=0.0.4; charset=utf-8", headers=_HEADERS)
-
-
-_HEADERS: Final = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer"}
+        return Response(text, media_type="text/plain; version=0.0.4; charset=utf-8", headers=HEADERS)
 
 
 def _page() -> Callable[[Request], Response]:
@@ -103,7 +91,7 @@ def _page() -> Callable[[Request], Response]:
         f"default-src 'none'; script-src '{_digest(script)}'; style-src '{_digest(style)}'; img-src data:; "
         "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     )
-    headers = {**_HEADERS, "Content-Security-Policy": policy}
+    headers = {**HEADERS, "Content-Security-Policy": policy}
 
     def page(_request: Request) -> Response:
         return Response(html, media_type="text/html; charset=utf-8", headers=headers)
@@ -113,37 +101,3 @@ def _page() -> Callable[[Request], Response]:
 
 def _digest(text: str) -> str:
     return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
-
-
-def _limit(request: Request) -> int:
-    return _whole(request.query_params.get("limit", "100"), "limit", MAX_LISTED)
-
-
-def _whole(text: str, name: str, most: int) -> int:
-    if not text.isascii() or not text.isdigit() or len(text) > 19 or not 1 <= int(text) <= most:
-        raise HTTPException(400, f"{name} must be a whole number from 1 to {most:,}, not {text[:40]!r}")
-    return int(text)
-
-
-def _json(answer: object) -> Response:
-    return Response(msgspec.json.encode(answer), media_type="application/json", headers=_HEADERS)
-
-
-def _problem(status: int, title: str, detail: str, headers: dict[str, str]) -> Response:
-    body = msgspec.json.encode(Problem(title, status, detail))
-    return Response(body, status, media_type="application/problem+json", headers={**_HEADERS, **headers})
-
-
-_NOTHING: Final = "there is nothing at this address; the page is at /, and docs/reference/http.md lists all others"
-
-
-def _refused(request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)
-    titles = {400: "Bad request", 404: "Not found", 405: "Method not allowed"}
-    title = titles.get(error.status_code, "Refused")
-    own = {"Not Found": _NOTHING, "Method Not Allowed": f"{request.method} is not possible here; use GET"}
-    return _problem(error.status_code, title, own.get(error.detail, error.detail), dict(error.headers or {}))
-
-
-def _unavailable(_request: Request, error: Exception) -> Response:
-    return _problem(503, "The store can't answer", str(error), {"Retry-After": "2"})
