@@ -9,15 +9,15 @@ hash and filter say, an identity is known only when an entry equals it in full.
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from hashlib import blake2b
 from typing import Final
 
+import apsw
 import msgspec
 
 from synchromesh.plant.rows import Changes, Identity
-from synchromesh.sqlite.database import data_version
+from synchromesh.sqlite.database import data_version, query
 
 TAIL: Final = 32_768
 """How many entries wait in memory, at about 150 bytes, before their hashes are written to the index."""
@@ -62,45 +62,46 @@ class Entry(msgspec.Struct, frozen=True):
     position: int
 
 
-def segments_of(connection: sqlite3.Connection, partition: int) -> list[Segment]:
+def segments_of(connection: apsw.Connection, partition: int) -> list[Segment]:
     """A partition's segments, oldest first, without tails and filters."""
-    rows = connection.execute("SELECT segment, newest, indexed FROM identity_segment WHERE partition = ? ORDER BY segment", (partition,))
-    return [Segment(partition, number, newest, indexed) for number, newest, indexed in rows.fetchall()]
+    rows = query(connection, "SELECT segment, newest, indexed FROM identity_segment WHERE partition = ? ORDER BY segment", (partition,))
+    return [Segment(partition, number, newest, indexed) for number, newest, indexed in rows]
 
 
-def indexed_entries(connection: sqlite3.Connection, segment: Segment, source: str, id: str) -> list[tuple[int, int]]:
+def indexed_entries(connection: apsw.Connection, segment: Segment, source: str, id: str) -> list[tuple[int, int]]:
     """(row, position) of the entries that the index finds for an identity and that equal it in full, newest last."""
-    rows = connection.execute(
+    return query(
+        connection,
         f"SELECT e.row, e.position FROM {segment.index} h JOIN {segment.entries} e ON e.row = h.row "  # noqa: S608 - numbers in the name
         "WHERE h.hash = ? AND e.source = ? AND e.id = ? ORDER BY e.row",
         (hash_of(source, id), source, id),
     )
-    return rows.fetchall()
 
 
-def position_of_identity(connection: sqlite3.Connection, partition: int, identity: Identity) -> int | None:
+def position_of_identity(connection: apsw.Connection, partition: int, identity: Identity) -> int | None:
     """Where an identity was told, as a reader finds it, who has no tail: that part of the newest segments is read through."""
     for segment in reversed(segments_of(connection, partition)):
-        fresh = connection.execute(
+        fresh = query(
+            connection,
             f"SELECT row, position FROM {segment.entries} WHERE row > ? AND source = ? AND id = ? ORDER BY row",  # noqa: S608 - as above
             (segment.indexed, *identity),
-        ).fetchall()
+        )
         found = fresh or indexed_entries(connection, segment, *identity)
         if found:
             return int(found[-1][1])
     return None
 
 
-def positions_of_id(connection: sqlite3.Connection, partition: int, id: str) -> list[int]:
+def positions_of_id(connection: apsw.Connection, partition: int, id: str) -> list[int]:
     """Where any source told this id: reads all entries through."""
     return [
         int(position)
         for segment in segments_of(connection, partition)
-        for (position,) in connection.execute(f"SELECT position FROM {segment.entries} WHERE id = ?", (id,))  # noqa: S608 - as above
+        for (position,) in query(connection, f"SELECT position FROM {segment.entries} WHERE id = ?", (id,))  # noqa: S608 - as above
     ]
 
 
-def all_entries(connection: sqlite3.Connection, partition: int) -> Iterator[tuple[int, Identity]]:
+def all_entries(connection: apsw.Connection, partition: int) -> Iterator[tuple[int, Identity]]:
     """(position, identity) of all of a partition, by position."""
     for segment in segments_of(connection, partition):
         rows = connection.execute(f"SELECT position, source, id FROM {segment.entries} ORDER BY position, source, id")  # noqa: S608 - as above
@@ -112,7 +113,7 @@ class Identities:
     """A store's identities as its one writer sees them. What it holds in memory follows the writer's transactions: `forget` it after one
     that failed. It notices by itself when another writer has been there."""
 
-    def __init__(self, connection: sqlite3.Connection, span: int) -> None:
+    def __init__(self, connection: apsw.Connection, span: int) -> None:
         self._connection = connection
         self._span = span
         self._partitions: dict[int, list[Segment]] = {}
@@ -146,12 +147,13 @@ class Identities:
     def _look_up(self, partition: int, identity: Identity, value: int) -> Entry | None:
         for segment in reversed(self._loaded(partition)):
             for row in reversed(segment.tail.get(value, ())):
-                entry = self._connection.execute(
+                found = query(
+                    self._connection,
                     f"SELECT position FROM {segment.entries} WHERE row = ? AND source = ? AND id = ?",  # noqa: S608
                     (row, *identity),
-                ).fetchone()
-                if entry is not None:
-                    return Entry(segment, row, entry[0])
+                )
+                if found:
+                    return Entry(segment, row, found[0][0])
             if segment.bits is not None and _in_filter(segment.bits, value):
                 rows = indexed_entries(self._connection, segment, *identity)
                 if rows:
@@ -264,13 +266,12 @@ class Identities:
         return segments
 
     def _load(self, segment: Segment) -> None:
-        bits = self._connection.execute(
-            "SELECT bits FROM identity_filter WHERE partition = ? AND segment = ?", (segment.partition, segment.number)
-        ).fetchone()
-        segment.bits = bytearray(bits[0]) if bits else None
+        key = (segment.partition, segment.number)
+        bits = query(self._connection, "SELECT bits FROM identity_filter WHERE partition = ? AND segment = ?", key)
+        segment.bits = bytearray(bits[0][0]) if bits else None
         segment.last = segment.indexed
         sql = f"SELECT row, source, id FROM {segment.entries} WHERE row > ? ORDER BY row"  # noqa: S608 - as above
-        rows = self._connection.execute(sql, (segment.indexed,))
+        rows = query(self._connection, sql, (segment.indexed,))
         for row, source, id in rows:
             segment.last = row
             segment.tail.setdefault(hash_of(source, id), []).append(row)
