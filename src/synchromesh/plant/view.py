@@ -314,7 +314,7 @@ class View:
         changes.position = self.position
         for kind, names in self._changed.items():
             table = self._tables[kind]
-            for name in names:
+            for name in sorted(names):
                 entity = table[name]
                 changes.entities[kind, name] = None if entity is None else _encode(entity)
         clock = cast("Clock | None", self._tables["clock"].get(""))

@@ -40,7 +40,7 @@ class Segment(msgspec.Struct):
     newest: int
     indexed: int
     last: int = 0
-    tail: dict[int, list[int]] = {}
+    tail: dict[int, tuple[int, ...]] = {}
     bits: bytearray | None = None
 
     @property
@@ -117,7 +117,7 @@ class Identities:
         self._connection = connection
         self._span = span
         self._partitions: dict[int, list[Segment]] = {}
-        self._absent: dict[tuple[int, Identity], int] = {}
+        self._absent: dict[int, dict[Identity, int]] = {}
         self._version = -1
 
     def forget(self) -> None:
@@ -134,14 +134,15 @@ class Identities:
     def _find(self, partition: int, hashes: Mapping[Identity, int]) -> dict[Identity, Entry]:
         candidates = _maybe(self._loaded(partition), set(hashes.values()))
         found: dict[Identity, Entry] = {}
-        if len(self._absent) > _REMEMBERED:
-            self._absent.clear()
-        for identity, value in hashes.items():
+        absent = self._absent.setdefault(partition, {})
+        if len(absent) > _REMEMBERED:
+            absent.clear()
+        absent.update(hashes)
+        for identity, value in hashes.items() if candidates else ():
             entry = self._look_up(partition, identity, value) if value in candidates else None
-            if entry is None:
-                self._absent[partition, identity] = value
-            else:
+            if entry is not None:
                 found[identity] = entry
+                del absent[identity]
         return found
 
     def _look_up(self, partition: int, identity: Identity, value: int) -> Entry | None:
@@ -177,20 +178,14 @@ class Identities:
     def _add(self, partition: int, identities: Mapping[Identity, int], now: int) -> None:
         """One that was told before moves to its new position."""
         hashes = self._hashes_of_new(partition, identities)
-        rows: dict[int, list[tuple[int, int, str, str]]] = {}
+        rows: dict[int, list[tuple[int, str, str, int]]] = {}
+        for identity, position in identities.items():
+            rows.setdefault(position // self._span, []).append((position, *identity, hashes[identity]))
         segments = {segment.number: segment for segment in self._loaded(partition)}
-        for (source, id), position in identities.items():
-            number = position // self._span
-            segment = segments.get(number)
-            if segment is None:
-                segment = segments[number] = self._add_segment(partition, number, now)
-            segment.last += 1
-            segment.tail.setdefault(hashes[source, id], []).append(segment.last)
-            rows.setdefault(number, []).append((segment.last, position, source, id))
         for number, entries in rows.items():
-            segment = segments[number]
+            segment = segments.get(number) or self._add_segment(partition, number, now)
             segment.newest = max(segment.newest, now)
-            self._connection.executemany(f"INSERT INTO {segment.entries} VALUES (?, ?, ?, ?)", entries)  # noqa: S608
+            self._connection.executemany(f"INSERT INTO {segment.entries} VALUES (?, ?, ?, ?)", _entered(segment, entries))  # noqa: S608
             self._connection.execute(
                 "UPDATE identity_segment SET newest = ? WHERE partition = ? AND segment = ?", (segment.newest, partition, number)
             )
@@ -199,15 +194,16 @@ class Identities:
     def _hashes_of_new(self, partition: int, identities: Mapping[Identity, int]) -> dict[Identity, int]:
         hashes: dict[Identity, int] = {}
         unsure: dict[Identity, int] = {}
+        absent = self._absent.setdefault(partition, {})
         for identity in identities:
-            value = self._absent.pop((partition, identity), None)
+            value = absent.pop(identity, None)
             if value is None:
                 value = unsure[identity] = hash_of(*identity)
             hashes[identity] = value
         for entry in self._find(partition, unsure).values() if unsure else ():
             self._connection.execute(f"DELETE FROM {entry.segment.entries} WHERE row = ?", (entry.row,))  # noqa: S608
         for identity in unsure:
-            self._absent.pop((partition, identity), None)
+            absent.pop(identity, None)
         return hashes
 
     def _index_tails(self, partition: int) -> None:
@@ -274,7 +270,22 @@ class Identities:
         rows = query(self._connection, sql, (segment.indexed,))
         for row, source, id in rows:
             segment.last = row
-            segment.tail.setdefault(hash_of(source, id), []).append(row)
+            _append(segment.tail, hash_of(source, id), row)
+
+
+def _entered(segment: Segment, entries: Sequence[tuple[int, str, str, int]]) -> Iterator[tuple[int, int, str, str]]:
+    """Rows for these (position, source, id, hash), which stand in the segment's tail from now on."""
+    tail, row = segment.tail, segment.last
+    for position, source, id, value in entries:
+        row += 1
+        _append(tail, value, row)
+        yield row, position, source, id
+    segment.last = row
+
+
+def _append(tail: dict[int, tuple[int, ...]], value: int, row: int) -> None:
+    known = tail.get(value)
+    tail[value] = (row,) if known is None else (*known, row)
 
 
 def _maybe(segments: Sequence[Segment], hashes: set[int]) -> set[int]:

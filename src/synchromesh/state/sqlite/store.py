@@ -124,27 +124,28 @@ class SqliteState:
     def _write(self, number: int, changes: Changes) -> None:
         run, many = self._connection.execute, self._connection.executemany
         run("UPDATE partition SET position = ?, now = ? WHERE number = ?", (changes.position, changes.now, number))
-        # In the order of the keys, so that neighbours in a page are written together.
-        entities = changes.entities
-        kept = [(number, key[0], key[1], value) for key in sorted(entities) if (value := entities[key]) is not None]
-        many(_PUT_ENTITY, kept)
-        gone = [(number, *key) for key, value in entities.items() if value is None]
-        many("DELETE FROM entity WHERE partition = ? AND kind = ? AND name = ?", gone)
+        # Each row is made when it is written: none of them waits in memory for the others.
+        entities = changes.entities.items()
+        many(_PUT_ENTITY, ((number, kind, name, value) for (kind, name), value in entities if value is not None))
+        many(
+            "DELETE FROM entity WHERE partition = ? AND kind = ? AND name = ?", [(number, *key) for key, value in entities if value is None]
+        )
         encode, facts, postings = encoding.encode, changes.facts, changes.postings
         first = at(number, 0)
-        many("INSERT OR REPLACE INTO fact VALUES (?, ?)", [(first | position, encode(facts[position])) for position in sorted(facts)])
-        many(_PUT_POSTING, [(number, key[0], key[1], encode(postings[key])) for key in sorted(postings)])
+        many("INSERT OR REPLACE INTO fact VALUES (?, ?)", ((first | position, encode(facts[position])) for position in sorted(facts)))
+        many(_PUT_POSTING, ((number, key[0], key[1], encode(postings[key])) for key in sorted(postings)))
         self._identities.write(number, changes)
         self._write_outgoing(number, changes)
 
     def _write_outgoing(self, number: int, changes: Changes) -> None:
         run, many = self._connection.execute, self._connection.executemany
-        removed = [(number, position, ordinal) for position, ordinal in sorted(changes.outbox_removed)]
+        removed = ((number, position, ordinal) for position, ordinal in sorted(changes.outbox_removed))
         many("DELETE FROM outbox WHERE partition = ? AND position = ? AND ordinal = ?", removed)
-        added = [(number, *key, target, lane, changes.position) for key, (target, lane) in sorted(changes.outbox_added.items())]
+        position, outgoing = changes.position, changes.outbox_added
+        added = ((number, key[0], key[1], *outgoing[key], position) for key in sorted(outgoing))
         many(_INSERT_OUTBOX, added)
-        documents = sorted((name, *key) for name, key in changes.documents.items())
-        many("INSERT OR REPLACE INTO document VALUES (?, ?, ?, ?)", [(number, *each) for each in documents])
+        documents = changes.documents
+        many("INSERT OR REPLACE INTO document VALUES (?, ?, ?, ?)", ((number, name, *documents[name]) for name in sorted(documents)))
         many(
             "INSERT OR REPLACE INTO exception VALUES (?, ?, ?, ?, ?, ?)",
             [(number, *key, row.state, row.opened, encoding.encode(row)) for key, row in changes.exceptions.items()],
