@@ -278,9 +278,11 @@ class View:
             self._contents[id_] = content
 
     def send(self, id_: PostingId, row: PostingRow) -> None:
-        """The posting is ready: a dispatcher may take it as soon as this batch is committed."""
-        self.changes.outbox_removed.discard(id_)
-        self.changes.outbox_added[id_] = (row.target, row.lane)
+        """The posting has changed and is ready: a dispatcher may take it as soon as this batch is committed."""
+        changes = self.changes
+        changes.postings[id_] = row
+        changes.outbox_removed.discard(id_)
+        changes.outbox_added[id_] = (row.target, row.lane)
 
     def unsend(self, id_: PostingId) -> None:
         """The posting has its outcome and leaves the outbox."""
