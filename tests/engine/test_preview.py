@@ -136,6 +136,14 @@ def test_work_beyond_the_limit_is_named_and_not_told_as_done(readings: Readings)
     assert foreseen.unfinished == ("waiting:order 4799",)
 
 
+def test_messages_of_several_batches_build_on_each_other(readings: Readings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "BATCH", 1)
+    world = world_of()
+    foreseen = preview(readings(world), PLANT, [report(world, 5), report(world, 7), report(world, 7), report(world, 5)], world.time)
+    assert {name: count.after for name, count in foreseen.fates.items()} == {"booking": 2, "duplicate": 2}
+    assert [each.state for each in foreseen.made.first] == ["ready", "waiting"]
+
+
 # --- decisions -------------------------------------------------------------------------------------------------------------------
 
 
