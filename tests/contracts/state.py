@@ -80,6 +80,20 @@ def ready(position: int, *ids: tuple[int, int], partition: str = P, target: str 
     return Changes(partition, position, postings={id: posting(*id) for id in ids}, outbox_added=dict.fromkeys(ids, (target, "lane")))
 
 
+def _everything(position: int) -> Changes:
+    """A batch with a row of every kind that is found by its key."""
+    return Changes(
+        P,
+        position,
+        entities={("order", "1"): f"at {position}".encode()},
+        facts={position: fact(position)},
+        identities={("mes", f"m-{position}"): position},
+        postings={(position, 0): posting(position)},
+        documents={"4900": (position, 0)},
+        exceptions={(position, 0): exception(position)},
+    )
+
+
 class StateContract:
     """`open` is the fixture of the class that inherits: the openings of one empty store."""
 
@@ -459,6 +473,58 @@ class StateContract:
             chain.append(position)
             position = row.previous
         assert chain == [5, 4, 3, 2, 1]
+
+    # --- one moment ---------------------------------------------------------------------------------------------------------
+
+    def test_a_moment_answers_by_key_as_the_writer_does(self, open: Openings) -> None:
+        state = open.state()
+        state.commit(state.lease("w"), [_everything(2), Changes("other", 5, entities={("order", "1"): b"of the other"})])
+        moment = open.reading().moment()
+        try:
+            assert moment.positions() == {P: 2, "other": 5}
+            assert moment.load(P, "order", ["1", "2"]) == {"1": b"at 2"}
+            assert moment.known(P, [("mes", "m-2"), ("mes", "m-9"), ("wms", "m-2")]) == {("mes", "m-2"): 2}
+            assert moment.facts(P, [2, 3]) == {2: fact(2)}
+            assert moment.postings(P, [(2, 0), (2, 1)]) == {(2, 0): posting(2)}
+            assert moment.exceptions(P, [(2, 0), (2, 1)]) == {(2, 0): exception(2)}
+            assert moment.documents(P, ["4900", "4901"]) == {"4900": (2, 0)}
+            assert moment.load("nobody", "order", ["1"]) == {}
+        finally:
+            moment.close()
+
+    def test_a_moment_stays_as_it_was(self, open: Openings) -> None:
+        state = open.state()
+        epoch = state.lease("w")
+        state.commit(epoch, [_everything(2)])
+        moment = open.reading().moment()
+        try:
+            state.commit(epoch, [_everything(3), Changes("new", 1)])
+            state.commit(epoch, [Changes(P, 4, entities={("order", "1"): None}, postings={(2, 0): posting(2, state="posted")})])
+            assert moment.positions() == {P: 2}
+            assert moment.load(P, "order", ["1"]) == {"1": b"at 2"}
+            assert moment.postings(P, [(2, 0), (3, 0)]) == {(2, 0): posting(2)}
+            assert moment.known(P, [("mes", "m-2"), ("mes", "m-3")]) == {("mes", "m-2"): 2}
+            assert moment.documents(P, ["4900"]) == {"4900": (2, 0)}
+            assert moment.facts(P, [3]) == {}
+        finally:
+            moment.close()
+        later = open.reading().moment()
+        try:
+            assert later.positions() == {P: 4, "new": 1}
+            assert later.load(P, "order", ["1"]) == {}
+            assert later.known(P, [("mes", "m-2"), ("mes", "m-3")]) == {("mes", "m-2"): 2, ("mes", "m-3"): 3}
+        finally:
+            later.close()
+
+    def test_a_row_of_a_moment_is_a_copy(self, open: Openings) -> None:
+        state = open.state()
+        state.commit(state.lease("w"), [_everything(2)])
+        moment = open.reading().moment()
+        try:
+            moment.postings(P, [(2, 0)])[2, 0].state = "changed at hand"
+            assert moment.postings(P, [(2, 0)]) == {(2, 0): posting(2)}
+        finally:
+            moment.close()
 
     # --- comparing ----------------------------------------------------------------------------------------------------------
 

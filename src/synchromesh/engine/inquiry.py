@@ -24,8 +24,9 @@ from synchromesh.engine.views import (
     SystemView,
     Trace,
 )
+from synchromesh.engine.wording import line_in_words
 from synchromesh.log.agreement import Log, Trimmed
-from synchromesh.model.posting import Line, Posting, Refusal
+from synchromesh.model.posting import Posting, Refusal
 from synchromesh.plant.entities import KINDS, Entity, Lot, Names, Order, Pages, Totals
 from synchromesh.plant.fates import Fate
 from synchromesh.plant.keys import id_of, plant_of
@@ -340,7 +341,7 @@ def _posting_view(plant: str, row: PostingRow) -> PostingView:
         state=row.state,
         target=row.target,
         decided=_time(row.decided),
-        lines=tuple(_line(line) for line in content.lines),
+        lines=tuple(line_in_words(line) for line in content.lines),
         order=row.order,
         facts=row.facts,
         waits_for=row.waits_for,
@@ -349,14 +350,6 @@ def _posting_view(plant: str, row: PostingRow) -> PostingView:
         sentence=refusal.sentence if refusal is not None else "",
         remedy=refusal.remedy if refusal is not None else "",
     )
-
-
-def _line(line: Line) -> str:
-    """A line in words: '9 EA of GEAR, lot L1, at FG'."""
-    words = [f"{line.quantity} of {line.item}"]
-    words += [f"{word} {value}" for word, value in (("lot", line.lot), ("at", line.location), ("status", line.status)) if value]
-    words += [f"{word} {value}" for word, value in (("to", line.to_location), ("reason", line.reason)) if value]
-    return ", ".join(words)
 
 
 def _exception(plant: str, row: ExceptionRow) -> ExceptionView:

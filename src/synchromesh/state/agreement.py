@@ -17,6 +17,7 @@ import msgspec
 
 from synchromesh.model.message import Message
 from synchromesh.plant.rows import Changes, EntityKey, ExceptionRow, FactRow, Identity, PostingId, PostingRow
+from synchromesh.plant.view import Loads
 
 __all__ = [
     "Changes",
@@ -25,6 +26,7 @@ __all__ = [
     "FactRow",
     "Fenced",
     "Identity",
+    "Moment",
     "Outbox",
     "PostingId",
     "PostingRow",
@@ -160,8 +162,24 @@ class Outbox(Protocol):
     def close(self) -> None: ...
 
 
+class Moment(Loads, Protocol):
+    """The store as it was at one committed moment, by key, whatever is committed since. Nothing can be written through it."""
+
+    def positions(self) -> dict[str, int]:
+        """The committed position of every partition at that moment."""
+        ...
+
+    def close(self) -> None:
+        """Let the moment go. To be closed soon: a store may keep what is overwritten meanwhile."""
+        ...
+
+
 class Reading(Protocol):
     """The store as people ask it. Answers are of one committed moment each."""
+
+    def moment(self) -> Moment:
+        """The store as it is now, to be asked many questions that must fit together."""
+        ...
 
     def positions(self) -> Mapping[str, int]: ...
 

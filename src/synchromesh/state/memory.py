@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from typing import Final, NamedTuple, TypeVar
 
 from synchromesh.model.message import Message
@@ -20,6 +20,7 @@ from synchromesh.state.agreement import (
     FactRow,
     Fenced,
     Identity,
+    Moment,
     PostingId,
     PostingRow,
     Ready,
@@ -53,6 +54,11 @@ class _Partition:
     forwards: list[tuple[int, bytes]] = field(default_factory=list)
     identities: dict[Identity, int] = field(default_factory=dict)
     newest: dict[int, int] = field(default_factory=dict)
+
+    def copy(self) -> _Partition:
+        """The same rows, which later commits don't change."""
+        rows = {each.name: getattr(self, each.name).copy() for each in fields(self) if each.name not in ("position", "now")}
+        return replace(self, **rows)
 
 
 @dataclass
@@ -316,6 +322,12 @@ class MemoryReading:
     def __init__(self, store: MemoryStore) -> None:
         self._store = store
         self._state = store.state()
+
+    def moment(self) -> Moment:
+        with self._store.changed:
+            copy = MemoryStore()
+            copy.partitions = {name: partition.copy() for name, partition in self._store.partitions.items()}
+            return copy.state()
 
     def positions(self) -> Mapping[str, int]:
         return self._state.positions()

@@ -10,8 +10,10 @@ from typing import Final
 
 from synchromesh.plant.rows import EntityKey, ExceptionRow, FactRow, PostingRow
 from synchromesh.state import encoding
+from synchromesh.state.agreement import Moment
 from synchromesh.state.sqlite import loads
 from synchromesh.state.sqlite.identities import position_of_identity, positions_of_id
+from synchromesh.state.sqlite.moment import SqliteMoment
 from synchromesh.state.sqlite.partitions import Partitions
 from synchromesh.state.sqlite.rows import at
 from synchromesh.state.sqlite.schema import in_state_words, open_existing
@@ -32,6 +34,9 @@ class SqliteReading:
     def _asking(self) -> Iterator[None]:
         with self._mutex, in_state_words(self._path, "reading the state"):
             yield
+
+    def moment(self) -> Moment:
+        return SqliteMoment(self._path)
 
     def positions(self) -> Mapping[str, int]:
         with self._asking():
