@@ -9,7 +9,10 @@ from tests.engine.world import PLANT, World
 from synchromesh.engine.folding import Folding
 from synchromesh.log.memory import MemoryLog
 from synchromesh.model.message import Record
+from synchromesh.plant import causes, paged
+from synchromesh.plant.entities import Cause
 from synchromesh.plant.rows import PostingRow
+from synchromesh.plant.view import View
 from synchromesh.state.memory import SEGMENT_POSITIONS, MemoryStore
 
 Row = tuple[str, str, bytes]
@@ -20,6 +23,7 @@ def check(world: World) -> None:
     fates_sum(world)
     booked_once(world)
     exceptions_counted(world)
+    causes_list_what_is_open(world)
     same_in_any_batches(world)
 
 
@@ -45,6 +49,22 @@ def booked_once(world: World) -> None:
 def exceptions_counted(world: World) -> None:
     """The total of open exceptions is the number of open exceptions."""
     assert world.totals().exceptions == len(world.exceptions())
+
+
+def causes_list_what_is_open(world: World) -> None:
+    """Every open exception stands once among those of its cause, and a cause knows how many are open."""
+    view = View(PLANT, world.store.state())
+    by_cause: dict[str, list[str]] = {}
+    for row in world.exceptions():
+        by_cause.setdefault(causes.name_of(row.category, row.subject), []).append(f"{row.position}/{row.ordinal}")
+    for name, ids in by_cause.items():
+        listed = paged.read(view, causes.LIST + name)
+        assert sorted(id_ for id_ in listed if id_ in ids) == sorted(ids), f"{name}: {listed}"
+        cause = view.of(Cause, "cause", name)
+        assert cause is not None, name
+        assert cause.open == len(ids), name
+    kept = {key.removeprefix("cause ") for table, key, _ in rows_of(world.store) if table == "entity" and key.startswith("cause ")}
+    assert kept == set(by_cause), "a cause without an open exception is kept"
 
 
 def same_in_any_batches(world: World) -> None:

@@ -13,7 +13,7 @@ from typing import Annotated, Final, Literal
 import msgspec
 from msgspec import Meta
 
-from synchromesh.model.posting import Aware, Line, Outcome, PostingKind
+from synchromesh.model.posting import Aware, Category, Line, Outcome, PostingKind
 from synchromesh.model.quantity import Quantity
 
 Name = Annotated[str, Meta(min_length=1, max_length=128)]
@@ -316,7 +316,66 @@ class DoubtSettled(Event, frozen=True, tag="decision.settled"):
 
 
 class FactDismissed(Event, frozen=True, tag="decision.dismissed"):
-    """A person decided that the fact at `position` shall not be booked. A reason is required."""
+    """A person decided that the fact at `position` shall not be booked, or those whose posting was sent again there as the `ordinal`-th. A
+    reason is required."""
+
+    position: Annotated[int, Meta(gt=0)]
+    by: Name
+    reason: Name
+    ordinal: Annotated[int, Meta(ge=0)] = 0
+
+
+class FactRetried(Event, frozen=True, tag="decision.fact.retried"):
+    """A person fixed the cause, or found that the fact is no repeat: the refused fact at `position` is told again, as it was."""
+
+    position: Annotated[int, Meta(gt=0)]
+    by: Name
+
+
+class FactRepaired(Event, frozen=True, tag="decision.fact.repaired"):
+    """A person knows what the fact at `position` should have said: `event`. It becomes a correction, a fact of its own that names its
+    cause; the original stays as it came. A reason is required."""
+
+    position: Annotated[int, Meta(gt=0)]
+    by: Name
+    reason: Name
+    event: ProductionReported | MaterialConsumed | ScrapRecorded | TimeRecorded | MaterialTransferred | StockAdjusted
+
+
+class CauseReleased(Event, frozen=True, tag="decision.cause.released"):
+    """A person put a cause right: everything that was refused with this category and subject is tried again, in its order."""
+
+    category: Category
+    subject: Name
+    by: Name
+
+
+class CauseDismissed(Event, frozen=True, tag="decision.cause.dismissed"):
+    """A person decided that nothing that was refused with this category and subject shall be booked. A reason is required."""
+
+    category: Category
+    subject: Name
+    by: Name
+    reason: Name
+
+
+class ExceptionsAssigned(Event, frozen=True, tag="decision.assigned"):
+    """From now on `to` works on these exceptions, each named by its position and ordinal; '' for nobody in particular."""
+
+    exceptions: Annotated[tuple[tuple[int, int], ...], Meta(min_length=1, max_length=1000)]
+    by: Name
+    to: Annotated[str, Meta(max_length=128)] = ""
+
+
+class DecisionApproved(Event, frozen=True, tag="decision.approved"):
+    """A second person agrees with the decision proposed at `position`: it takes effect now, if it still fits."""
+
+    position: Annotated[int, Meta(gt=0)]
+    by: Name
+
+
+class DecisionDenied(Event, frozen=True, tag="decision.denied"):
+    """A second person does not agree with the decision proposed at `position`: nothing comes of it. A reason is required."""
 
     position: Annotated[int, Meta(gt=0)]
     by: Name
@@ -332,7 +391,10 @@ PlantEvent = (
 EnterpriseEvent = ItemChanged | LocationChanged | OrderChanged | PeriodChanged | DocumentBooked | DocumentCancelled | StockObserved
 """What a system of record may tell."""
 
-DecisionEvent = PostingRetried | DoubtSettled | FactDismissed
+Proposable = PostingRetried | DoubtSettled | FactDismissed | FactRetried | FactRepaired | CauseReleased | CauseDismissed
+"""What people decide about exceptions. A plant's policy may want a second person for it."""
+
+DecisionEvent = Proposable | ExceptionsAssigned | DecisionApproved | DecisionDenied
 """What people decide."""
 
 OwnEvent = OutcomesReported | Tick | Activated | Quarantined

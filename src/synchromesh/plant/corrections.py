@@ -20,7 +20,7 @@ from synchromesh.model.event import (
     TimeRecorded,
 )
 from synchromesh.model.posting import Category
-from synchromesh.plant import exceptions
+from synchromesh.plant import exceptions, waiting
 from synchromesh.plant.act import Act, Missing, Refused
 from synchromesh.plant.fates import Fate
 from synchromesh.plant.rows import FactRow
@@ -36,13 +36,11 @@ Require = Callable[[View, CanonicalEvent], None]
 
 
 def original_of(view: View, event: FactCorrected | FactCancelled) -> FactRow:
-    """The fact that is named, at its first telling. Raises `Missing` until it is told, and while it waits itself."""
+    """The fact that is named, at its first telling. Raises `Missing` until it is told."""
     position = view.look((event.source, event.id))
     row = view.fact(position) if position is not None else None
     if row is None:
         raise Missing(f"fact {event.source}/{event.id}")
-    if row.fate == Fate.WAITING:
-        raise Missing(row.reference, row.order)
     return row
 
 
@@ -70,6 +68,14 @@ def require(view: View, event: FactCorrected | FactCancelled, rules: Require) ->
         rules(view, event.event)
 
 
+def understood(row: FactRow) -> bool:
+    """Whether the canonical events of a fact are known: what the mapping refused has none."""
+    try:
+        return bool(decode_told(row.told))
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return False
+
+
 def current(view: View, row: FactRow) -> tuple[tuple[CanonicalEvent, ...], int]:
     """What the fact says now, and the position at which that was applied: as told, or as last corrected; nothing once it was cancelled,
     refused or dismissed."""
@@ -87,6 +93,7 @@ def apply(view: View, act: Act, event: FactCorrected | FactCancelled, rules: App
     """Take back what the fact says now and, for a correction, tell the corrected event in its place."""
     row = original_of(view, event)
     act.original = row.group
+    act.order = row.order
     act.rule = f"what it corrects ({event.source}/{event.id}) was not booked"
     if row.fate == Fate.DISMISSED:
         return
@@ -99,8 +106,10 @@ def apply(view: View, act: Act, event: FactCorrected | FactCancelled, rules: App
         row.reference = f"{CORRECTED}{act.position}"
     else:
         row.reference = f"{CANCELLED}{act.position}"
-    if row.fate == Fate.EXCEPTION:
-        view.move(Fate.EXCEPTION, Fate.RECORDED, 1)
+    if row.fate == Fate.WAITING:
+        waiting.dismissed(view, row)
+    if row.fate in (Fate.EXCEPTION, Fate.WAITING):
+        view.move(Fate(row.fate), Fate.RECORDED, 1)
         row.fate = Fate.RECORDED
         exceptions.close(view, (row.position, 0))
     view.put_fact(row)

@@ -14,6 +14,7 @@ from synchromesh.model.posting import Category
 from synchromesh.model.quantity import EXACT
 from synchromesh.plant import (
     agenda,
+    causes,
     corrections,
     decisions,
     exceptions,
@@ -25,6 +26,7 @@ from synchromesh.plant import (
     paged,
     periods,
     postings,
+    release,
     rules,
     waiting,
 )
@@ -118,8 +120,8 @@ def _own(view: View, event: ev.CanonicalEvent, told: Told) -> None:
             pass  # the worker has set the message aside: its own fold says so
         case ev.InputEnded():
             rules.apply(view, _act(view, _row(told, micros(told.received))), event)
-        case ev.PostingRetried() | ev.DoubtSettled() | ev.FactDismissed():
-            decisions.decide(view, event)
+        case _ if isinstance(event, ev.DecisionEvent):
+            decisions.decide(view, event, told.received, _retell)
         case _:
             raise TypeError(f"{type(event).__name__} is not a message of our own")
 
@@ -149,8 +151,12 @@ def _tick(view: View, event: ev.Tick) -> None:
 
 def _work_off(view: View, name: str) -> None:
     """One page of the oldest list that is being worked off."""
+    if name.startswith(causes.LIST):
+        if release.step(view, name.removeprefix(causes.LIST), _retell):
+            view.clock().resuming.remove(name)
+        return
     if name.startswith(waiting.WAITING):
-        waiting.resume(view, name.removeprefix(waiting.WAITING), _retell)
+        waiting.resume(view, name.removeprefix(waiting.WAITING), _retell, _chain)
     elif name.startswith(periods.LIST):
         for id_ in periods.freed(view, name):
             lanes.let_go(view, id_, periods.hold(name.removeprefix(periods.LIST)))
@@ -236,7 +242,7 @@ def _unusable(view: View, told: Told, horizon: int, age: int) -> tuple[Category,
             "A fact of a plant was sent to the enterprise partition.",
             "Send it to the plant that it belongs to.",
         )
-    if horizon >= 0 and (told.occurred is None or not -AHEAD <= age <= horizon * 1_000_000):
+    if horizon >= 0 and told.source != decisions.REPAIR and (told.occurred is None or not -AHEAD <= age <= horizon * 1_000_000):
         return (
             Category.INVALID,
             f"interface {told.interface}",
@@ -273,8 +279,6 @@ def _tell(view: View, row: FactRow, events: tuple[ev.CanonicalEvent, ...], chain
         row.fate, row.reference = Fate.EXCEPTION, refused.sentence
         view.count(Fate.EXCEPTION, 1)
         exceptions.open_fact(view, row.position, refused.category, refused.subject, refused.sentence, refused.remedy, row.order)
-        if refused.category is Category.ORDER_CLOSED:
-            waiting.until_reopened(view, row, refused.order)
     else:
         act = _act(view, row)
         act.operation = _operation_of(events[0])

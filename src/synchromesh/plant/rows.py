@@ -77,10 +77,16 @@ class PostingRow(msgspec.Struct, array_like=True, gc=False):
     """The posting that entered the same lane before this one; (0, 0) for the first."""
 
 
+Doing = tuple[int, str, str]
+"""What a person did about an exception: when, who, what."""
+
+
 class ExceptionRow(msgspec.Struct, array_like=True, gc=False):
     """Something that a person must look at, opened by the message at `position` as its `ordinal`-th.
 
-    `state` is open, resolved or dismissed. `posting` is the key of the posting it is about, or ''.
+    `state` is open, resolved or dismissed. `posting` is the key of the posting it is about, or ''. `facts` says how many facts it holds
+    up; `assigned` is who works on it, '' for nobody yet; `doings` is what people did about it, oldest first. Those of one category and
+    subject have one cause.
     """
 
     position: int
@@ -95,6 +101,9 @@ class ExceptionRow(msgspec.Struct, array_like=True, gc=False):
     opened: int
     detail: str = ""
     closed: int = 0
+    facts: int = 1
+    assigned: str = ""
+    doings: tuple[Doing, ...] = ()
 
 
 class Changes(msgspec.Struct):

@@ -14,7 +14,6 @@ from synchromesh.plant.view import View
 WAITING = "waiting:"
 LATE = "late:"
 REST = "open facts of order "
-REOPENING = "reopening of order "
 OF_ITEM = " of item "
 HOUR = 3_600_000_000
 _CATEGORIES = {
@@ -69,19 +68,9 @@ def _holds_up(row: FactRow) -> bool:
     return not row.reference.startswith(REST) and row.reference != f"order {row.order}"
 
 
-def reopening_of(order: str) -> str:
-    """The name of what facts about a closed order are kept for: they are exceptions meanwhile."""
-    return f"{REOPENING}{order}"
-
-
-def until_reopened(view: View, row: FactRow, order: str) -> None:
-    """A refused fact goes on by itself when its order is reopened."""
-    paged.append(view, WAITING + reopening_of(order), str(row.position))
-
-
 def lists_for(order: str) -> tuple[str, ...]:
     """The lists of what may wait for word of an order."""
-    return WAITING + f"order {order}", WAITING + f"release of order {order}", WAITING + reopening_of(order)
+    return WAITING + f"order {order}", WAITING + f"release of order {order}"
 
 
 def arrived(view: View, name: str) -> None:
@@ -141,20 +130,19 @@ def late(view: View, name: str) -> None:
         f"{pages.count - pages.gone} fact(s) wait for {name}, which is not known, longer than {hours} hours.",
         "Create or release it in its system of record, or dismiss the facts.",
         ordinal=pages.ordinal,
+        facts=pages.count - pages.gone,
     )
 
 
-def resume(view: View, name: str, retell: Callable[[View, FactRow], None]) -> None:
-    """Fold again the oldest page of facts that waited for `name`."""
+def resume(view: View, name: str, retell: Callable[[View, FactRow], None], chain: Callable[[View, FactRow], None]) -> None:
+    """Fold again the oldest page of facts that waited for `name`. Those that are dismissed or corrected by now only join their order's
+    chain, when it was the order that they waited for."""
     for text in paged.take(view, WAITING + name):
         row = view.fact(int(text))
-        if row is not None and name.startswith(REOPENING):
-            if row.fate == Fate.EXCEPTION:
-                view.count(Fate.EXCEPTION, -1)
-                exceptions.close(view, (row.position, 0))
-                retell(view, row)
-        elif row is None or row.fate != Fate.WAITING or row.reference != name:
+        if row is None or row.fate != Fate.WAITING or row.reference != name:
             _forget_gone(view, name)
+            if row is not None and row.fate in (Fate.RECORDED, Fate.DISMISSED) and name == f"order {row.order}":
+                chain(view, row)
         else:
             view.count(Fate.WAITING, -1)
             waits_no_more(view, row)

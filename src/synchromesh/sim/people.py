@@ -85,7 +85,7 @@ class Operator:
         self._tries[thing] += 1
         if self._tries[thing] > GIVES_UP or self._chance.happens(self._rash):
             self.given_up |= {each.key for each in _hanging_together(desk, plant, posting.group)}
-            return FactDismissed(row.position, NAME, "booked otherwise, or not to be booked")
+            return FactDismissed(row.position, NAME, "booked otherwise, or not to be booked", row.ordinal)
         last = self._tries[thing] > INSISTS and row.category == Category.INSUFFICIENT_STOCK
         return PostingRetried(posting.key, NAME, last)
 
