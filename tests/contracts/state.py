@@ -26,7 +26,7 @@ import pytest
 
 from synchromesh.model.message import Message
 from synchromesh.plant.rows import Changes, ExceptionRow, FactRow, PostingRow
-from synchromesh.state.agreement import Fenced, Outbox, Reading, State, StateError, TakenOver
+from synchromesh.state.agreement import CauseRow, Fenced, Outbox, Reading, State, StateError, TakenOver
 
 PATIENCE = 20.0
 """Seconds after which what must happen counts as not happening."""
@@ -461,6 +461,34 @@ class StateContract:
         assert reading.document("4900") == [("a", posting(1, 1))]
         assert [(name, row.opened) for name, row in reading.exceptions("open", 2)] == [("a", 9), ("b", 7)]
         assert [(name, row.ordinal) for name, row in reading.exceptions("resolved", 9)] == [("a", 1)]
+
+    def test_open_exceptions_are_counted_and_listed_by_their_cause(self, open: Openings) -> None:
+        state = open.state()
+        epoch, reading = state.lease("w"), open.reading()
+
+        def row(position: int, ordinal: int, subject: str, order: str, facts: int = 1, state: str = "open") -> ExceptionRow:
+            return ExceptionRow(position, ordinal, "unknown item", subject, "s", "r", state, order, "", position, facts=facts)
+
+        rows = [
+            row(1, 0, "item X", "1", 3), row(1, 1, "item X", "1"), row(2, 0, "item X", "2"), row(3, 0, "item X", ""),
+            row(4, 0, "item X", "3", state="resolved"), row(5, 0, "item Y", "1"),
+        ]  # fmt: skip
+        state.commit(epoch, [Changes("a", 5, exceptions={(each.position, each.ordinal): each for each in rows})])
+        state.commit(epoch, [Changes("b", 9, exceptions={(9, 0): row(9, 0, "item X", "1")})])
+        assert sorted(reading.causes(), key=lambda cause: (cause.partition, cause.subject)) == [
+            CauseRow("a", "unknown item", "item X", 4, 6, 2, 1),
+            CauseRow("a", "unknown item", "item Y", 1, 1, 1, 5),
+            CauseRow("b", "unknown item", "item X", 1, 1, 1, 9),
+        ]
+        first = reading.of_cause("a", "unknown item", "item X", (0, 0), 3)
+        assert first == [rows[0], rows[1], rows[2]]
+        assert reading.of_cause("a", "unknown item", "item X", (2, 0), 9) == [rows[3]]
+        assert reading.of_cause("c", "unknown item", "item X", (0, 0), 9) == []
+        assert reading.exception("a", (4, 0)) == rows[4]
+        assert reading.exception("a", (4, 1)) is None
+        rows[5].state = "dismissed"
+        state.commit(epoch, [Changes("a", 6, exceptions={(5, 0): rows[5]})])
+        assert {cause.subject for cause in reading.causes()} == {"item X"}
 
     def test_the_chain_of_facts_leads_back_to_the_first(self, open: Openings) -> None:
         state = open.state()

@@ -20,6 +20,7 @@ from synchromesh.plant.rows import Changes, EntityKey, ExceptionRow, FactRow, Id
 from synchromesh.plant.view import Loads
 
 __all__ = [
+    "CauseRow",
     "Changes",
     "EntityKey",
     "ExceptionRow",
@@ -174,6 +175,18 @@ class Moment(Loads, Protocol):
         ...
 
 
+class CauseRow(msgspec.Struct, frozen=True):
+    """How many exceptions of one category and subject are open in a partition, how many facts and orders they hold up, and since when."""
+
+    partition: str
+    category: str
+    subject: str
+    exceptions: int
+    facts: int
+    orders: int
+    oldest: int
+
+
 class Reading(Protocol):
     """The store as people ask it. Answers are of one committed moment each."""
 
@@ -207,6 +220,18 @@ class Reading(Protocol):
 
     def exceptions(self, state: str, limit: int) -> list[tuple[str, ExceptionRow]]:
         """The newest exceptions in a state, newest first, with their partitions."""
+        ...
+
+    def exception(self, partition: str, id: PostingId) -> ExceptionRow | None:
+        """One exception, open or not."""
+        ...
+
+    def causes(self) -> list[CauseRow]:
+        """Open exceptions counted by cause and partition, in no order. Quick also when very many are open."""
+        ...
+
+    def of_cause(self, partition: str, category: str, subject: str, after: PostingId, limit: int) -> list[ExceptionRow]:
+        """The open exceptions of one cause behind `after`, in their order: position, then ordinal."""
         ...
 
     def waiting(self, target: str = "") -> int:

@@ -6,6 +6,7 @@ the simulated processes that use it: what was committed or claimed is there when
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
@@ -14,6 +15,7 @@ from typing import Final, NamedTuple, TypeVar
 from synchromesh.model.message import Message
 from synchromesh.state import encoding
 from synchromesh.state.agreement import (
+    CauseRow,
     Changes,
     EntityKey,
     ExceptionRow,
@@ -382,6 +384,21 @@ class MemoryReading:
         found = [(name, row) for name, row in rows if row.state == state]
         return sorted(found, key=lambda each: (each[1].opened, each[1].position, each[1].ordinal, each[0]), reverse=True)[:limit]
 
+    def exception(self, partition: str, id: PostingId) -> ExceptionRow | None:
+        return self._state.exceptions(partition, [id]).get(id)
+
+    def causes(self) -> list[CauseRow]:
+        found: dict[tuple[str, str, str], list[ExceptionRow]] = {}
+        for name, row in self.exceptions("open", sys.maxsize):
+            found.setdefault((name, row.category, row.subject), []).append(row)
+        return [_counted(*key, rows) for key, rows in found.items()]
+
+    def of_cause(self, partition: str, category: str, subject: str, after: PostingId, limit: int) -> list[ExceptionRow]:
+        wanted = partition, category, subject
+        rows = [row for name, row in self.exceptions("open", sys.maxsize) if (name, row.category, row.subject) == wanted]
+        behind = [row for row in rows if (row.position, row.ordinal) > after]
+        return sorted(behind, key=lambda row: (row.position, row.ordinal))[:limit]
+
     def waiting(self, target: str = "") -> int:
         with self._store.changed:
             entries = (of for partition in self._store.partitions.values() for of, _ in partition.outbox.values())
@@ -389,3 +406,8 @@ class MemoryReading:
 
     def close(self) -> None:
         """Nothing to give back."""
+
+
+def _counted(partition: str, category: str, subject: str, rows: Sequence[ExceptionRow]) -> CauseRow:
+    orders = {row.order for row in rows} - {""}
+    return CauseRow(partition, category, subject, len(rows), sum(row.facts for row in rows), len(orders), min(row.opened for row in rows))

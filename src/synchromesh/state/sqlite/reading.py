@@ -8,9 +8,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from synchromesh.plant.rows import EntityKey, ExceptionRow, FactRow, PostingRow
+from synchromesh.plant.rows import EntityKey, ExceptionRow, FactRow, PostingId, PostingRow
 from synchromesh.state import encoding
-from synchromesh.state.agreement import Moment
+from synchromesh.state.agreement import CauseRow, Moment
 from synchromesh.state.sqlite import loads
 from synchromesh.state.sqlite.identities import position_of_identity, positions_of_id
 from synchromesh.state.sqlite.moment import SqliteMoment
@@ -19,6 +19,18 @@ from synchromesh.state.sqlite.rows import at
 from synchromesh.state.sqlite.schema import in_state_words, open_existing
 
 CACHE_KIB: Final = 8_192
+
+_CAUSES: Final = """
+SELECT partition, category, subject, count(*), sum(facts), count(DISTINCT nullif(of_order, '')), min(opened)
+FROM exception INDEXED BY exception_of_cause WHERE state = 'open' GROUP BY category, subject, partition
+"""
+"""Answered from the index alone, in its order."""
+
+_OF_CAUSE: Final = """
+SELECT value FROM exception
+WHERE state = 'open' AND partition = ? AND category = ? AND subject = ? AND (position, ordinal) > (?, ?)
+ORDER BY position, ordinal LIMIT ?
+"""
 
 
 class SqliteReading:
@@ -96,6 +108,20 @@ class SqliteReading:
                 (state, limit),
             )
             return [(names[number], encoding.exception(value)) for number, value in rows]
+
+    def exception(self, partition: str, id: PostingId) -> ExceptionRow | None:
+        with self._asking():
+            return loads.exceptions(self._connection, self._partitions.number(partition), [id]).get(id)
+
+    def causes(self) -> list[CauseRow]:
+        with self._asking():
+            names = {number: name for name, number in self._partitions.all().items()}
+            return [CauseRow(names[number], *rest) for number, *rest in self._connection.execute(_CAUSES)]
+
+    def of_cause(self, partition: str, category: str, subject: str, after: PostingId, limit: int) -> list[ExceptionRow]:
+        with self._asking():
+            rows = self._connection.execute(_OF_CAUSE, (self._partitions.number(partition), category, subject, *after, limit))
+            return [encoding.exception(value) for (value,) in rows]
 
     def waiting(self, target: str = "") -> int:
         only, values = ("WHERE target = ?", (target,)) if target else ("", ())
