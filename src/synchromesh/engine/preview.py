@@ -22,13 +22,13 @@ from synchromesh.engine.wording import line_in_words
 from synchromesh.engine.worker import own_message
 from synchromesh.model import tally
 from synchromesh.model.event import Tick
+from synchromesh.model.instant import micros
 from synchromesh.model.message import Message, Record
 from synchromesh.model.posting import Posting
 from synchromesh.model.quantity import exactly
 from synchromesh.model.tally import Tally
 from synchromesh.plant import agenda, stock
 from synchromesh.plant.entities import Balance, Clock, Totals
-from synchromesh.plant.fold import micros
 from synchromesh.plant.rows import ExceptionRow, PostingId, PostingRow
 from synchromesh.plant.view import Loads
 from synchromesh.state.agreement import Reading
