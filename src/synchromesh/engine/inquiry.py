@@ -12,6 +12,7 @@ from typing import Final
 
 import msgspec
 
+from synchromesh.engine.duties import Duties
 from synchromesh.engine.views import (
     DocumentView,
     ExceptionView,
@@ -31,7 +32,7 @@ from synchromesh.plant.entities import KINDS, Entity, Lot, Names, Order, Pages, 
 from synchromesh.plant.fates import Fate
 from synchromesh.plant.keys import id_of, plant_of
 from synchromesh.plant.paged import page_key
-from synchromesh.plant.rows import ExceptionRow, FactRow, PostingRow
+from synchromesh.plant.rows import FactRow, PostingRow
 from synchromesh.plant.waiting import WAITING
 from synchromesh.state.agreement import Reading
 
@@ -74,6 +75,7 @@ class Inquiry:
         self._systems = systems
         self._now = now
         self._clock = clock
+        self._duties = Duties(reading, now)
         self._samples: deque[tuple[float, int, int]] = deque(maxlen=600)
 
     # --- the whole -----------------------------------------------------------------------------------------------------
@@ -136,7 +138,7 @@ class Inquiry:
 
     def exceptions(self, limit: int) -> list[ExceptionView]:
         """The newest open exceptions, newest first."""
-        return [_exception(plant, row) for plant, row in self._reading.exceptions("open", limit)]
+        return [self._duties.exception(plant, row) for plant, row in self._reading.exceptions("open", limit)]
 
     # --- one fact ------------------------------------------------------------------------------------------------------
 
@@ -148,7 +150,7 @@ class Inquiry:
         postings = self._postings(plant, row)
         keys = {posting.key for posting in postings}
         raised = [
-            _exception(plant, each)
+            self._duties.exception(plant, each)
             for where, each in self._reading.exceptions("open", 1000)
             if where == plant and (each.posting in keys or (each.position == position and each.ordinal == 0))
         ]
@@ -349,22 +351,4 @@ def _posting_view(plant: str, row: PostingRow) -> PostingView:
         settled=_time(row.settled) if row.settled else None,
         sentence=refusal.sentence if refusal is not None else "",
         remedy=refusal.remedy if refusal is not None else "",
-    )
-
-
-def _exception(plant: str, row: ExceptionRow) -> ExceptionView:
-    return ExceptionView(
-        plant=plant,
-        position=row.position,
-        ordinal=row.ordinal,
-        category=row.category,
-        subject=row.subject,
-        sentence=row.sentence,
-        state=row.state,
-        opened=_time(row.opened),
-        remedy=row.remedy,
-        order=row.order,
-        posting=row.posting,
-        closed=_time(row.closed) if row.closed else None,
-        detail=row.detail,
     )
