@@ -19,6 +19,7 @@ from synchromesh.model.event import DecisionEvent
 from synchromesh.plant import causes, decisions
 from synchromesh.plant.entities import KINDS, Cause, Entity, Expected, Names, Pages, Proposal
 from synchromesh.plant.paged import page_key
+from synchromesh.plant.policy import Policy
 from synchromesh.plant.rows import PostingId
 from synchromesh.state.agreement import CauseRow, Reading
 
@@ -91,6 +92,10 @@ class Queue:
         """The open exceptions of one cause in a plant, in their order, behind one of them."""
         rows = self._reading.of_cause(plant, category, subject, after, limit)
         return [self._duties.exception(plant, row) for row in rows]
+
+    def policy(self, plant: str) -> Policy:
+        """The policy in force in a plant."""
+        return self._duties.policy(plant)
 
     # --- one exception -------------------------------------------------------------------------------------------------
 
