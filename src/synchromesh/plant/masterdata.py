@@ -6,6 +6,7 @@ from typing import Final
 
 import msgspec
 
+from synchromesh.model import subject
 from synchromesh.model.event import (
     DocumentBooked,
     DocumentCancelled,
@@ -32,7 +33,7 @@ def record(view: View, event: EnterpriseEvent) -> None:
             _item(view, event)
         case LocationChanged():
             view.put("location", event.location, Location(event.description))
-            waiting.arrived(view, f"location {event.location}")
+            waiting.arrived(view, subject.location(event.location))
         case OrderChanged():
             _order(view, event)
         case PeriodChanged():
@@ -74,11 +75,11 @@ def _order(view: View, event: OrderChanged) -> None:
         view.touch("order", event.order)
         for row in tolerance.fitting(view, known):
             decisions.again(view, row)
-    waiting.arrived(view, f"order {event.order}")
+    waiting.arrived(view, subject.order(event.order))
     if event.status not in ("closed", "cancelled"):
         waiting.arrived(view, waiting.reopening_of(event.order))
     if event.status != "planned":
-        waiting.arrived(view, f"release of order {event.order}")
+        waiting.arrived(view, waiting.release_of(event.order))
 
 
 def _observed(view: View, event: StockObserved) -> None:

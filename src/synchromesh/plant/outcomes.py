@@ -9,6 +9,7 @@ from typing import Final
 
 import msgspec
 
+from synchromesh.model import subject
 from synchromesh.model.posting import Category, Fate, Outcome, PostingKind, Refusal
 from synchromesh.plant import exceptions, lanes, stock
 from synchromesh.plant.entities import Expected, Lane
@@ -91,7 +92,7 @@ def reversed_outside(view: View, row: PostingRow) -> None:
         view,
         row,
         Category.OTHER,
-        f"document {row.document}",
+        subject.document(row.document),
         f"Document {row.document} ({row.kind} for {row.order or row.lane}) was cancelled in ERP by hand.",
         "Retry to book it again, or dismiss it when the cancellation is right.",
     )
@@ -113,7 +114,7 @@ def _not_posted(view: View, row: PostingRow, outcome: Outcome) -> None:
         view.put_posting(row)
         return
     refusal = outcome.refusal or Refusal(
-        Category.OTHER, row.key, "ERP did not say whether it booked this posting.", "Look in ERP and settle it."
+        Category.OTHER, subject.posting(row.key), "ERP did not say whether it booked this posting.", "Look in ERP and settle it."
     )
     row.refusal = _encode(refusal)
     if row.state == "posted":
@@ -164,7 +165,7 @@ def _unexpected(view: View, row: PostingRow, outcome: Outcome) -> None:
         view,
         row,
         Category.DUPLICATE,
-        f"document {outcome.document}",
+        subject.document(outcome.document),
         f"ERP booked document {outcome.document} for a posting that {held}.",
         f"Cancel document {outcome.document} in ERP.",
     )
