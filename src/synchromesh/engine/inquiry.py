@@ -27,6 +27,7 @@ from synchromesh.engine.views import (
 )
 from synchromesh.engine.wording import line_in_words
 from synchromesh.log.agreement import Log, Trimmed
+from synchromesh.model import subject
 from synchromesh.model.posting import Posting, Refusal
 from synchromesh.plant.entities import KINDS, Entity, Lot, Names, Order, Pages, Totals
 from synchromesh.plant.fates import Fate
@@ -220,7 +221,7 @@ class Inquiry:
         if not postings:
             order = self._entity(plant, "order", row.order) if row.order else None
             gathers = isinstance(order, Order) and order.lane.gather is not None and order.lane.gather.position == row.group
-            return (Fate.GATHERED, f"order {row.order}") if gathers else (Fate.RECORDED, "its gather closed with nothing left to book")
+            return (Fate.GATHERED, subject.order(row.order)) if gathers else (Fate.RECORDED, "its gather closed with nothing left to book")
         if states & {"rejected", "in doubt", "reversed outside"}:
             return Fate.EXCEPTION, row.reference
         if states & {"waiting", "ready", "parked"}:
@@ -255,7 +256,7 @@ class Inquiry:
             order = self._entity(plant, "order", name)
             if isinstance(order, Order):
                 yield from self._chain(plant, order.last_fact, lambda row: row.previous)
-            yield from self._waiting_for(plant, f"order {name}")
+            yield from self._waiting_for(plant, subject.order(name))
 
     def _waiting_for(self, plant: str, thing: str) -> Iterator[tuple[str, int]]:
         """Facts on the list of what waits for something unknown, newest first: no order's chain has them yet."""

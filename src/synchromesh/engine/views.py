@@ -100,7 +100,7 @@ class ExceptionView(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class ReleaseView(msgspec.Struct, frozen=True):
-    """A release or dismissal of a cause that is being worked off in a plant; `by` is '' when it goes on by itself, `left` are to be done."""
+    """What is being worked off of a cause in a plant; `by` is '' when it goes on by itself, `left` are still to be done."""
 
     plant: str
     verb: str
