@@ -108,6 +108,21 @@ def test_a_release_tries_only_what_was_there_once() -> None:
     assert not list(desk_of(world).queue.releasing(Category.UNKNOWN_ITEM, "item GEAR"))
 
 
+def test_what_is_refused_again_at_once_waits_for_the_next_release() -> None:
+    """A list that was worked off to its end begins anew with what is opened meanwhile, which is not of this release."""
+    world = World(Policy(closed_period="ask"))
+    world.order()
+    day = world.time.date()
+    world.tell(ev.PeriodChanged(day, day, open=False), source="erp")
+    world.tell(ev.ProductionReported("4711", good=ea(5)))
+    world.step()
+    assert [row.subject for row in world.exceptions()] == [f"period of {day}"]
+    told = desk_of(world).release(ev.CauseReleased(Category.CLOSED_PERIOD, f"period of {day}", "ann"))
+    assert [each.came_of for each in told] == ["done"]
+    assert len(world.postings()) == 2
+    assert len(world.exceptions()) == 1
+
+
 def test_a_large_cause_is_released_in_pages_and_shows_what_is_left() -> None:
     world = refusing(600)
     desk = desk_of(world)
