@@ -21,8 +21,9 @@ from synchromesh.engine.job import Job, after_finding, after_reply, backoff, che
 from synchromesh.engine.presence import Presence
 from synchromesh.engine.worker import own_message
 from synchromesh.log.agreement import Log
+from synchromesh.model import subject
 from synchromesh.model.event import OutcomesReported
-from synchromesh.model.posting import Fate, Outcome, Posting, Reply
+from synchromesh.model.posting import Fate, Outcome, Posting, Refusal, Reply
 from synchromesh.observe.lines import emit
 from synchromesh.observe.names import IN_DOUBT
 from synchromesh.state.agreement import Outbox
@@ -258,7 +259,7 @@ class Dispatcher:
             now = self._now()
             by_partition: dict[str, list[Outcome]] = {}
             for job, reply in group:
-                outcome = Outcome(reply.key, reply.fate, now, reply.document, reply.link, reply.refusal, max(job.attempts, 1))
+                outcome = Outcome(reply.key, reply.fate, now, reply.document, reply.link, self._named(reply.refusal), max(job.attempts, 1))
                 by_partition.setdefault(job.ready.partition, []).append(outcome)
             self._sequence += 1
             name = f"outcomes:{self._claimant}:{self._sequence}"
@@ -269,6 +270,10 @@ class Dispatcher:
             for job, reply in group:
                 if reply.fate is not Fate.PARKED:
                     del self._jobs[job.id]
+
+    def _named(self, refusal: Refusal | None) -> Refusal | None:
+        """A refusal that is about the system itself is about the one with this name."""
+        return refusal and msgspec.structs.replace(refusal, subject=subject.named(refusal.subject, self._target))
 
     def _next_due(self) -> float | None:
         """In how many seconds there is something to do; None when only an answer or new work can change anything."""

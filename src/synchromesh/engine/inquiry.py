@@ -12,6 +12,7 @@ from typing import Final
 
 import msgspec
 
+from synchromesh.engine.duties import Duties
 from synchromesh.engine.views import (
     DocumentView,
     ExceptionView,
@@ -26,12 +27,13 @@ from synchromesh.engine.views import (
 )
 from synchromesh.engine.wording import line_in_words
 from synchromesh.log.agreement import Log, Trimmed
+from synchromesh.model import subject
 from synchromesh.model.posting import Posting, Refusal
 from synchromesh.plant.entities import KINDS, Entity, Lot, Names, Order, Pages, Totals
 from synchromesh.plant.fates import Fate
 from synchromesh.plant.keys import id_of, plant_of
 from synchromesh.plant.paged import page_key
-from synchromesh.plant.rows import ExceptionRow, FactRow, PostingRow
+from synchromesh.plant.rows import FactRow, PostingRow
 from synchromesh.plant.waiting import WAITING
 from synchromesh.state.agreement import Reading
 
@@ -74,6 +76,7 @@ class Inquiry:
         self._systems = systems
         self._now = now
         self._clock = clock
+        self._duties = Duties(reading, now)
         self._samples: deque[tuple[float, int, int]] = deque(maxlen=600)
 
     # --- the whole -----------------------------------------------------------------------------------------------------
@@ -136,7 +139,7 @@ class Inquiry:
 
     def exceptions(self, limit: int) -> list[ExceptionView]:
         """The newest open exceptions, newest first."""
-        return [_exception(plant, row) for plant, row in self._reading.exceptions("open", limit)]
+        return [self._duties.exception(plant, row) for plant, row in self._reading.exceptions("open", limit)]
 
     # --- one fact ------------------------------------------------------------------------------------------------------
 
@@ -148,7 +151,7 @@ class Inquiry:
         postings = self._postings(plant, row)
         keys = {posting.key for posting in postings}
         raised = [
-            _exception(plant, each)
+            self._duties.exception(plant, each)
             for where, each in self._reading.exceptions("open", 1000)
             if where == plant and (each.posting in keys or (each.position == position and each.ordinal == 0))
         ]
@@ -218,7 +221,7 @@ class Inquiry:
         if not postings:
             order = self._entity(plant, "order", row.order) if row.order else None
             gathers = isinstance(order, Order) and order.lane.gather is not None and order.lane.gather.position == row.group
-            return (Fate.GATHERED, f"order {row.order}") if gathers else (Fate.RECORDED, "its gather closed with nothing left to book")
+            return (Fate.GATHERED, subject.order(row.order)) if gathers else (Fate.RECORDED, "its gather closed with nothing left to book")
         if states & {"rejected", "in doubt", "reversed outside"}:
             return Fate.EXCEPTION, row.reference
         if states & {"waiting", "ready", "parked"}:
@@ -253,7 +256,7 @@ class Inquiry:
             order = self._entity(plant, "order", name)
             if isinstance(order, Order):
                 yield from self._chain(plant, order.last_fact, lambda row: row.previous)
-            yield from self._waiting_for(plant, f"order {name}")
+            yield from self._waiting_for(plant, subject.order(name))
 
     def _waiting_for(self, plant: str, thing: str) -> Iterator[tuple[str, int]]:
         """Facts on the list of what waits for something unknown, newest first: no order's chain has them yet."""
@@ -349,22 +352,4 @@ def _posting_view(plant: str, row: PostingRow) -> PostingView:
         settled=_time(row.settled) if row.settled else None,
         sentence=refusal.sentence if refusal is not None else "",
         remedy=refusal.remedy if refusal is not None else "",
-    )
-
-
-def _exception(plant: str, row: ExceptionRow) -> ExceptionView:
-    return ExceptionView(
-        plant=plant,
-        position=row.position,
-        ordinal=row.ordinal,
-        category=row.category,
-        subject=row.subject,
-        sentence=row.sentence,
-        state=row.state,
-        opened=_time(row.opened),
-        remedy=row.remedy,
-        order=row.order,
-        posting=row.posting,
-        closed=_time(row.closed) if row.closed else None,
-        detail=row.detail,
     )

@@ -8,6 +8,7 @@ from typing import Final
 import msgspec
 
 from synchromesh.connectors.agreement import Abilities, Finding, FindingState
+from synchromesh.model import subject
 from synchromesh.model.posting import Category, Fate, Posting, Refusal, Reply
 from synchromesh.state.agreement import Ready
 
@@ -123,7 +124,7 @@ def withdrawn(posting: Posting) -> Refusal:
     """The refusal of a posting that waited for an approval and is gone: somebody threw it away there."""
     return Refusal(
         Category.NOT_PERMITTED,
-        f"posting {posting.key}",
+        subject.posting(posting.key),
         f"The {posting.kind} waited for an approval in ERP and is not there any more.",
         "Ask its approver; then retry, or dismiss it.",
     )
@@ -134,7 +135,7 @@ def unsettled(posting: Posting) -> Refusal:
     what = f"{posting.kind} for order {posting.order}" if posting.order else posting.kind
     return Refusal(
         Category.OTHER,
-        f"posting {posting.key}",
+        subject.posting(posting.key),
         f"The {what} was sent and no answer came; this system cannot be asked whether it is booked.",
         "Look for it there and settle it: booked, with the document's number, or not booked.",
     )

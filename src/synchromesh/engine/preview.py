@@ -214,9 +214,13 @@ class Supposed:
 
     def _fold(self, messages: Sequence[Message]) -> None:
         records = [Record(self.position + index, message) for index, message in enumerate(messages, 1)]
-        self.overlay.apply(self._folding.fold(records))
+        changes = self._folding.fold(records)
+        onward = [message for message in changes.forwards if message.partition == self.partition]
+        self.overlay.apply(changes)
         self._folding.view.committed()
         self.position += len(records)
+        if onward:  # what a plant tells itself comes next
+            self._fold(onward)
 
 
 def _batches(messages: Iterable[Message]) -> Iterator[list[Message]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from synchromesh.model.event import (
     CanonicalEvent,
     FactCorrected,
+    FactRepaired,
     MaterialConsumed,
     MaterialTransferred,
     OrderChanged,
@@ -31,7 +32,7 @@ def check(event: CanonicalEvent) -> None:
                     raise NegativeAmount(_field_of(event, quantity), quantity)
         case MaterialConsumed() | ScrapRecorded() | MaterialTransferred():
             _positive("quantity", event.quantity)
-        case FactCorrected():
+        case FactCorrected() | FactRepaired():
             check(event.event)
         case OrderChanged():
             _positive("quantity", event.quantity)

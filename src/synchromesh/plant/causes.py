@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import date
 from typing import Final
 
-from synchromesh.model import subject as subjects
+from synchromesh.model import subject as subject_of
 from synchromesh.model.posting import Category
 from synchromesh.plant import agenda, paged
 from synchromesh.plant.entities import Cause, Expected, Pages
@@ -93,19 +93,19 @@ def item_changed(view: View, item: str) -> None:
     """An item is there, or has other units."""
     if not view.totals().exceptions:
         return
-    gone(view, Category.UNKNOWN_ITEM, subjects.item(item))
+    gone(view, Category.UNKNOWN_ITEM, subject_of.item(item))
     known = view.of(Expected, "expected", _units_of(item))
-    for subject in tuple(known.names) if known is not None else ():
-        gone(view, Category.MISSING_UNIT, subject)
+    for each in tuple(known.names) if known is not None else ():
+        gone(view, Category.MISSING_UNIT, each)
 
 
 def periods_changed(view: View, first: date, last: date) -> None:
     """A period of these days was opened."""
     known = view.of(Expected, "expected", DAYS) if view.totals().exceptions else None
-    between = subjects.period(first), subjects.period(last)
-    for subject in sorted(known.names) if known is not None else ():
-        if between[0] <= subject <= between[1]:
-            gone(view, Category.CLOSED_PERIOD, subject)
+    between = subject_of.period(first), subject_of.period(last)
+    for each in sorted(known.names) if known is not None else ():
+        if between[0] <= each <= between[1]:
+            gone(view, Category.CLOSED_PERIOD, each)
 
 
 def _index_of(category: str, subject: str) -> str:

@@ -8,6 +8,7 @@ from typing import Final
 
 import msgspec
 
+from synchromesh.model import subject
 from synchromesh.model.event import (
     CanonicalEvent,
     FactCancelled,
@@ -40,7 +41,7 @@ def original_of(view: View, event: FactCorrected | FactCancelled) -> FactRow:
     position = view.look((event.source, event.id))
     row = view.fact(position) if position is not None else None
     if row is None:
-        raise Missing(f"fact {event.source}/{event.id}")
+        raise Missing(subject.fact(event.source, event.id))
     return row
 
 
@@ -49,7 +50,7 @@ def require(view: View, event: FactCorrected | FactCancelled, rules: Require) ->
     if row.fate == Fate.DISMISSED and isinstance(event, FactCorrected):
         raise Refused(
             Category.INVALID,
-            f"fact {event.source}/{event.id}",
+            subject.fact(event.source, event.id),
             f"The fact was dismissed ({row.reference}), so what corrects it is not booked either.",
             "Dismiss this too, or report under an identity of its own what shall be booked.",
             row.order,
@@ -58,7 +59,7 @@ def require(view: View, event: FactCorrected | FactCancelled, rules: Require) ->
         if not isinstance(each, CORRECTABLE):
             raise Refused(
                 Category.INVALID,
-                f"fact {event.source}/{event.id}",
+                subject.fact(event.source, event.id),
                 f"A fact of type {row.type} can't be corrected or cancelled by a message.",
                 "Correct it where it was booked, or dismiss this message.",
                 row.order,

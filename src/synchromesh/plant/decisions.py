@@ -18,6 +18,7 @@ from synchromesh.model.event import (
     DecisionDenied,
     DecisionEvent,
     DoubtSettled,
+    Event,
     ExceptionsAssigned,
     FactCorrected,
     FactDismissed,
@@ -37,7 +38,7 @@ from synchromesh.plant.repair import Retell
 from synchromesh.plant.rows import FactRow, PostingId, PostingRow
 from synchromesh.plant.view import View
 
-VERBS: Final[dict[type[Proposable], Verb]] = {
+VERBS: Final[dict[type[Event], Verb]] = {
     PostingRetried: "retry",
     FactRetried: "retry",
     DoubtSettled: "settle",
@@ -105,7 +106,13 @@ def _judge(view: View, event: DecisionApproved | DecisionDenied, received: datet
 def _proposed(view: View, position: int) -> Proposable | None:
     """The decision that waits for a second person since this position."""
     known = view.of(Proposal, "proposal", str(position))
-    return None if known is None else _decode(known.event)
+    return None if known is None else proposed(known)
+
+
+def proposed(proposal: Proposal) -> Proposable:
+    """What was proposed."""
+    event: Proposable = _decode(proposal.event)
+    return event
 
 
 def _note(view: View, event: Proposable, by: str, what: str) -> None:

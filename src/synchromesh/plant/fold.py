@@ -9,6 +9,7 @@ from typing import Final, get_args
 from zoneinfo import ZoneInfo
 
 from synchromesh.model import event as ev
+from synchromesh.model import subject
 from synchromesh.model.instant import micros
 from synchromesh.model.message import ENTERPRISE
 from synchromesh.model.posting import Category
@@ -193,7 +194,7 @@ def _repeated(view: View, told: Told, first: int) -> None:
             view,
             told.position,
             Category.DUPLICATE,
-            f"message {told.source}/{told.id}",
+            subject.message(told.source, told.id),
             f"Message {told.id} of {told.source} came again with other content than at position {first}; the first one counts.",
             "If both happened, report the second under an identity of its own; else dismiss this.",
             original.order,
@@ -220,26 +221,26 @@ def _fact(view: View, told: Told, row: FactRow, horizon: int) -> None:
 def _unusable(view: View, told: Told, horizon: int, age: int) -> tuple[Category, str, str, str] | None:
     """Why a message of this age, in microseconds, can be no fact at all: category, subject, sentence, remedy."""
     if told.refused:
-        subject = told.subject or f"interface {told.interface}"
-        return Category.INVALID, subject, told.refused, "Correct the message at its source, or the adapter, and send it again."
+        about = told.subject or subject.interface(told.interface)
+        return Category.INVALID, about, told.refused, "Correct the message at its source, or the adapter, and send it again."
     if SEPARATOR_IN_JSON in told.told:
         return (
             Category.INVALID,
-            f"interface {told.interface}",
+            subject.interface(told.interface),
             f"Message {told.id} of {told.source} has the control character U+001F in a name, which no plant's name has.",
             "Leave control characters out at the source, and send it again.",
         )
     if view.partition == ENTERPRISE:
         return (
             Category.INVALID,
-            "partition enterprise",
+            subject.partition(ENTERPRISE),
             "A fact of a plant was sent to the enterprise partition.",
             "Send it to the plant that it belongs to.",
         )
     if horizon >= 0 and told.source != decisions.REPAIR and (told.occurred is None or not -AHEAD <= age <= horizon * 1_000_000):
         return (
             Category.INVALID,
-            f"interface {told.interface}",
+            subject.interface(told.interface),
             f"Message {told.id} of {told.source} {_no_age(told, age)}, so it cannot be told from a repeat.",
             "Check in ERP whether it is booked; then dismiss it, or send it with a time and an identity of its own.",
         )
@@ -376,7 +377,7 @@ def _complete(view: View, act: Act, facts: int) -> bool:
 def _waits_for_its_order(row: FactRow) -> bool:
     """Whether the fact waits for the very order whose chain it belongs to: it is linked when it goes on, whether or not the order has come
     meanwhile."""
-    return row.fate == _WAITING and row.reference == f"order {row.order}"
+    return row.fate == _WAITING and row.reference == subject.order(row.order)
 
 
 def _chain(view: View, row: FactRow, chained: bool = False) -> None:

@@ -75,7 +75,7 @@ def _dated(view: View, lane: Lane, row: PostingRow) -> bool:
         return True
     match view.policy.closed_period:
         case "ask":
-            ask(view, lane, row, periods.question(row))
+            ask(view, lane, row, periods.question(row, content.effective))
         case "wait":
             row.waits_for = periods.remembered(view, content.effective, id_)
             view.put_posting(row)

@@ -6,7 +6,7 @@ from typing import Final
 
 import msgspec
 
-from synchromesh.model import subject as subjects
+from synchromesh.model import subject
 from synchromesh.model.event import (
     DocumentBooked,
     DocumentCancelled,
@@ -33,8 +33,8 @@ def record(view: View, event: EnterpriseEvent) -> None:
             _item(view, event)
         case LocationChanged():
             view.put("location", event.location, Location(event.description))
-            waiting.arrived(view, f"location {event.location}")
-            causes.gone(view, Category.UNKNOWN_LOCATION, subjects.location(event.location))
+            waiting.arrived(view, subject.location(event.location))
+            causes.gone(view, Category.UNKNOWN_LOCATION, subject.location(event.location))
         case OrderChanged():
             _order(view, event)
         case PeriodChanged():
@@ -79,16 +79,16 @@ def _order(view: View, event: OrderChanged) -> None:
         view.touch("order", event.order)
         for row in tolerance.fitting(view, known):
             repair.again(view, row)
-    waiting.arrived(view, f"order {event.order}")
-    subject = subjects.order(event.order)
-    causes.gone(view, Category.UNKNOWN_ORDER, subject)
+    name = subject.order(event.order)
+    waiting.arrived(view, name)
+    causes.gone(view, Category.UNKNOWN_ORDER, name)
     if view.policy.over_delivery_percent < 0:  # else it is judged here, part by part
-        causes.gone(view, Category.OVER_TOLERANCE, subject)
+        causes.gone(view, Category.OVER_TOLERANCE, name)
     if event.status not in ("closed", "cancelled"):
-        causes.gone(view, Category.ORDER_CLOSED, subject)
+        causes.gone(view, Category.ORDER_CLOSED, name)
     if event.status != "planned":
-        waiting.arrived(view, f"release of order {event.order}")
-        causes.gone(view, Category.ORDER_NOT_RELEASED, subject)
+        waiting.arrived(view, waiting.release_of(event.order))
+        causes.gone(view, Category.ORDER_NOT_RELEASED, name)
 
 
 def _observed(view: View, event: StockObserved) -> None:

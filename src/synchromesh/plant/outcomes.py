@@ -9,7 +9,7 @@ from typing import Final
 
 import msgspec
 
-from synchromesh.model import subject as subjects
+from synchromesh.model import subject
 from synchromesh.model.posting import Category, Fate, Outcome, Posting, PostingKind, Refusal
 from synchromesh.plant import causes, exceptions, lanes, stock
 from synchromesh.plant.entities import Expected, Lane
@@ -87,7 +87,7 @@ def _lots_arrived(view: View, content: Posting) -> None:
     if content.kind is PostingKind.RECEIPT:
         for line in content.lines:
             if line.lot:
-                causes.gone(view, Category.UNKNOWN_LOT, subjects.lot(line.lot, line.item))
+                causes.gone(view, Category.UNKNOWN_LOT, subject.lot(line.lot, line.item))
 
 
 def reversed_outside(view: View, row: PostingRow) -> None:
@@ -102,7 +102,7 @@ def reversed_outside(view: View, row: PostingRow) -> None:
         view,
         row,
         Category.OTHER,
-        f"document {row.document}",
+        subject.document(row.document),
         f"Document {row.document} ({row.kind} for {row.order or row.lane}) was cancelled in ERP by hand.",
         "Retry to book it again, or dismiss it when the cancellation is right.",
     )
@@ -124,7 +124,7 @@ def _not_posted(view: View, row: PostingRow, outcome: Outcome) -> None:
         view.put_posting(row)
         return
     refusal = outcome.refusal or Refusal(
-        Category.OTHER, row.key, "ERP did not say whether it booked this posting.", "Look in ERP and settle it."
+        Category.OTHER, subject.posting(row.key), "ERP did not say whether it booked this posting.", "Look in ERP and settle it."
     )
     row.refusal = _encode(refusal)
     if row.state == "posted":
@@ -175,7 +175,7 @@ def _unexpected(view: View, row: PostingRow, outcome: Outcome) -> None:
         view,
         row,
         Category.DUPLICATE,
-        f"document {outcome.document}",
+        subject.document(outcome.document),
         f"ERP booked document {outcome.document} for a posting that {held}.",
         f"Cancel document {outcome.document} in ERP.",
     )

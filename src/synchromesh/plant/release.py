@@ -15,21 +15,45 @@ def step(view: View, name: str, retell: Retell) -> bool:
     cause = view.of(Cause, "cause", name)
     if cause is None or not cause.verb:
         return True
-    for text in paged.take(view, causes.LIST + name):
-        position, _, ordinal = text.partition("/")
-        id_ = (int(position), int(ordinal))
-        known = view.exception(id_)
-        if known is None or known.state != "open" or causes.name_of(known.category, known.subject) != name:
-            continue  # it was closed, or is about something else now
-        if not (_retry(view, known, id_, cause.by, retell) if cause.verb == causes.RETRY else _dismiss(view, known, id_, cause)):
-            paged.append(view, causes.LIST + name, text)
+    taken = paged.take(view, causes.LIST + name)
+    # Looked at before anything is opened again: a list that has come to its end begins anew with its first page.
     pages = view.of(Pages, "list", causes.LIST + name)
-    if pages is not None and pages.first <= cause.through:
-        return False
-    if view.of(Cause, "cause", name) is cause:
+    more = pages is not None and pages.first <= cause.through
+    for known in _in_order(view, [row for text in taken if (row := _open(view, _id_of(text), name)) is not None]):
+        id_ = (known.position, known.ordinal)
+        done = _retry(view, known, id_, cause.by, retell) if cause.verb == causes.RETRY else _dismiss(view, known, id_, cause)
+        if not done and _open(view, id_, name) is not None:
+            paged.append(view, causes.LIST + name, f"{known.position}/{known.ordinal}")
+    if not more and view.of(Cause, "cause", name) is cause:
         cause.verb = cause.by = cause.reason = ""
         view.touch("cause", name)
-    return True
+    return not more
+
+
+def _id_of(text: str) -> PostingId:
+    position, _, ordinal = text.partition("/")
+    return int(position), int(ordinal)
+
+
+def _open(view: View, id_: PostingId, name: str) -> ExceptionRow | None:
+    """The exception, if it is open and still about this cause."""
+    known = view.exception(id_)
+    return known if known is not None and known.state == "open" and causes.name_of(known.category, known.subject) == name else None
+
+
+def _in_order(view: View, found: list[ExceptionRow]) -> list[ExceptionRow]:
+    """Those of one lane as they stand in it, the lanes as their exceptions were opened."""
+    lanes: dict[str, int] = {}
+    places: dict[PostingId, tuple[int, int]] = {}
+    for index, known in enumerate(found):
+        row = view.posting(id_of(known.posting)) if known.posting else None
+        lane = view.lane(row.lane) if row is not None else None
+        id_ = (known.position, known.ordinal)
+        if row is None or lane is None or id_ not in lane.queue:
+            places[id_] = (index, 0)
+        else:
+            places[id_] = (lanes.setdefault(row.lane, index), lane.queue.index(id_))
+    return sorted(found, key=lambda known: places[known.position, known.ordinal])
 
 
 def _retry(view: View, known: ExceptionRow, id_: PostingId, by: str, retell: Retell) -> bool:

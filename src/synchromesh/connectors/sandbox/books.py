@@ -158,7 +158,9 @@ class Books:
         number = posting.reverses_document
         if not number and self.rules.grade is not Grade.BLIND:
             number = next(iter(self.keys.get(posting.reverses, ())), "")
-        return self._undo(number or posting.reverses)
+        if not number:
+            raise refusals.unknown_original(posting.reverses)
+        return self._undo(number)
 
     def _undo(self, number: str) -> Effect:
         original = self.documents.get(number)
@@ -187,14 +189,15 @@ class Books:
 
     def _check_progress(self, order_number: str, effect: Effect) -> None:
         """Receipts stay within the tolerance, and nothing is taken back that was not booked."""
-        booked = self._progress.get(effect.reverses.order if effect.reverses else order_number, {})
+        order = effect.reverses.order if effect.reverses else order_number
+        booked = self._progress.get(order, {})
         sums: dict[Progress, Decimal] = {}
         for what, amount in effect.progress:
             sums[what] = sums.get(what, ZERO) + amount
         for what, amount in sums.items():
             total = booked.get(what, ZERO) + amount
             if amount < 0 and total < 0:
-                raise refusals.takes_back_too_much(what, booked.get(what, ZERO), -amount)
+                raise refusals.takes_back_too_much(order, what, booked.get(what, ZERO), -amount)
             if amount > 0 and what[0] == "received" and self.rules.tolerance is not None and effect.reverses is None:
                 self._check_tolerance(order_number, what[1], total)
 

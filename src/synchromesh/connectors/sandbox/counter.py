@@ -96,7 +96,7 @@ class Counter:
             return known
         match self.faults.for_posting():
             case Fault.LOCKED:
-                refused = refusals.locked(posting.order or posting.lane)
+                refused = refusals.locked(posting)
                 return Reply(key=posting.key, fate=Fate.RETRY, refusal=refused.refusal)
             case Fault.CLOSED_PERIOD:
                 return Reply(key=posting.key, fate=Fate.REJECTED, refusal=refusals.closed_period(posting.effective).refusal)

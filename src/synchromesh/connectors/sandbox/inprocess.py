@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from synchromesh.connectors.agreement import Abilities, Balance, ConnectorError, Finding, Pulled
+from synchromesh.connectors.sandbox import refusals
 from synchromesh.connectors.sandbox.books import Books
 from synchromesh.connectors.sandbox.counter import Counter
 from synchromesh.connectors.sandbox.faults import Fault, Faults
@@ -35,9 +36,10 @@ class InProcess:
         heard = self.counter.take(postings, self._clock())
         if heard.replies is not None:
             return heard.replies
+        refusal = refusals.unavailable("", f"{heard.fault}")
         if heard.fault is Fault.UNAVAILABLE:
-            return [Reply(key=posting.key, fate=Fate.RETRY, retry_after=RETRY_AFTER) for posting in postings]
-        return [Reply(key=posting.key, fate=Fate.DOUBT) for posting in postings]
+            return [Reply(posting.key, Fate.RETRY, refusal=refusal, retry_after=RETRY_AFTER) for posting in postings]
+        return [Reply(posting.key, Fate.DOUBT, refusal=refusal) for posting in postings]
 
     async def find(self, key: str) -> Finding:
         return self._asked().find(key)
