@@ -222,12 +222,16 @@ class PeriodChanged(Event, frozen=True, tag="master.period.changed"):
 # --- corrections ----------------------------------------------------------------------------------------------------------
 
 
+Correctable = ProductionReported | MaterialConsumed | ScrapRecorded | TimeRecorded | MaterialTransferred | StockAdjusted
+"""Facts that can be corrected: those that book something."""
+
+
 class FactCorrected(Event, frozen=True, tag="correction.corrected"):
     """The fact that `source` sent as `id` should have been `event`. Books move by the difference, or by reversal and rebooking."""
 
     source: Name
     id: Name
-    event: ProductionReported | MaterialConsumed | ScrapRecorded | TimeRecorded | MaterialTransferred | StockAdjusted
+    event: Correctable
 
 
 class FactCancelled(Event, frozen=True, tag="correction.cancelled"):
@@ -339,7 +343,7 @@ class FactRepaired(Event, frozen=True, tag="decision.fact.repaired"):
     position: Annotated[int, Meta(gt=0)]
     by: Name
     reason: Name
-    event: ProductionReported | MaterialConsumed | ScrapRecorded | TimeRecorded | MaterialTransferred | StockAdjusted
+    event: Correctable
 
 
 class CauseReleased(Event, frozen=True, tag="decision.cause.released"):
