@@ -23,7 +23,7 @@ from synchromesh.cli.queue_view import audit_view, causes_view, decided_view, ex
 from synchromesh.engine.inquiry import Inquiry
 from synchromesh.engine.queue import Unknown
 from synchromesh.engine.repair import Decided, Desk, NotFitting
-from synchromesh.engine.views import ExceptionView, Story
+from synchromesh.engine.views import ExceptionStory, ExceptionView, Story
 from synchromesh.model.event import (
     CauseDismissed,
     CauseReleased,
@@ -59,13 +59,6 @@ LOOK: Final = 0.2
 
 FACTS: Final = 20
 """Facts that `show` tells of one exception."""
-
-
-class Shown(msgspec.Struct, frozen=True):
-    """What `exceptions show` answers: the exception, the facts that it holds up, and what can be done."""
-
-    exception: ExceptionView
-    stories: tuple[Story, ...]
 
 
 @contextmanager
@@ -128,7 +121,7 @@ def show(id_: Id, config: Config = DEFAULT_CONFIG, json: Json = False) -> None:
     plant, position, ordinal = _place(id_)
     with _desk(config) as (desk, inquiry):
         view = desk.queue.exception(plant, (position, ordinal))
-        shown = Shown(view, tuple(inquiry.held_up_by(view, FACTS)))
+        shown = ExceptionStory(view, tuple(inquiry.held_up_by(view, FACTS)))
         answer(shown, json, lambda console: console.print(shown_view(shown.exception, shown.stories)))
 
 
