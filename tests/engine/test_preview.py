@@ -120,7 +120,7 @@ def test_what_waits_is_worked_off_by_the_ticks_that_would_come(readings: Reading
     messages = [Message(PLANT, "erp", f"e{n}", NATIVE, world.time, _encode(event)) for n, event in enumerate(arriving)]
     foreseen = happens_as_foreseen(world, readings, messages)
     assert foreseen.made.count == 600
-    assert len(foreseen.made.first) == module.FIRST
+    assert len(foreseen.made.first) == 20
     assert foreseen.ticks == 3  # pages of 256
     assert foreseen.unfinished == ()
     assert {name: (count.before, count.after) for name, count in foreseen.fates.items()} == {"waiting": (600, 0), "booking": (0, 600)}

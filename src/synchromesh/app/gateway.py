@@ -10,13 +10,16 @@ from datetime import UTC, datetime
 from typing import Final
 
 import msgspec
+from starlette.routing import BaseRoute
 
 from synchromesh.app.adapters import Adapters, drops
+from synchromesh.app.desk import desk_of
 from synchromesh.app.plugins import connector_of
 from synchromesh.app.presence import silence_of
 from synchromesh.app.process import Ready, announce, on_signals
 from synchromesh.app.settings import Settings
 from synchromesh.app.stores import Stores
+from synchromesh.console.exceptions import exception_routes
 from synchromesh.console.page import create_page
 from synchromesh.edges.agreement import Edge
 from synchromesh.edges.files.drop import FileEdge
@@ -64,10 +67,14 @@ class Gateway:
             settled=self._settled,
             problems=self._problems,
             clock=now,
-            other=create_page(self.inquiry),
+            other=create_page(self.inquiry, self._themes()),
         )
         self._edges: list[Edge] = [self._http]
         self._edges += [FileEdge(drop, catalogue=self._adapters, clock=now) for drop in drops(settings)]
+
+    def _themes(self) -> list[BaseRoute]:
+        """The routes beside the page's own."""
+        return exception_routes(desk_of(self._settings, self._reading, self._log), self.inquiry.held_up_by)
 
     def _systems(self) -> tuple[SystemView, ...]:
         data = self._settings.synchromesh.data

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
+from itertools import islice
 from typing import Final
 
 import msgspec
@@ -163,6 +164,20 @@ class Inquiry:
             exceptions=tuple(raised),
         )
 
+    def held_up_by(self, view: ExceptionView, limit: int) -> list[Story]:
+        """The facts that an exception holds up, so many at the most: those that its posting would book, those that wait for a name that is
+        late, or the one that it is about."""
+        plant = view.plant
+        if view.posting:
+            rows = [row for row in self._reading.postings_of(plant, view.position) if row.ordinal == view.ordinal]
+            places = self._of_posting(plant, rows[0]) if rows else iter(())
+        elif self._reading.fact(plant, view.position) is not None and not view.ordinal:
+            places = iter([(plant, view.position)])
+        else:
+            places = self._waiting_for(plant, view.subject)
+        stories = (self.story(*place) for place in islice(dict.fromkeys(places), limit))
+        return [story for story in stories if story is not None]
+
     def _message(self, plant: str, position: int) -> MessageView:
         try:
             records = self._log.read({plant: position - 1}, 1).get(plant, [])
@@ -281,14 +296,17 @@ class Inquiry:
     def _of_document(self, number: str) -> Iterator[tuple[str, int]]:
         """The facts of a document's group: the one that opened it, and the others along their order's chain."""
         for plant, posting in self._booked_as(number):
-            yield plant, posting.group
-            if posting.facts > 1 and posting.order:
-                order = self._entity(plant, "order", posting.order)
-                if isinstance(order, Order):
-                    for place in self._chain(plant, order.last_fact, lambda row: row.previous):
-                        row = self._reading.fact(*place)
-                        if row is not None and row.group == posting.group:
-                            yield place
+            yield from self._of_posting(plant, posting)
+
+    def _of_posting(self, plant: str, posting: PostingRow) -> Iterator[tuple[str, int]]:
+        yield plant, posting.group
+        if posting.facts > 1 and posting.order:
+            order = self._entity(plant, "order", posting.order)
+            if isinstance(order, Order):
+                for place in self._chain(plant, order.last_fact, lambda row: row.previous):
+                    row = self._reading.fact(*place)
+                    if row is not None and row.group == posting.group:
+                        yield place
 
     def _booked_as(self, number: str) -> Iterable[tuple[str, PostingRow]]:
         found = self._reading.document(number)

@@ -13,7 +13,8 @@ from typing import Final, Literal
 
 import msgspec
 
-from synchromesh.engine.preview import FIRST, Listed, Preview, foresee
+from synchromesh.engine.foreseen import FIRST, Listed
+from synchromesh.engine.preview import Preview, foresee
 from synchromesh.engine.reader import Reader
 from synchromesh.engine.wording import moment as moment_of
 from synchromesh.engine.worker import own_message

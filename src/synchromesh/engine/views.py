@@ -177,6 +177,13 @@ class Story(msgspec.Struct, frozen=True, omit_defaults=True):
     exceptions: tuple[ExceptionView, ...] = ()
 
 
+class ExceptionStory(msgspec.Struct, frozen=True):
+    """One exception and the facts that it holds up, the first of them when they are many."""
+
+    exception: ExceptionView
+    stories: tuple[Story, ...]
+
+
 class Trace(msgspec.Struct, frozen=True, omit_defaults=True):
     """The answer to one search, newest fact first.
 

@@ -222,14 +222,18 @@ class PeriodChanged(Event, frozen=True, tag="master.period.changed"):
 # --- corrections ----------------------------------------------------------------------------------------------------------
 
 
+Correctable = ProductionReported | MaterialConsumed | ScrapRecorded | TimeRecorded | MaterialTransferred | StockAdjusted
+"""Facts that can be corrected: those that book something."""
+
+
 class FactCorrected(Event, frozen=True, tag="correction.corrected"):
     """The fact that `source` sent as `id` should have been `event`, and `more` besides. Books move by the difference, or by reversal and
     rebooking."""
 
     source: Name
     id: Name
-    event: ProductionReported | MaterialConsumed | ScrapRecorded | TimeRecorded | MaterialTransferred | StockAdjusted
-    more: tuple[ProductionReported | MaterialConsumed | ScrapRecorded | TimeRecorded | MaterialTransferred | StockAdjusted, ...] = ()
+    event: Correctable
+    more: tuple[Correctable, ...] = ()
 
 
 class FactCancelled(Event, frozen=True, tag="correction.cancelled"):
@@ -348,7 +352,7 @@ class FactRepaired(Event, frozen=True, tag="decision.fact.repaired"):
     position: Annotated[int, Meta(gt=0)]
     by: Name
     reason: Name
-    event: ProductionReported | MaterialConsumed | ScrapRecorded | TimeRecorded | MaterialTransferred | StockAdjusted
+    event: Correctable
 
 
 class FactReplayed(Event, frozen=True, tag="decision.replayed"):
