@@ -429,7 +429,9 @@ def test_many_are_replayed_in_steps(line: Line, readings: Readings, monkeypatch:
         appended.append(len(messages))
         line.log.append(messages)
 
-    found = replay(readings(line), append, PLANT, line.records(), Request("ann", "x"), line.time, progress=told.append)
+    found = replay(
+        readings(line), append, PLANT, line.records(), Request("ann", "x"), line.time, progress=lambda done, end: told.append(done)
+    )
     line.step()
     assert (appended, told, found.decided) == ([3, 3, 2], [3, 6, 8], 8)
     assert line.booked() == {("received", "GEAR"): 32}

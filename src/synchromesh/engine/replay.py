@@ -129,14 +129,14 @@ def replay(
     now: datetime,
     *,
     first: int = FIRST,
-    progress: Callable[[int], None] = lambda done: None,
+    progress: Callable[[int, int], None] = lambda done, end: None,
 ) -> Replay:
     """Replay these messages into the live plant: the decisions are appended to its log, some at a time, and folded there. To be done again
     after a crash: what was replayed already says the same then, and is left alone."""
     reviewed, decisions = review(reading, partition, records, request, now, first=first)
     for start in range(0, len(decisions), CHUNK):
         append(decisions[start : start + CHUNK])
-        progress(min(start + CHUNK, len(decisions)))
+        progress(min(start + CHUNK, len(decisions)), len(decisions))
     return msgspec.structs.replace(reviewed, decided=len(decisions))
 
 
