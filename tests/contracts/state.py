@@ -502,6 +502,17 @@ class StateContract:
             position = row.previous
         assert chain == [5, 4, 3, 2, 1]
 
+    def test_all_entities_of_a_kind_are_looked_through_a_page_at_a_time(self, open: Openings) -> None:
+        state = open.state()
+        names = ["10", "2", "a b", "Ä"]
+        rows = {("order", name): name.encode() for name in names} | {("orders", "3"): b"another kind"}
+        state.commit(state.lease("w"), [Changes(P, 1, entities=rows), Changes("other", 1, entities={("order", "5"): b"of the other"})])
+        reading = open.reading()
+        assert reading.named(P, "order", "", 9) == [(name, name.encode()) for name in names]
+        assert reading.named(P, "order", "2", 1) == [("a b", b"a b")]
+        assert reading.named(P, "order", "Ä", 9) == []
+        assert reading.named("nobody", "order", "", 9) == []
+
     # --- one moment ---------------------------------------------------------------------------------------------------------
 
     def test_a_moment_answers_by_key_as_the_writer_does(self, open: Openings) -> None:

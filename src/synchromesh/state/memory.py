@@ -337,6 +337,11 @@ class MemoryReading:
     def entities(self, partition: str, keys: Iterable[EntityKey]) -> dict[EntityKey, bytes]:
         return _found(self._store, self._store.of(partition).entities, keys, bytes)
 
+    def named(self, partition: str, kind: str, after: str, limit: int) -> list[tuple[str, bytes]]:
+        with self._store.changed:
+            entities = self._store.of(partition).entities
+            return sorted((name, value) for (of, name), value in entities.items() if of == kind and name > after)[:limit]
+
     def fact(self, partition: str, position: int) -> FactRow | None:
         return self._state.facts(partition, [position]).get(position)
 

@@ -59,6 +59,11 @@ class SqliteReading:
             number = self._partitions.number(partition)
             return {(kind, name): value for kind, name in keys for value in loads.entities(self._connection, number, kind, [name]).values()}
 
+    def named(self, partition: str, kind: str, after: str, limit: int) -> list[tuple[str, bytes]]:
+        sql = "SELECT name, value FROM entity WHERE partition = ? AND kind = ? AND name > ? ORDER BY name LIMIT ?"
+        with self._asking():
+            return self._connection.execute(sql, (self._partitions.number(partition), kind, after, limit)).fetchall()
+
     def fact(self, partition: str, position: int) -> FactRow | None:
         with self._asking():
             return loads.facts(self._connection, self._partitions.number(partition), [position]).get(position)
