@@ -120,7 +120,7 @@ def test_what_waits_is_worked_off_by_the_ticks_that_would_come(readings: Reading
     messages = [Message(PLANT, "erp", f"e{n}", NATIVE, world.time, _encode(event)) for n, event in enumerate(arriving)]
     foreseen = happens_as_foreseen(world, readings, messages)
     assert foreseen.made.count == 600
-    assert len(foreseen.made.first) == module.FIRST
+    assert len(foreseen.made.first) == 20
     assert foreseen.ticks == 3  # pages of 256
     assert foreseen.unfinished == ()
     assert {name: (count.before, count.after) for name, count in foreseen.fates.items()} == {"waiting": (600, 0), "booking": (0, 600)}
@@ -134,6 +134,14 @@ def test_work_beyond_the_limit_is_named_and_not_told_as_done(readings: Readings)
     foreseen = preview(readings(world), PLANT, [Message(PLANT, "erp", "e", NATIVE, world.time, _encode(event))], world.time, ticks=1)
     assert foreseen.made.count == 256
     assert foreseen.unfinished == ("waiting:order 4799",)
+
+
+def test_messages_of_several_batches_build_on_each_other(readings: Readings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "BATCH", 1)
+    world = world_of()
+    foreseen = preview(readings(world), PLANT, [report(world, 5), report(world, 7), report(world, 7), report(world, 5)], world.time)
+    assert {name: count.after for name, count in foreseen.fates.items()} == {"booking": 2, "duplicate": 2}
+    assert [each.state for each in foreseen.made.first] == ["ready", "waiting"]
 
 
 # --- decisions -------------------------------------------------------------------------------------------------------------------

@@ -19,13 +19,13 @@ from synchromesh.engine.dispatcher import Dispatcher
 from synchromesh.engine.worker import Worker, own_message
 from synchromesh.log.memory import MemoryLog
 from synchromesh.model import event as ev
+from synchromesh.model.instant import micros
 from synchromesh.model.message import NATIVE, Message
 from synchromesh.model.posting import Line, Posting
 from synchromesh.model.quantity import Quantity
 from synchromesh.plant import paged
 from synchromesh.plant.entities import KINDS, Balance, Order, Totals
 from synchromesh.plant.fates import Fate
-from synchromesh.plant.fold import micros
 from synchromesh.plant.policy import Policy
 from synchromesh.plant.rows import ExceptionRow, FactRow, PostingRow
 from synchromesh.plant.stock import place

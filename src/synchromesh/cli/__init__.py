@@ -20,6 +20,7 @@ VERBS: Final = {
     "serve": "Take facts in, book them in ERP, and show what becomes of each.",
     "trace": "Tell what became of a fact, found by order, lot, message or document.",
     "exceptions": "List what waits for a person, and repair it: retry, correct, settle, release, dismiss.",
+    "replay": "Map messages again and put their facts right, or rehearse what other decisions would have made of them.",
     "verify": "Rebuild every plant from its log and compare it with what is stored.",
     "simulate": "Play nights of seeded faults and let the auditor judge them.",
     "bench": "Measure speed, latency and memory beside raw loops of this machine.",

@@ -9,7 +9,8 @@ from rich.table import Table
 from rich.text import Text
 
 from synchromesh.cli.show import story_view
-from synchromesh.engine.preview import ForeseenPosting, Preview
+from synchromesh.engine.foreseen import ForeseenPosting
+from synchromesh.engine.preview import Preview
 from synchromesh.engine.repair import Decided
 from synchromesh.engine.views import AuditView, CauseView, ExceptionView, ProposalView, Story
 
@@ -115,7 +116,7 @@ def foreseen_view(foreseen: Preview) -> list[RenderableType]:
     for word, listed in (("made", foreseen.made), ("given up", foreseen.given_up), ("changed", foreseen.changed)):
         if listed.count:
             parts.append(Text(f"  {listed.count:,} posting{'s' if listed.count != 1 else ''} {word}"))
-            parts += [Text("    " + _posting(one)) for one in listed.first]
+            parts += [Text("    " + foreseen_posting(one)) for one in listed.first]
             if listed.count > len(listed.first):
                 parts.append(Text(f"    and {listed.count - len(listed.first):,} more"))
     parts += [Text(f"  facts {fate}: {count.before:,} → {count.after:,}") for fate, count in foreseen.fates.items()]
@@ -127,7 +128,7 @@ def foreseen_view(foreseen: Preview) -> list[RenderableType]:
     return parts
 
 
-def _posting(one: ForeseenPosting) -> str:
+def foreseen_posting(one: ForeseenPosting) -> str:
     about = f" for order {one.order}" if one.order else ""
     waits = f", waits for {one.waits_for}" if one.waits_for else ""
     return f"{one.kind}{about} on {one.effective}: {'; '.join(one.lines) or 'no lines'} ({one.state}{waits})"

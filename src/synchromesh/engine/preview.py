@@ -7,34 +7,42 @@ becomes ready is told as ready.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
-from datetime import date, datetime
-from decimal import Decimal
+from datetime import datetime
 from itertools import islice
-from typing import Final, Generic, ParamSpec, TypeVar
+from typing import Final
 
 import msgspec
 
 from synchromesh.engine.folding import Folding
+from synchromesh.engine.foreseen import (
+    FIRST,
+    ForeseenCount,
+    ForeseenException,
+    ForeseenPosting,
+    ForeseenStock,
+    Listed,
+    Listing,
+    balance_of,
+    exception_in_words,
+    fates_between,
+    ledger,
+    moved,
+    posting_in_words,
+    totals_of,
+)
 from synchromesh.engine.overlay import Overlay
-from synchromesh.engine.wording import line_in_words
 from synchromesh.engine.worker import own_message
-from synchromesh.model import tally
 from synchromesh.model.event import Tick
+from synchromesh.model.instant import micros
 from synchromesh.model.message import Message, Record
-from synchromesh.model.posting import Posting
 from synchromesh.model.quantity import exactly
-from synchromesh.model.tally import Tally
-from synchromesh.plant import agenda, stock
-from synchromesh.plant.entities import Balance, Clock, Totals
-from synchromesh.plant.fold import micros
-from synchromesh.plant.rows import ExceptionRow, PostingId, PostingRow
+from synchromesh.plant import agenda
+from synchromesh.plant.entities import Clock
+from synchromesh.plant.rows import PostingId, PostingRow
 from synchromesh.plant.view import Loads
 from synchromesh.state.agreement import Reading
-
-T = TypeVar("T")
-P = ParamSpec("P")
 
 MESSAGES: Final = 50_000
 """The most messages of one preview. What they change is held in memory, some kilobytes a message."""
@@ -42,76 +50,13 @@ MESSAGES: Final = 50_000
 TICKS: Final = 500
 """The most ticks that a preview goes on for: each works off a page of 256 names."""
 
-FIRST: Final = 20
-"""How many of each kind a preview lists; all are counted."""
-
 BATCH: Final = 1000
 
-_posting: Final = msgspec.json.Decoder(Posting).decode
-_balance: Final = msgspec.msgpack.Decoder(Balance).decode
 _clock: Final = msgspec.msgpack.Decoder(Clock).decode
-_totals: Final = msgspec.msgpack.Decoder(Totals).decode
 
 
 class PreviewRefused(ValueError):
     """The preview can't be given; the text says why and what to do."""
-
-
-class Listed(msgspec.Struct, Generic[T], frozen=True):
-    """How many there are, and the first of them."""
-
-    count: int
-    first: tuple[T, ...] = ()
-
-
-class ForeseenPosting(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A posting as it would be. `before` is its state now, empty when it would be made; `quantity` sums its lines by unit."""
-
-    key: str
-    kind: str
-    state: str
-    lane: str
-    effective: date
-    lines: tuple[str, ...] = ()
-    quantity: str = ""
-    order: str = ""
-    facts: int = 0
-    before: str = ""
-    waits_for: str = ""
-    document: str = ""
-    original: date | None = None
-    successor: str = ""
-
-
-class ForeseenException(msgspec.Struct, frozen=True, omit_defaults=True):
-    """An exception that would be opened, or closed as `state` says."""
-
-    position: int
-    ordinal: int
-    category: str
-    subject: str
-    sentence: str
-    state: str
-    remedy: str = ""
-    order: str = ""
-    posting: str = ""
-
-
-class ForeseenCount(msgspec.Struct, frozen=True):
-    """A number now, and as it would be."""
-
-    before: int
-    after: int
-
-
-class ForeseenStock(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The ledgers of one place: what is reported, booked, pending and claimed, each now and as it would be where that differs."""
-
-    place: str
-    reported: tuple[str, str] | None = None
-    booked: tuple[str, str] | None = None
-    pending: tuple[str, str] | None = None
-    claimed: tuple[str, str] | None = None
 
 
 class Preview(msgspec.Struct, frozen=True):
@@ -232,36 +177,19 @@ def _batches(messages: Iterable[Message]) -> Iterator[list[Message]]:
 # --- telling the difference -------------------------------------------------------------------------------------------------
 
 
-class _List(Generic[T]):
-    """Counts, and keeps the first few. What is not kept is not even made."""
-
-    def __init__(self, first: int) -> None:
-        self._first = first
-        self._count = 0
-        self._kept: list[T] = []
-
-    def add(self, make: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> None:
-        self._count += 1
-        if self._count <= self._first:
-            self._kept.append(make(*args, **kwargs))
-
-    def listed(self) -> Listed[T]:
-        return Listed(self._count, tuple(self._kept))
-
-
 def _told(supposed: Supposed, position: int, ticks: int, first: int) -> Preview:
-    made, ready, given_up, changed = (_List[ForeseenPosting](first) for _ in range(4))
+    made, ready, given_up, changed = (Listing[ForeseenPosting](first) for _ in range(4))
     for before, after in _pairs(supposed.overlay):
         if before is None:
-            made.add(_foreseen, None, after)
+            made.add(posting_in_words, None, after)
         if after.state == "ready" and (before is None or before.state != "ready"):
-            ready.add(_foreseen, before, after)
+            ready.add(posting_in_words, before, after)
         elif before is not None and after.state in _GIVEN_UP and before.state != after.state:
-            given_up.add(_foreseen, before, after)
+            given_up.add(posting_in_words, before, after)
         elif before is not None and _differs(before, after):
-            changed.add(_foreseen, before, after)
+            changed.add(posting_in_words, before, after)
     opened, closed = _exceptions(supposed.overlay, first)
-    then, later = _totals_of(supposed.overlay.base, supposed.partition), _totals_of(supposed.overlay, supposed.partition)
+    then, later = totals_of(supposed.overlay.base, supposed.partition), totals_of(supposed.overlay, supposed.partition)
     return Preview(
         partition=supposed.partition,
         position=position,
@@ -273,7 +201,7 @@ def _told(supposed: Supposed, position: int, ticks: int, first: int) -> Preview:
         changed=changed.listed(),
         opened=opened,
         closed=closed,
-        fates=_fates(then, later),
+        fates=fates_between(then, later),
         stock=_ledgers(supposed.overlay, first),
         facts=ForeseenCount(then.facts, later.facts),
         documents=ForeseenCount(then.documents, later.documents),
@@ -303,16 +231,16 @@ def _pairs(overlay: Overlay) -> Iterator[tuple[PostingRow | None, PostingRow]]:
 
 
 def _exceptions(overlay: Overlay, first: int) -> tuple[Listed[ForeseenException], Listed[ForeseenException]]:
-    opened, closed = _List[ForeseenException](first), _List[ForeseenException](first)
+    opened, closed = Listing[ForeseenException](first), Listing[ForeseenException](first)
     for ids in _chunks(sorted(overlay.exception_rows)):
         known = overlay.base.exceptions(overlay.partition, ids)
         for id_ in ids:
             row = overlay.exception_rows[id_]
             was_open = id_ in known and known[id_].state == "open"
             if row.state == "open" and not was_open:
-                opened.add(_exception, row)
+                opened.add(exception_in_words, row)
             elif row.state != "open" and was_open:
-                closed.add(_exception, row)
+                closed.add(exception_in_words, row)
     return opened.listed(), closed.listed()
 
 
@@ -320,98 +248,14 @@ def _chunks(keys: Sequence[PostingId]) -> Iterator[Sequence[PostingId]]:
     return (keys[start : start + BATCH] for start in range(0, len(keys), BATCH))
 
 
-def _totals_of(loads: Loads, partition: str) -> Totals:
-    value = loads.load(partition, "totals", [""]).get("")
-    return Totals() if value is None else _totals(value)
-
-
-def _fates(before: Totals, after: Totals) -> dict[str, ForeseenCount]:
-    """The fates whose counts would differ."""
-    names = sorted(before.fates.keys() | after.fates.keys())
-    counts = {name: ForeseenCount(before.fates.get(name, 0), after.fates.get(name, 0)) for name in names}
-    return {name: count for name, count in counts.items() if count.before != count.after}
-
-
 def _ledgers(overlay: Overlay, first: int) -> Listed[ForeseenStock]:
-    ledgers = _List[ForeseenStock](first)
+    ledgers = Listing[ForeseenStock](first)
     places = sorted(name for kind, name in overlay.entities if kind == "stock")
     for start in range(0, len(places), BATCH):
         chunk = places[start : start + BATCH]
         known = overlay.base.load(overlay.partition, "stock", chunk)
         for place in chunk:
-            then, later = _balance_of(known.get(place)), _balance_of(overlay.entities["stock", place])
-            if _moved(then, later):
-                ledgers.add(_ledger, place, then, later)
+            then, later = balance_of(known.get(place)), balance_of(overlay.entities["stock", place])
+            if moved(then, later):
+                ledgers.add(ledger, place, then, later)
     return ledgers.listed()
-
-
-def _balance_of(value: bytes | None) -> Balance:
-    return Balance() if value is None else _balance(value)
-
-
-def _moved(then: Balance, later: Balance) -> bool:
-    return (then.reported, then.booked, then.pending, then.claimed) != (later.reported, later.booked, later.pending, later.claimed)
-
-
-def _ledger(place: str, then: Balance, later: Balance) -> ForeseenStock:
-    unit = later.unit or then.unit
-    return ForeseenStock(
-        stock.named(place),
-        _if_differs(in_words(then.reported), in_words(later.reported)),
-        *(
-            _if_differs(f"{_plain(getattr(then, field))} {unit}".rstrip(), f"{_plain(getattr(later, field))} {unit}".rstrip())
-            for field in ("booked", "pending", "claimed")
-        ),
-    )
-
-
-def _if_differs(before: str, after: str) -> tuple[str, str] | None:
-    return (before, after) if before != after else None
-
-
-def in_words(amounts: Tally) -> str:
-    """A tally in words: '9 EA, 2 BX'; '0' for nothing."""
-    return ", ".join(f"{_plain(amount)} {unit}" for unit, amount in sorted(amounts.items())) or "0"
-
-
-def _plain(amount: Decimal) -> str:
-    """A decimal without exponent and needless zeros."""
-    text = f"{amount:f}"
-    return text.rstrip("0").rstrip(".") if "." in text else text
-
-
-def _foreseen(before: PostingRow | None, after: PostingRow) -> ForeseenPosting:
-    content = _posting(after.content)
-    sums: Tally = {}
-    for line in content.lines:
-        tally.add(sums, line.quantity.amount, line.quantity.unit)
-    return ForeseenPosting(
-        key=after.key,
-        kind=after.kind,
-        state=after.state,
-        lane=after.lane,
-        effective=content.effective,
-        lines=tuple(line_in_words(line) for line in content.lines),
-        quantity=in_words(sums) if sums else "",
-        order=after.order,
-        facts=after.facts,
-        before=before.state if before is not None else "",
-        waits_for=after.waits_for,
-        document=after.document,
-        original=content.original,
-        successor=after.successor,
-    )
-
-
-def _exception(row: ExceptionRow) -> ForeseenException:
-    return ForeseenException(
-        position=row.position,
-        ordinal=row.ordinal,
-        category=row.category,
-        subject=row.subject,
-        sentence=row.sentence,
-        state=row.state,
-        remedy=row.remedy,
-        order=row.order,
-        posting=row.posting,
-    )

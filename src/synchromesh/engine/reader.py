@@ -42,6 +42,15 @@ class Reader:
         """A new batch begins: activations of an earlier one are in the view, or never happened."""
         self._fresh.clear()
 
+    def use(self, adapter: Activated) -> None:
+        """Until the next batch this adapter decides, as if it had been activated in it."""
+        self._fresh[adapter.name] = adapter
+
+    def digest(self, interface: str) -> str:
+        """The digest of the adapter that decides about an interface; '' where none does."""
+        known = self._adapters.get(interface)
+        return known[0] if known is not None else ""
+
     def read(self, record: Record) -> Told:
         """What the fold is told of this message. Whatever the bytes are, this returns."""
         message = record.message

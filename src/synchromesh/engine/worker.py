@@ -12,12 +12,12 @@ from synchromesh.engine.folding import Folding
 from synchromesh.engine.reader import SOURCE
 from synchromesh.log.agreement import Log
 from synchromesh.model.event import DecisionEvent, OwnEvent, Quarantined, Tick
+from synchromesh.model.instant import micros
 from synchromesh.model.message import OWN, Message, Record
 from synchromesh.observe.lines import emit
 from synchromesh.observe.names import QUARANTINED
 from synchromesh.plant import agenda
 from synchromesh.plant.entities import Clock
-from synchromesh.plant.fold import micros
 from synchromesh.plant.rows import Changes
 from synchromesh.state.agreement import State
 

@@ -227,11 +227,13 @@ Correctable = ProductionReported | MaterialConsumed | ScrapRecorded | TimeRecord
 
 
 class FactCorrected(Event, frozen=True, tag="correction.corrected"):
-    """The fact that `source` sent as `id` should have been `event`. Books move by the difference, or by reversal and rebooking."""
+    """The fact that `source` sent as `id` should have been `event`, and `more` besides. Books move by the difference, or by reversal and
+    rebooking."""
 
     source: Name
     id: Name
     event: Correctable
+    more: tuple[Correctable, ...] = ()
 
 
 class FactCancelled(Event, frozen=True, tag="correction.cancelled"):
@@ -240,6 +242,13 @@ class FactCancelled(Event, frozen=True, tag="correction.cancelled"):
     source: Name
     id: Name
     reason: str = ""
+
+
+PlantFact = (
+    OrderStarted | ProductionReported | MaterialConsumed | ScrapRecorded | TimeRecorded | OperationCompleted | OrderCompleted
+    | MaterialTransferred | StockAdjusted | FactCorrected | FactCancelled
+)  # fmt: skip
+"""What is a fact of a plant."""
 
 
 # --- from ERP: what others did there ------------------------------------------------------------------------------------------
@@ -346,6 +355,21 @@ class FactRepaired(Event, frozen=True, tag="decision.fact.repaired"):
     event: Correctable
 
 
+class FactReplayed(Event, frozen=True, tag="decision.replayed"):
+    """A person had the message at `position` mapped again: `mapping` (the SHA-256 of an adapter's content) makes these events of it, or
+    keeps it by the rule `recorded` only. Where nothing of the fact was applied yet, this takes its place; else it is corrected, and the
+    difference is booked. With `dismissed` also a fact that was dismissed is told. A reason is required."""
+
+    position: Annotated[int, Meta(gt=0)]
+    by: Name
+    reason: Name
+    mapping: Name
+    events: tuple[PlantFact, ...] = ()
+    recorded: str = ""
+    occurred: Aware | None = None
+    dismissed: bool = False
+
+
 class CauseReleased(Event, frozen=True, tag="decision.cause.released"):
     """A person put a cause right: everything that was refused with this category and subject is tried again, in its order."""
 
@@ -386,16 +410,13 @@ class DecisionDenied(Event, frozen=True, tag="decision.denied"):
     reason: Name
 
 
-PlantEvent = (
-    OrderStarted | ProductionReported | MaterialConsumed | ScrapRecorded | TimeRecorded | OperationCompleted | OrderCompleted
-    | MaterialTransferred | StockAdjusted | FactCorrected | FactCancelled | InputEnded
-)  # fmt: skip
+PlantEvent = PlantFact | InputEnded
 """What a source in a plant may tell."""
 
 EnterpriseEvent = ItemChanged | LocationChanged | OrderChanged | PeriodChanged | DocumentBooked | DocumentCancelled | StockObserved
 """What a system of record may tell."""
 
-Proposable = PostingRetried | DoubtSettled | FactDismissed | FactRetried | FactRepaired | CauseReleased | CauseDismissed
+Proposable = PostingRetried | DoubtSettled | FactDismissed | FactRetried | FactRepaired | FactReplayed | CauseReleased | CauseDismissed
 """What people decide about exceptions. A plant's policy may want a second person for it."""
 
 DecisionEvent = Proposable | ExceptionsAssigned | DecisionApproved | DecisionDenied

@@ -66,7 +66,13 @@ def require(view: View, event: FactCorrected | FactCancelled, rules: Require) ->
             )
         rules(view, each)
     if isinstance(event, FactCorrected):
-        rules(view, event.event)
+        for each in replacing(event):
+            rules(view, each)
+
+
+def replacing(event: FactCorrected) -> tuple[CanonicalEvent, ...]:
+    """What stands in the place of the corrected fact."""
+    return event.event, *event.more
 
 
 def understood(row: FactRow) -> bool:
@@ -86,7 +92,10 @@ def current(view: View, row: FactRow) -> tuple[tuple[CanonicalEvent, ...], int]:
         correction = view.fact(int(row.reference.removeprefix(CORRECTED)))
         assert correction is not None, "a correction is a fact"
         told = decode_told(correction.told)
-        return tuple(each.event for each in told if isinstance(each, FactCorrected)), correction.applied or correction.position
+        events = tuple(new for each in told if isinstance(each, FactCorrected) for new in replacing(each))
+        return events, correction.applied or correction.position
+    if row.fate == Fate.RECORDED and not understood(row):
+        return (), 0  # only kept, by a rule of its adapter
     return decode_told(row.told), row.applied or row.position
 
 
@@ -103,7 +112,8 @@ def apply(view: View, act: Act, event: FactCorrected | FactCancelled, rules: App
         rules(view, act, each, -1)
     act.as_of = 0
     if isinstance(event, FactCorrected):
-        rules(view, act, event.event, 1)
+        for each in replacing(event):
+            rules(view, act, each, 1)
         row.reference = f"{CORRECTED}{act.position}"
     else:
         row.reference = f"{CANCELLED}{act.position}"

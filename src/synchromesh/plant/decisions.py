@@ -23,12 +23,13 @@ from synchromesh.model.event import (
     FactCorrected,
     FactDismissed,
     FactRepaired,
+    FactReplayed,
     FactRetried,
     PostingRetried,
     Proposable,
 )
 from synchromesh.model.message import NATIVE, Message
-from synchromesh.plant import causes, exceptions, outcomes, paged, repair
+from synchromesh.plant import causes, exceptions, outcomes, paged, repair, replay
 from synchromesh.plant.entities import Expected, Proposal
 from synchromesh.plant.fates import Fate
 from synchromesh.plant.keys import id_of
@@ -43,6 +44,7 @@ VERBS: Final[dict[type[Event], Verb]] = {
     DoubtSettled: "settle",
     FactDismissed: "dismiss",
     FactRepaired: "correct",
+    FactReplayed: "replay",
     CauseReleased: "release",
     CauseDismissed: "dismiss",
 }
@@ -130,7 +132,7 @@ def about(event: Proposable) -> PostingId | None:
                 return None
         case FactDismissed():
             return event.position, event.ordinal
-        case FactRetried() | FactRepaired():
+        case FactRetried() | FactRepaired() | FactReplayed():
             return event.position, 0
     return None
 
@@ -159,6 +161,8 @@ def _do(view: View, event: Proposable, received: datetime, retell: Retell, appro
             fits = repair.tell_again(view, (event.position, 0), by, retell)
         case FactRepaired():
             fits = _repair(view, event, received, by)
+        case FactReplayed():
+            fits = replay.replay(view, event, by, retell)
         case CauseReleased():
             fits = causes.begin(view, event.category, event.subject, causes.RETRY, by)
         case CauseDismissed():

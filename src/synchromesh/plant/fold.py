@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from decimal import getcontext
 from functools import lru_cache
 from typing import Final, get_args
@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 from synchromesh.model import event as ev
 from synchromesh.model import subject
+from synchromesh.model.instant import micros
 from synchromesh.model.message import ENTERPRISE
 from synchromesh.model.posting import Category
 from synchromesh.model.quantity import EXACT
@@ -39,7 +40,6 @@ from synchromesh.plant.postings import Cut
 from synchromesh.plant.rows import FactRow
 from synchromesh.plant.view import AHEAD, View
 
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 # Members are looked up once: asking the enumeration costs as much as an addition.
 _RECORDED: Final = Fate.RECORDED
 _BOOKING: Final = Fate.BOOKING
@@ -51,12 +51,6 @@ _TYPES: Final[dict[type[ev.Event], str]] = {type_: str(type_.__struct_config__.t
     ev.FactCorrected: "correction.corrected",
     ev.FactCancelled: "correction.cancelled",
 }
-
-
-def micros(moment: datetime) -> int:
-    """Microseconds since 1970 in UTC."""
-    since = moment - _EPOCH
-    return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
 
 
 def fold(view: View, told: Told) -> None:

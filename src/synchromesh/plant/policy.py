@@ -9,7 +9,7 @@ from msgspec import Meta
 
 from synchromesh.model.posting import Category
 
-Verb = Literal["retry", "settle", "dismiss", "correct", "release"]
+Verb = Literal["retry", "settle", "dismiss", "correct", "replay", "release"]
 """What people can decide about exceptions."""
 
 

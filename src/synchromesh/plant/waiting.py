@@ -169,6 +169,17 @@ def dismissed(view: View, row: FactRow) -> None:
     waits_no_more(view, row)
 
 
+def leave(view: View, row: FactRow) -> None:
+    """A fact that waits shall be told as something else: it leaves the list without a trace, since it may come to stand there again."""
+    name = WAITING + row.reference
+    paged.remove(view, name, str(row.position))
+    pages = view.of(Pages, "list", name)
+    if pages is not None and pages.late and pages.gone >= pages.count:
+        exceptions.close(view, (pages.late, pages.ordinal))
+        pages.late = 0
+    waits_no_more(view, row)
+
+
 def waits_no_more(view: View, row: FactRow) -> None:
     """A fact of an order goes on, or was dismissed; when it was the last one that waited, the end of the order can go on too."""
     order = view.order(row.order) if row.order else None
