@@ -16,7 +16,7 @@ from synchromesh.log.agreement import LogFull
 from synchromesh.log.memory import MemoryLog
 from synchromesh.model import event as ev
 from synchromesh.model.message import ENTERPRISE, NATIVE, Message
-from synchromesh.plant.fold import micros
+from synchromesh.plant.times import micros
 from synchromesh.state.memory import MemoryStore
 
 

@@ -25,10 +25,10 @@ from synchromesh.model.quantity import Quantity
 from synchromesh.plant import paged
 from synchromesh.plant.entities import KINDS, Balance, Order, Totals
 from synchromesh.plant.fates import Fate
-from synchromesh.plant.fold import micros
 from synchromesh.plant.policy import Policy
 from synchromesh.plant.rows import ExceptionRow, FactRow, PostingRow
 from synchromesh.plant.stock import place
+from synchromesh.plant.times import micros
 from synchromesh.plant.view import View
 from synchromesh.state import encoding
 from synchromesh.state.memory import MemoryStore

@@ -17,8 +17,8 @@ from synchromesh.observe.lines import emit
 from synchromesh.observe.names import QUARANTINED
 from synchromesh.plant import agenda
 from synchromesh.plant.entities import Clock
-from synchromesh.plant.fold import micros
 from synchromesh.plant.rows import Changes
+from synchromesh.plant.times import micros
 from synchromesh.state.agreement import State
 
 _encode: Final = msgspec.json.Encoder(decimal_format="string").encode

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from decimal import getcontext
 from functools import lru_cache
 from typing import Final, get_args
 from zoneinfo import ZoneInfo
+
+import msgspec
 
 from synchromesh.model import event as ev
 from synchromesh.model.message import ENTERPRISE
@@ -25,6 +27,8 @@ from synchromesh.plant import (
     paged,
     periods,
     postings,
+    reconciling,
+    recording,
     rules,
     waiting,
 )
@@ -34,9 +38,10 @@ from synchromesh.plant.fact import BY_POLICY, FOR_EVER, Told
 from synchromesh.plant.fates import Fate
 from synchromesh.plant.postings import Cut
 from synchromesh.plant.rows import FactRow
+from synchromesh.plant.times import micros
 from synchromesh.plant.view import AHEAD, View
 
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_encode: Final = msgspec.json.Encoder(decimal_format="string").encode
 # Members are looked up once: asking the enumeration costs as much as an addition.
 _RECORDED: Final = Fate.RECORDED
 _BOOKING: Final = Fate.BOOKING
@@ -48,12 +53,6 @@ _TYPES: Final[dict[type[ev.Event], str]] = {type_: str(type_.__struct_config__.t
     ev.FactCorrected: "correction.corrected",
     ev.FactCancelled: "correction.cancelled",
 }
-
-
-def micros(moment: datetime) -> int:
-    """Microseconds since 1970 in UTC."""
-    since = moment - _EPOCH
-    return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
 
 
 def fold(view: View, told: Told) -> None:
@@ -120,8 +119,24 @@ def _own(view: View, event: ev.CanonicalEvent, told: Told) -> None:
             rules.apply(view, _act(view, _row(told, micros(told.received))), event)
         case ev.PostingRetried() | ev.DoubtSettled() | ev.FactDismissed():
             decisions.decide(view, event)
+        case ev.DifferenceAdjusted():
+            _adjust(view, event, told)
+        case ev.Reconciled():
+            reconciling.keep(view, event)
         case _:
             raise TypeError(f"{type(event).__name__} is not a message of our own")
+
+
+def _adjust(view: View, event: ev.DifferenceAdjusted, told: Told) -> None:
+    """An approved correction of stock is a fact like one that a source tells, so that it can be traced, sent again and dismissed."""
+    fact = reconciling.approve(view, event)
+    if fact is None:
+        return
+    totals = view.totals()
+    totals.others -= 1
+    totals.facts += 1
+    row = _row(msgspec.structs.replace(told, events=(fact,), told=_encode((fact,))), micros(told.received))
+    _tell(view, row, (fact,))
 
 
 def _activate(view: View, event: ev.Activated) -> None:
@@ -323,6 +338,11 @@ def _settle(view: View, act: Act, row: FactRow) -> None:
     """Decide what the fact has opened: at once, or into the gather of its order. The first lane it touched counts the fact."""
     row.fate, row.reference = _RECORDED, act.rule
     facts = 1
+    if view.policy.booking == "record":
+        row.reference = recording.BY_ERP if act.lanes else act.rule
+        recording.record(view, act)
+        view.count(_RECORDED, facts)
+        return
     for lane_name, lane in act.lanes.items():
         group = _book(view, act, lane_name, lane, facts)
         if group and facts:
