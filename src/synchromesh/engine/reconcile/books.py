@@ -159,6 +159,10 @@ class OwnBooks:
 
     # --- documents of others, snapshots, time -----------------------------------------------------------------------------
 
+    def outside(self) -> Iterator[str]:
+        """The number of every document of others that stands."""
+        return (name for name, _ in self.each(Outside, "outside"))
+
     def outside_document(self, number: str) -> tuple[str, tuple[Line, ...]] | None:
         """The kind and the lines of a document of others; None when it is not one, or not any more."""
         known = self.one(Outside, "outside", number)

@@ -52,14 +52,14 @@ class Spots:
 
     def __init__(self, units: ItemUnits, own: Mapping[str, Balance]) -> None:
         self.units = units
-        self._vague = {_without_location(key) for key, balance in own.items() if not _location(key) and balance.reported}
+        self._vague = {without_location(key) for key, balance in own.items() if not _location(key) and balance.reported}
         self.all: dict[str, Spot] = {}
         for key, balance in own.items():
             self.at(key).add_own(key, balance, units)
 
     def at(self, key: str) -> Spot:
         """The place that this key belongs to."""
-        vague = _without_location(key)
+        vague = without_location(key)
         name = vague if vague in self._vague else key
         spot = self.all.get(name)
         if spot is None:
@@ -71,7 +71,8 @@ def _location(key: str) -> str:
     return key.split(SEPARATOR)[1]
 
 
-def _without_location(key: str) -> str:
+def without_location(key: str) -> str:
+    """The same place, wherever in the plant."""
     item, _, *rest = key.split(SEPARATOR)
     return SEPARATOR.join((item, "", *rest))
 

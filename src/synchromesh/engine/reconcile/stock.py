@@ -31,6 +31,7 @@ from synchromesh.model.quantity import EXACT
 from synchromesh.model.unit import MissingConversion
 from synchromesh.plant.entities import Balance, SnapshotLine, SnapshotScope
 from synchromesh.plant.policy import Policy
+from synchromesh.plant.reconciling import standing_of
 from synchromesh.plant.stock import SEPARATOR, place
 
 READINGS: Final = 3
@@ -179,7 +180,8 @@ class Comparison:
             self.problems.append(str(error))
             return [], 0
         pairs = [(spot, system) for spot in spots.all.values() for system in spot.sides]
-        return [row for spot, system in pairs if (row := self._row(spot, system, units.base, moving)) is not None], len(pairs)
+        rows = [row for spot, system in pairs if (row := self._row(spot, system, units.base, moving)) is not None]
+        return [msgspec.structs.replace(row, seen=_standing(item, row)) for row in rows], len(pairs)
 
     def _spots(self, item: Item, spots: Spots) -> Spots:
         erp = self._sights.erp
@@ -255,6 +257,10 @@ class Comparison:
             for balance in other.some(Balance, "stock", spot.keys).values():
                 total += Fraction(balance.booked - balance.opening - balance.outside)
         return total
+
+
+def _standing(item: Item, row: StockRow) -> str:
+    return standing_of(item.own.get(place(row.item, row.location, row.lot, row.status, row.owner)))
 
 
 def merge(piles: Piles, part: Part, pile: Pile) -> None:

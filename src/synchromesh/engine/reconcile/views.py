@@ -35,6 +35,8 @@ class StockRow(msgspec.Struct, frozen=True, omit_defaults=True):
     as_of: Aware | None = None
     since: Aware | None = None
     proposal: str = ""
+    seen: str = ""
+    """How both ledgers stood when this was found."""
 
 
 class OrderRow(msgspec.Struct, frozen=True, omit_defaults=True):
