@@ -15,9 +15,11 @@ from synchromesh.app.adapters import Adapters, drops
 from synchromesh.app.plugins import connector_of
 from synchromesh.app.presence import silence_of
 from synchromesh.app.process import Ready, announce, on_signals
+from synchromesh.app.reconciling import desk_of
 from synchromesh.app.settings import Settings
 from synchromesh.app.stores import Stores
 from synchromesh.console.page import create_page
+from synchromesh.console.reconcile import reconciliation_routes
 from synchromesh.edges.agreement import Edge
 from synchromesh.edges.files.drop import FileEdge
 from synchromesh.edges.http.server import HttpEdge
@@ -64,7 +66,7 @@ class Gateway:
             settled=self._settled,
             problems=self._problems,
             clock=now,
-            other=create_page(self.inquiry),
+            other=create_page(self.inquiry, reconciliation_routes(desk_of(settings, self._reading, self._log))),
         )
         self._edges: list[Edge] = [self._http]
         self._edges += [FileEdge(drop, catalogue=self._adapters, clock=now) for drop in drops(settings)]

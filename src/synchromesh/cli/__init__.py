@@ -19,6 +19,7 @@ VERBS: Final = {
     "adapter": "Write an adapter for a source's payloads, and run its samples.",
     "serve": "Take facts in, book them in ERP, and show what becomes of each.",
     "trace": "Tell what became of a fact, found by order, lot, message or document.",
+    "reconcile": "Compare books, tell why they differ, and what stands before the close of a period.",
     "verify": "Rebuild every plant from its log and compare it with what is stored.",
     "simulate": "Play nights of seeded faults and let the auditor judge them.",
     "bench": "Measure speed, latency and memory beside raw loops of this machine.",
