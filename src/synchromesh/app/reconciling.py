@@ -63,7 +63,8 @@ async def _run_if_due(desk: Desk, plant: Plant, scope: str, now: datetime) -> bo
         if due(last, now, plant.zone, schedule.every_hours, schedule.at):
             report = await asyncio.to_thread(lambda: asyncio.run(desk.run(scope, plant.id, scheduled=True)))
             emit(RECONCILED, plant=plant.id, scope=scope, compared=report.compared, beyond=report.beyond)
-    except (ConnectorError, LogError, StateError) as error:
-        emit(RECONCILIATION_FAILED, plant=plant.id, scope=scope, error=str(error))
+    except Exception as error:  # noqa: BLE001 (also a defect in comparing must not end the sending)
+        known = isinstance(error, ConnectorError | LogError | StateError)
+        emit(RECONCILIATION_FAILED, plant=plant.id, scope=scope, error=str(error) if known else f"{type(error).__name__}: {error}")
         return False
     return True
