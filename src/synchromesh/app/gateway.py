@@ -17,10 +17,12 @@ from synchromesh.app.desk import desk_of
 from synchromesh.app.plugins import connector_of
 from synchromesh.app.presence import silence_of
 from synchromesh.app.process import Ready, announce, on_signals
+from synchromesh.app.reconciling import desk_of as reconciliation_desk_of
 from synchromesh.app.settings import Settings
 from synchromesh.app.stores import Stores
 from synchromesh.console.exceptions import exception_routes
 from synchromesh.console.page import create_page
+from synchromesh.console.reconcile import reconciliation_routes
 from synchromesh.edges.agreement import Edge
 from synchromesh.edges.files.drop import FileEdge
 from synchromesh.edges.http.server import HttpEdge
@@ -74,7 +76,11 @@ class Gateway:
 
     def _themes(self) -> list[BaseRoute]:
         """The routes beside the page's own."""
-        return exception_routes(desk_of(self._settings, self._reading, self._log), self.inquiry.held_up_by)
+        settings, reading, log = self._settings, self._reading, self._log
+        return [
+            *exception_routes(desk_of(settings, reading, log), self.inquiry.held_up_by),
+            *reconciliation_routes(reconciliation_desk_of(settings, reading, log)),
+        ]
 
     def _systems(self) -> tuple[SystemView, ...]:
         data = self._settings.synchromesh.data

@@ -21,6 +21,7 @@ VERBS: Final = {
     "trace": "Tell what became of a fact, found by order, lot, message or document.",
     "exceptions": "List what waits for a person, and repair it: retry, correct, settle, release, dismiss.",
     "replay": "Map messages again and put their facts right, or rehearse what other decisions would have made of them.",
+    "reconcile": "Compare books, tell why they differ, and what stands before the close of a period.",
     "verify": "Rebuild every plant from its log and compare it with what is stored.",
     "simulate": "Play nights of seeded faults and let the auditor judge them.",
     "bench": "Measure speed, latency and memory beside raw loops of this machine.",

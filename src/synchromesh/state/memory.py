@@ -337,6 +337,17 @@ class MemoryReading:
     def entities(self, partition: str, keys: Iterable[EntityKey]) -> dict[EntityKey, bytes]:
         return _found(self._store, self._store.of(partition).entities, keys, bytes)
 
+    def entities_of(self, partition: str, kind: str, after: str, limit: int) -> list[tuple[str, bytes]]:
+        with self._store.changed:
+            entities = self._store.of(partition).entities
+            names = sorted(name for of, name in entities if of == kind and name > after)
+            return [(name, entities[kind, name]) for name in names[:limit]]
+
+    def facts_before(self, partition: str, position: int, limit: int) -> list[FactRow]:
+        with self._store.changed:
+            facts = self._store.of(partition).facts
+            return [encoding.fact(facts[at]) for at in sorted((at for at in facts if at < position), reverse=True)[:limit]]
+
     def fact(self, partition: str, position: int) -> FactRow | None:
         return self._state.facts(partition, [position]).get(position)
 
