@@ -74,6 +74,8 @@ class _System:
             now=lambda: datetime.now(UTC),
             jitter=random.random,
             presence=self._presence,
+            limits=erp.limits,
+            retry=erp.retry,
         )
         plants = [plant.id for plant in settings.plants if plant.erp == name]
         self._puller = Puller(name, self._connector, self._log, self._reading, plants, now=lambda: datetime.now(UTC))
