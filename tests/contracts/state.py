@@ -323,6 +323,20 @@ class StateContract:
         rest = outbox.take("erp", "d", 100, 2)
         assert [each.position for each in rest] == [*range(59, 100), 1]
 
+    def test_taken_one_by_one_the_plants_take_turns(self, open: Openings) -> None:
+        state = open.state()
+        outbox = open.outbox()
+        state.commit(state.lease("w"), [ready(9, *((number, 0) for number in range(1, 9))), ready(9, (1, 0), (2, 0), partition="quiet")])
+        taken = [each.partition for _ in range(4) for each in outbox.take("erp", "d", 1, 1)]
+        assert sorted(taken) == sorted([P, P, "quiet", "quiet"])
+
+    def test_nothing_is_taken_of_a_plant_that_is_full(self, open: Openings) -> None:
+        state = open.state()
+        outbox = open.outbox()
+        state.commit(state.lease("w"), [ready(9, (1, 0), (2, 0)), ready(9, (1, 0), partition="quiet")])
+        assert [each.partition for each in outbox.take("erp", "d", 9, 1, {P})] == ["quiet"]
+        assert [each.position for each in outbox.take("erp", "d", 9, 1)] == [1, 2]
+
     def test_what_becomes_ready_later_is_taken_wherever_it_stands(self, open: Openings) -> None:
         state = open.state()
         outbox = open.outbox()

@@ -75,6 +75,8 @@ class _System:
             now=lambda: datetime.now(UTC),
             jitter=random.random,
             presence=self._presence,
+            limits=erp.limits,
+            retry=erp.retry,
         )
         self._desk = desk_of(settings, self._reading, self._log)
         self._scheduled = [plant for plant in settings.plants if plant.erp == name and (plant.reconcile.every_hours or plant.reconcile.at)]

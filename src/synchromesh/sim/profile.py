@@ -24,6 +24,7 @@ ROUGH: Final[Mapping[Fault, float]] = {
     Fault.CLOSED_PERIOD: 0.02,
     Fault.PARKED: 0.02,
     Fault.DECLINED: 0.02,
+    Fault.ACCEPTED: 0.02,
 }
 
 

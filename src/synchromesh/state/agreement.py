@@ -9,7 +9,7 @@ Times are integers: microseconds since 1970 in UTC.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from pathlib import Path
 from typing import Protocol
 
@@ -136,10 +136,11 @@ class Outbox(Protocol):
         yet."""
         ...
 
-    def take(self, target: str, claimant: str, limit: int, now: int) -> list[Ready]:
+    def take(self, target: str, claimant: str, limit: int, now: int, full: Set[str] = frozenset()) -> list[Ready]:
         """Claim up to `limit` unclaimed postings of a target, durably, and return them: those that became ready first, fairly among the
-        partitions. An entry that is claimed stays so until the worker removes it with its outcome; it enters the outbox only once, since
-        what is sent again is a new posting with a new key."""
+        partitions that are not `full`, and beginning with another one each time: also small limits are fair. An entry that is claimed
+        stays so until the worker removes it with its outcome; it enters the outbox only once, since what is sent again is a new posting
+        with a new key."""
         ...
 
     def take_over(self, target: str, claimant: str, heads: Mapping[str, int], limit: int) -> TakenOver:

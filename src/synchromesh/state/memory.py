@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, fields, replace
 from typing import Final, NamedTuple, TypeVar
 
@@ -259,16 +259,19 @@ class MemoryOutbox:
     def __init__(self, store: MemoryStore) -> None:
         self._store = store
         self._seen = -1
+        self._turn = 0
 
     def known(self) -> set[str]:
         """Claims live as long as the store: none is ever lost."""
         with self._store.changed:
             return set(self._store.partitions)
 
-    def take(self, target: str, claimant: str, limit: int, now: int) -> list[Ready]:
+    def take(self, target: str, claimant: str, limit: int, now: int, full: Set[str] = frozenset()) -> list[Ready]:
         with self._store.changed:
             self._seen = self._store.version
-            entries = fairly([self._unclaimed(name, target) for name in sorted(self._store.partitions)], limit)
+            self._turn += 1
+            names = sorted(self._store.partitions.keys() - full)
+            entries = fairly([self._unclaimed(name, target) for name in names], limit, self._turn)
             for entry in entries:
                 self._store.claims[entry] = _Claim(claimant, now)
             return [self._ready(entry) for entry in entries]

@@ -273,10 +273,11 @@ class Books:
         if repeated is not None:
             return repeated
         try:
-            self.judge(posting)
+            if not approval.unseen:
+                self.judge(posting)
         except Refused as refused:
             return Reply(key=posting.key, fate=Fate.REJECTED, refusal=refused.refusal)
-        parked = Reply(key=posting.key, fate=Fate.PARKED)
+        parked = Reply(key=posting.key, fate=Fate.ACCEPTED if approval.unseen else Fate.PARKED)
         self._pending.append(approval)
         self._parked[posting.key] = parked
         self._keep_first(posting)
@@ -320,7 +321,7 @@ class Books:
     # --- what is asked --------------------------------------------------------------------------------------------------
 
     def find(self, key: str) -> Finding:
-        """Whether the key is known, and what became of it: posted, parked, or rejected after it had been parked."""
+        """Whether the key is known, and what became of it: posted, accepted or parked, or rejected after that."""
         if self.rules.grade is Grade.BLIND:
             return Finding(state=FindingState.SILENT)
         parked = self._parked.get(key)
