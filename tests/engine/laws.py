@@ -76,7 +76,7 @@ def causes_list_what_is_open(world: World) -> None:
     assert kept == set(by_cause), "a cause without an open exception is kept"
 
 
-OPEN = {"waiting", "ready", "parked", "in doubt", "rejected", "reversed outside"}
+OPEN = {"waiting", "ready", "accepted", "parked", "in doubt", "rejected", "reversed outside"}
 
 
 def ledgers_agree(world: World) -> None:
