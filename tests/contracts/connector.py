@@ -67,6 +67,8 @@ class Trouble(enum.StrEnum):
     """The posting waits for an approval, which it gets when the world settles."""
     DECLINED = "declined"
     """The posting waits for an approval, which is refused when the world settles."""
+    ACCEPTED = "accepted"
+    """The posting is accepted at once, and booked when the world settles."""
 
 
 @dataclass(frozen=True)
@@ -558,18 +560,25 @@ class ConnectorContract:
         assert await world.documents(posting.key) == 1
         assert await self.posted(world, posting) == document
 
-    @pytest.mark.parametrize(("trouble", "then"), [(Trouble.PARKED, Fate.POSTED), (Trouble.DECLINED, Fate.REJECTED)])
-    async def test_a_parked_posting_is_followed(self, world: World, writer: Writer, trouble: Trouble, then: Fate) -> None:
+    @pytest.mark.parametrize(
+        ("trouble", "first", "then"),
+        [
+            (Trouble.PARKED, Fate.PARKED, Fate.POSTED),
+            (Trouble.DECLINED, Fate.PARKED, Fate.REJECTED),
+            (Trouble.ACCEPTED, Fate.ACCEPTED, Fate.POSTED),
+        ],
+    )
+    async def test_what_is_not_decided_is_followed(self, world: World, writer: Writer, trouble: Trouble, first: Fate, then: Fate) -> None:
         self.need_trouble(world, trouble)
         posting = writer.receipt()
         async with world.trouble(trouble):
             reply = await self.post(world, posting)
-        assert reply.fate is Fate.PARKED
+        assert reply.fate is first
         assert await world.documents(posting.key) == 0
         if world.connector.abilities.grade is not Grade.BLIND:
             finding = await world.connector.find(posting.key)
             assert finding.reply is not None
-            assert finding.reply.fate is Fate.PARKED
+            assert finding.reply.fate is first
         await world.settle()
         assert await world.documents(posting.key) == (1 if then is Fate.POSTED else 0)
         self.need_asking(world)

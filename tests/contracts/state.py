@@ -323,6 +323,20 @@ class StateContract:
         rest = outbox.take("erp", "d", 100, 2)
         assert [each.position for each in rest] == [*range(59, 100), 1]
 
+    def test_taken_one_by_one_the_plants_take_turns(self, open: Openings) -> None:
+        state = open.state()
+        outbox = open.outbox()
+        state.commit(state.lease("w"), [ready(9, *((number, 0) for number in range(1, 9))), ready(9, (1, 0), (2, 0), partition="quiet")])
+        taken = [each.partition for _ in range(4) for each in outbox.take("erp", "d", 1, 1)]
+        assert sorted(taken) == sorted([P, P, "quiet", "quiet"])
+
+    def test_nothing_is_taken_of_a_plant_that_is_full(self, open: Openings) -> None:
+        state = open.state()
+        outbox = open.outbox()
+        state.commit(state.lease("w"), [ready(9, (1, 0), (2, 0)), ready(9, (1, 0), partition="quiet")])
+        assert [each.partition for each in outbox.take("erp", "d", 9, 1, {P})] == ["quiet"]
+        assert [each.position for each in outbox.take("erp", "d", 9, 1)] == [1, 2]
+
     def test_what_becomes_ready_later_is_taken_wherever_it_stands(self, open: Openings) -> None:
         state = open.state()
         outbox = open.outbox()
@@ -490,6 +504,27 @@ class StateContract:
         state.commit(epoch, [Changes("a", 6, exceptions={(5, 0): rows[5]})])
         assert {cause.subject for cause in reading.causes()} == {"item X"}
 
+    def test_entities_of_a_kind_are_listed_in_pages_by_name(self, open: Openings) -> None:
+        state, names = open.state(), ["10", "2", "B", "a", "\u00e9", "\U0001f600"]
+        told: dict[tuple[str, str], bytes | None] = {("order", name): name.encode() for name in reversed(names)}
+        epoch = state.lease("w")
+        state.commit(epoch, [Changes(P, 1, entities={**told, ("stock", "0"): b"x", ("order", "gone"): b"x"}), Changes("b", 1)])
+        state.commit(epoch, [Changes(P, 2, entities={("order", "gone"): None})])
+        reading = open.reading()
+        assert reading.entities_of(P, "order", "", 9) == [(name, name.encode()) for name in names]
+        assert [name for name, _ in reading.entities_of(P, "order", "10", 2)] == ["2", "B"]
+        assert reading.entities_of(P, "order", names[-1], 9) == reading.entities_of("b", "order", "", 9) == []
+        assert reading.entities_of("never", "order", "", 9) == []
+
+    def test_facts_are_listed_back_from_a_position(self, open: Openings) -> None:
+        state = open.state()
+        rows = {position: fact(position, received=100 - position) for position in (2, 5, 6, 9)}
+        state.commit(state.lease("w"), [Changes(P, 9, facts=rows), Changes("b", 7, facts={7: fact(7)})])
+        reading = open.reading()
+        assert [row.position for row in reading.facts_before(P, 10, 9)] == [9, 6, 5, 2]
+        assert [row.position for row in reading.facts_before(P, 9, 2)] == [6, 5]
+        assert reading.facts_before(P, 2, 9) == reading.facts_before("never", 9, 9) == []
+
     def test_the_chain_of_facts_leads_back_to_the_first(self, open: Openings) -> None:
         state = open.state()
         epoch = state.lease("w")
@@ -501,17 +536,6 @@ class StateContract:
             chain.append(position)
             position = row.previous
         assert chain == [5, 4, 3, 2, 1]
-
-    def test_all_entities_of_a_kind_are_looked_through_a_page_at_a_time(self, open: Openings) -> None:
-        state = open.state()
-        names = ["10", "2", "a b", "Ä"]
-        rows = {("order", name): name.encode() for name in names} | {("orders", "3"): b"another kind"}
-        state.commit(state.lease("w"), [Changes(P, 1, entities=rows), Changes("other", 1, entities={("order", "5"): b"of the other"})])
-        reading = open.reading()
-        assert reading.named(P, "order", "", 9) == [(name, name.encode()) for name in names]
-        assert reading.named(P, "order", "2", 1) == [("a b", b"a b")]
-        assert reading.named(P, "order", "Ä", 9) == []
-        assert reading.named("nobody", "order", "", 9) == []
 
     # --- one moment ---------------------------------------------------------------------------------------------------------
 

@@ -148,10 +148,11 @@ def test_what_the_mapping_could_not_read_is_a_root(ask: Ask) -> None:
 def test_stock_that_nothing_brings_is_a_root(ask: Ask) -> None:
     world = two_orders()
     at = world.tell(ev.MaterialConsumed("4712", "GEAR", ea(5), location="FG"))
+    world.tell(ev.MaterialConsumed("4713", "GEAR", ea(5), location="FG"))  # takes from it, too, and brings nothing
     world.step()
     why = ask(world, f"{PLANT}:{at}")
     assert roots(why) == [("stock", "item GEAR at FG")]
-    assert "0 EA booked, 5 claimed, 0 on the way" in why.roots[0].sentence
+    assert "0 EA booked, 10 claimed, 0 on the way" in why.roots[0].sentence
 
 
 def test_a_closed_period_is_a_root(ask: Ask) -> None:

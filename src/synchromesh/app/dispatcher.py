@@ -13,6 +13,7 @@ from typing import Final
 from synchromesh.app.plugins import connector_of
 from synchromesh.app.presence import showing
 from synchromesh.app.process import Ready, announce, on_signals
+from synchromesh.app.reconciling import desk_of, keep_reconciling
 from synchromesh.app.room import Room
 from synchromesh.app.settings import Erp, Settings
 from synchromesh.app.stores import Stores
@@ -74,12 +75,19 @@ class _System:
             now=lambda: datetime.now(UTC),
             jitter=random.random,
             presence=self._presence,
+            limits=erp.limits,
+            retry=erp.retry,
         )
+        self._desk = desk_of(settings, self._reading, self._log)
+        self._scheduled = [plant for plant in settings.plants if plant.erp == name and (plant.reconcile.every_hours or plant.reconcile.at)]
         plants = [plant.id for plant in settings.plants if plant.erp == name]
         self._puller = Puller(name, self._connector, self._log, self._reading, plants, now=lambda: datetime.now(UTC))
 
     def start(self, stop: asyncio.Event) -> list[asyncio.Task[None]]:
-        return [asyncio.create_task(self._dispatch(stop)), asyncio.create_task(self._watch(stop)), asyncio.create_task(self._pull(stop))]
+        parts = [self._dispatch(stop), self._watch(stop), self._pull(stop)]
+        if self._scheduled:
+            parts.append(keep_reconciling(self._desk, self._scheduled, stop))
+        return [asyncio.create_task(part) for part in parts]
 
     async def close(self) -> None:
         """Finish what is on its way; what the log has no room for now is in doubt, and asked about at the next start."""

@@ -18,12 +18,13 @@ import msgspec
 from synchromesh.app.replaying import Replaying, mapping_of
 from synchromesh.app.settings import Settings
 from synchromesh.app.verifying import verify
+from synchromesh.console.replay import ReplayAsked
 from synchromesh.engine.jobs import Busy, JobView
-from synchromesh.engine.replay import ReplayRefused, Request
-from synchromesh.engine.selection import Selection
+from synchromesh.engine.replay import ReplayRefused, Request, check
+from synchromesh.engine.selection import Selection, span_of
 from synchromesh.log.agreement import LogError
 from synchromesh.mapping.refusal import ManifestError
-from synchromesh.state.agreement import StateError
+from synchromesh.state.agreement import Reading, StateError
 
 POLITE: Final = 10
 """How much less than everything else such work matters to the machine (as `nice` counts)."""
@@ -94,6 +95,35 @@ class Jobs:
             else:
                 state = "failed" if said.problem else "done"
                 self._view = msgspec.structs.replace(self._view, state=state, ended=self._now(), result=said.result, problem=said.problem)
+
+
+class LongWorks:
+    """The long work of an installation, as the API asks for it. What can't be meant is refused before anything is begun."""
+
+    def __init__(self, settings: Settings, reading: Reading) -> None:
+        self._plants = [plant.id for plant in settings.plants]
+        self._reading = reading
+        self._replays, self._verifications = Jobs(settings), Jobs(settings)
+
+    def replay(self, asked: ReplayAsked) -> JobView:
+        span_of(self._reading, self._plants, asked.select)
+        by, reason = (asked.by, asked.reason) if asked.kind == "replay" else (asked.by or "nobody", asked.reason or asked.kind)
+        check(Request(by, reason))
+        return self._replays.start(Work(asked.kind, asked.select, by, reason, asked.mapping, asked.dismissed))
+
+    def verify(self) -> JobView:
+        return self._verifications.start(Work("verification"))
+
+    def replaying(self) -> JobView:
+        return self._replays.look()
+
+    def verifying(self) -> JobView:
+        return self._verifications.look()
+
+    def stop(self) -> None:
+        """End what runs."""
+        self._replays.stop()
+        self._verifications.stop()
 
 
 class Said(msgspec.Struct, omit_defaults=True):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import msgspec
 
@@ -32,7 +32,8 @@ class Abilities(msgspec.Struct, frozen=True):
     """What a business system can do. The core asks this and never which system it is.
 
     `batch` is the most postings one call may carry, `concurrency` the most calls at a time, `settle_seconds` how long after
-    a request was given up it may still commit, `differences` whether a negative line may take back part of what was booked.
+    a request was given up it may still commit, `differences` whether a negative line may take back part of what was booked, `stock`
+    whether `balances` tells what is on the books.
     """
 
     grade: Grade
@@ -41,6 +42,7 @@ class Abilities(msgspec.Struct, frozen=True):
     concurrency: int = 1
     settle_seconds: float = 0.0
     differences: bool = False
+    stock: bool = True
 
 
 class Finding(msgspec.Struct, frozen=True):
@@ -88,6 +90,16 @@ class Balance(msgspec.Struct, frozen=True, omit_defaults=True):
     owner: str = ""
 
 
+class OrderTotal(msgspec.Struct, frozen=True):
+    """What the books hold of one kind (receipt, scrap or issue) and item for one order, in the item's own unit, less what was taken
+    back."""
+
+    order: str
+    kind: PostingKind
+    item: str
+    quantity: Quantity
+
+
 class ConnectorError(Exception):
     """The business system could not be reached or answered nonsense; nothing is known about any posting by it."""
 
@@ -120,6 +132,15 @@ class Connector(Protocol):
 
     async def close(self) -> None:
         """Let go of connections."""
+        ...
+
+
+@runtime_checkable
+class TellsOrders(Protocol):
+    """A business system that tells what is booked for an order: an ability beside the agreement, which a connector has or has not."""
+
+    async def order_totals(self, orders: Sequence[str]) -> list[OrderTotal]:
+        """Totals of these orders that are not zero; nothing for an order that is not known. Raises `ConnectorError`."""
         ...
 
 

@@ -52,7 +52,7 @@ class Inflows:
         seen = 0
         for kind in ("order", "lane"):
             after = ""
-            while page := self._reading.named(self._plant, kind, after, PAGE):
+            while page := self._reading.entities_of(self._plant, kind, after, PAGE):
                 for _, value in page:
                     yield from (_order(value).lane if kind == "order" else _lane(value)).queue
                 after = page[-1][0]

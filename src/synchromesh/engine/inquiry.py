@@ -239,7 +239,7 @@ class Inquiry:
             return (Fate.GATHERED, subject.order(row.order)) if gathers else (Fate.RECORDED, "its gather closed with nothing left to book")
         if states & {"rejected", "in doubt", "reversed outside"}:
             return Fate.EXCEPTION, row.reference
-        if states & {"waiting", "ready", "parked"}:
+        if states & {"waiting", "ready", "accepted", "parked"}:
             return Fate.BOOKING, next((posting.waits_for for posting in postings if posting.waits_for), row.reference)
         return Fate.BOOKED, row.reference
 

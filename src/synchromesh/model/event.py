@@ -142,6 +142,21 @@ class StockLine(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_
     owner: str = ""
 
 
+class StockSnapshotTaken(Event, frozen=True, tag="inventory.snapshot"):
+    """What a system of the plant (a WMS, a counting team) found in stock at one moment, to compare with. It moves nothing.
+
+    Its lines are the places with stock. `locations` and `items` say what else it speaks of: a place there that no line names is empty. Both
+    together mean these items at these locations; neither means that it speaks of its lines' places only. A large snapshot may come in
+    several messages of one `as_of`.
+    """
+
+    system: Name
+    as_of: Aware
+    lines: tuple[StockLine, ...] = ()
+    locations: tuple[Name, ...] = ()
+    items: tuple[Name, ...] = ()
+
+
 class StockObserved(Event, frozen=True, tag="inventory.observed"):
     """What the business system's books held when they were read, per place. From then on the booked ledger is known there.
 
@@ -246,7 +261,7 @@ class FactCancelled(Event, frozen=True, tag="correction.cancelled"):
 
 PlantFact = (
     OrderStarted | ProductionReported | MaterialConsumed | ScrapRecorded | TimeRecorded | OperationCompleted | OrderCompleted
-    | MaterialTransferred | StockAdjusted | FactCorrected | FactCancelled
+    | MaterialTransferred | StockAdjusted | StockSnapshotTaken | FactCorrected | FactCancelled
 )  # fmt: skip
 """What is a fact of a plant."""
 
@@ -306,6 +321,48 @@ class InputEnded(Event, frozen=True, tag="synchromesh.input.ended"):
 
     source: Name
     name: str = ""
+
+
+class Proposal(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """A correction of stock at one place that would end a difference, in the unit of the place.
+
+    `adjust` is what ERP shall book; `reported` and `booked` are what the two own ledgers take over. `seen` is how the ledgers stood: when
+    they have moved since, the proposal fits no more.
+    """
+
+    item: Name
+    location: Name
+    unit: Name
+    adjust: Decimal
+    reported: Decimal
+    booked: Decimal
+    seen: str
+    lot: str = ""
+    status: str = ""
+    owner: str = ""
+
+
+class Difference(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """One unexplained difference beyond tolerance: `name` is the same in every run that finds it; `amount` and `unit` where it is one of
+    quantity."""
+
+    name: str
+    sentence: str
+    amount: Decimal = Decimal(0)
+    unit: str = ""
+    proposal: Proposal | None = None
+
+
+class Reconciled(Event, frozen=True, tag="synchromesh.reconciled"):
+    """Books were compared at `at`: how many things were, in how many the unexplained difference was `beyond` the tolerance, and which."""
+
+    scope: Literal["stock", "orders", "states"]
+    at: Aware
+    compared: Annotated[int, Meta(ge=0)]
+    beyond: Annotated[int, Meta(ge=0)]
+    scheduled: bool = False
+    differences: tuple[Difference, ...] = ()
+    """At most 1,000, the largest; `beyond` counts all."""
 
 
 # --- decisions of people ------------------------------------------------------------------------------------------------------
@@ -410,19 +467,31 @@ class DecisionDenied(Event, frozen=True, tag="decision.denied"):
     reason: Name
 
 
+class DifferenceAdjusted(Event, frozen=True, tag="decision.adjusted"):
+    """A person approved a correction of stock that a reconciliation proposed: `proposal` is the position of the run and the number of the
+    difference in it, as `POSITION:NUMBER`. It happens once, and only while the ledgers stand as they stood when it was proposed."""
+
+    proposal: Name
+    by: Name
+    reason: str = ""
+
+
 PlantEvent = PlantFact | InputEnded
 """What a source in a plant may tell."""
 
 EnterpriseEvent = ItemChanged | LocationChanged | OrderChanged | PeriodChanged | DocumentBooked | DocumentCancelled | StockObserved
 """What a system of record may tell."""
 
-Proposable = PostingRetried | DoubtSettled | FactDismissed | FactRetried | FactRepaired | FactReplayed | CauseReleased | CauseDismissed
-"""What people decide about exceptions. A plant's policy may want a second person for it."""
+Proposable = (
+    PostingRetried | DoubtSettled | FactDismissed | FactRetried | FactRepaired | FactReplayed | CauseReleased | CauseDismissed
+    | DifferenceAdjusted
+)  # fmt: skip
+"""What people decide. A plant's policy may want a second person for it."""
 
 DecisionEvent = Proposable | ExceptionsAssigned | DecisionApproved | DecisionDenied
 """What people decide."""
 
-OwnEvent = OutcomesReported | Tick | Activated | Quarantined
+OwnEvent = OutcomesReported | Tick | Activated | Quarantined | Reconciled
 """What only Synchromesh itself appends."""
 
 CanonicalEvent = PlantEvent | EnterpriseEvent | DecisionEvent | OwnEvent

@@ -108,6 +108,12 @@ ROLE_ENDED: Final = LogLine(
     "A role ended by itself and is started again, after a pause when it ends again and again; the others go on.",
     ("part", "error", "seconds"),
 )
+RECONCILED: Final = LogLine(
+    "reconciliation.done", logging.INFO, "The schedule compared a plant's books.", ("plant", "scope", "compared", "beyond")
+)
+RECONCILIATION_FAILED: Final = LogLine(
+    "reconciliation.failed", logging.WARNING, "A plant's books can't be compared now; it is tried again.", ("plant", "scope", "error")
+)
 FAILED: Final = LogLine(
     "process.failed", logging.CRITICAL, "A part ended with an error that nothing else handles; the process stops.", ("part", "error")
 )
@@ -133,5 +139,7 @@ LINES: Final = (
     REQUEST_FAILED,
     FILE_FAILED,
     ROLE_ENDED,
+    RECONCILED,
+    RECONCILIATION_FAILED,
     FAILED,
 )

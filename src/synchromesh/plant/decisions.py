@@ -6,8 +6,9 @@ A plant's policy may want a second person: then a decision is a proposal until s
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -17,6 +18,7 @@ from synchromesh.model.event import (
     DecisionApproved,
     DecisionDenied,
     DecisionEvent,
+    DifferenceAdjusted,
     DoubtSettled,
     Event,
     ExceptionsAssigned,
@@ -27,9 +29,10 @@ from synchromesh.model.event import (
     FactRetried,
     PostingRetried,
     Proposable,
+    StockAdjusted,
 )
 from synchromesh.model.message import NATIVE, Message
-from synchromesh.plant import causes, exceptions, outcomes, paged, repair, replay
+from synchromesh.plant import causes, exceptions, outcomes, paged, reconciling, repair, replay
 from synchromesh.plant.entities import Expected, Proposal
 from synchromesh.plant.fates import Fate
 from synchromesh.plant.keys import id_of
@@ -47,6 +50,7 @@ VERBS: Final[dict[type[Event], Verb]] = {
     FactReplayed: "replay",
     CauseReleased: "release",
     CauseDismissed: "dismiss",
+    DifferenceAdjusted: "adjust",
 }
 """What a policy calls each decision that a second person may have to approve."""
 
@@ -68,15 +72,24 @@ _encode: Final = msgspec.json.Encoder(decimal_format="string").encode
 _decode: Final = msgspec.json.Decoder(Proposable).decode
 
 
-def decide(view: View, event: DecisionEvent, received: datetime, retell: Retell) -> None:
+class Means(NamedTuple):
+    """What a decision needs of the message that it came in: when that was received, how a fact is told again, and how one is told that
+    people decided."""
+
+    received: datetime
+    retell: Retell
+    tell: Callable[[View, StockAdjusted], None]
+
+
+def decide(view: View, event: DecisionEvent, means: Means) -> None:
     """Fold a decision, and note it in the audit trail with what came of it."""
-    paged.append(view, AUDIT, f"{view.position} {_folded(view, event, received, retell)}")
+    paged.append(view, AUDIT, f"{view.position} {_folded(view, event, means)}")
 
 
-def _folded(view: View, event: DecisionEvent, received: datetime, retell: Retell) -> str:
+def _folded(view: View, event: DecisionEvent, means: Means) -> str:
     """Let the decision do what it can now: what came of it."""
     if isinstance(event, DecisionApproved | DecisionDenied):
-        return _judge(view, event, received, retell)
+        return _judge(view, event, means)
     if isinstance(event, ExceptionsAssigned):
         assigned = [exceptions.assign(view, id_, event.to, event.by) for id_ in event.exceptions]
         return DONE if any(assigned) else STALE
@@ -86,10 +99,10 @@ def _folded(view: View, event: DecisionEvent, received: datetime, retell: Retell
         view.made(Expected, "expected", PROPOSALS).names[str(view.position)] = None
         _note(view, event, event.by, f"proposed to {verb} it")
         return PROPOSED
-    return DONE if _do(view, event, received, retell) else STALE
+    return DONE if _do(view, event, means) else STALE
 
 
-def _judge(view: View, event: DecisionApproved | DecisionDenied, received: datetime, retell: Retell) -> str:
+def _judge(view: View, event: DecisionApproved | DecisionDenied, means: Means) -> str:
     """A second person's word about a proposal. Nobody approves what is their own."""
     proposed = _proposed(view, event.position)
     approves = isinstance(event, DecisionApproved)
@@ -100,7 +113,7 @@ def _judge(view: View, event: DecisionApproved | DecisionDenied, received: datet
     if isinstance(event, DecisionDenied):
         _note(view, proposed, event.by, f"denied what {proposed.by} had proposed: {event.reason}")
         return DONE
-    return DONE if _do(view, proposed, received, retell, event.by) else STALE
+    return DONE if _do(view, proposed, means, event.by) else STALE
 
 
 def _proposed(view: View, position: int) -> Proposable | None:
@@ -137,37 +150,53 @@ def about(event: Proposable) -> PostingId | None:
     return None
 
 
-def _do(view: View, event: Proposable, received: datetime, retell: Retell, approved_by: str = "") -> bool:
+def _do(view: View, event: Proposable, means: Means, approved_by: str = "") -> bool:
     """Let a decision take effect; False when it fits no more, and then nothing has changed."""
     by = f"{event.by}, approved by {approved_by}" if approved_by else event.by
     match event:
-        case PostingRetried():
-            row = _posting(view, event.posting)
-            fits = row is not None and repair.may_go_again(row)
-            if row is not None and fits:
-                _note(view, event, by, "sent it again" + (", as the last of its lane" if event.last else ""))
-                repair.again(view, row, event.last)
-        case DoubtSettled():
-            row = _posting(view, event.posting)
-            fits = row is not None and row.state == "in doubt"
-            if row is not None and fits:
-                _settle(view, row, event, by)
+        case PostingRetried() | DoubtSettled():
+            return _about_posting(view, event, by)
+        case CauseReleased():
+            return causes.begin(view, event.category, event.subject, causes.RETRY, by)
+        case CauseDismissed():
+            return causes.begin(view, event.category, event.subject, causes.DISMISS, by, event.reason)
+        case DifferenceAdjusted():
+            fits, adjustment = reconciling.approve(view, event, by)
+            if adjustment is not None:
+                means.tell(view, adjustment)
+            return fits
+        case _:
+            return _about_fact(view, event, means, by)
+
+
+def _about_posting(view: View, event: PostingRetried | DoubtSettled, by: str) -> bool:
+    row = _posting(view, event.posting)
+    if isinstance(event, DoubtSettled):
+        if row is None or row.state != "in doubt":
+            return False
+        _settle(view, row, event, by)
+        return True
+    if row is None or not repair.may_go_again(row):
+        return False
+    _note(view, event, by, "sent it again" + (", as the last of its lane" if event.last else ""))
+    repair.again(view, row, event.last)
+    return True
+
+
+def _about_fact(view: View, event: FactDismissed | FactRetried | FactRepaired | FactReplayed, means: Means, by: str) -> bool:
+    match event:
         case FactDismissed():
             fact = _fact_at(view, event.position, event.ordinal)
             fits = fact is not None and repair.dismiss(view, fact, f"{by}: {event.reason}")
             if fits:
                 _note(view, event, by, f"dismissed it: {event.reason}")
+            return fits
         case FactRetried():
-            fits = repair.tell_again(view, (event.position, 0), by, retell)
+            return repair.tell_again(view, (event.position, 0), by, means.retell)
         case FactRepaired():
-            fits = _repair(view, event, received, by)
+            return _repair(view, event, means.received, by)
         case FactReplayed():
-            fits = replay.replay(view, event, by, retell)
-        case CauseReleased():
-            fits = causes.begin(view, event.category, event.subject, causes.RETRY, by)
-        case CauseDismissed():
-            fits = causes.begin(view, event.category, event.subject, causes.DISMISS, by, event.reason)
-    return fits
+            return replay.replay(view, event, by, means.retell)
 
 
 def _settle(view: View, row: PostingRow, event: DoubtSettled, by: str) -> None:

@@ -157,6 +157,14 @@ class Balance(Entity):
     queue: tuple[tuple[int, int, Decimal], ...] = ()
     feeders: tuple[str, ...] = ()
     """Lanes whose open gather will raise this balance."""
+    opening: Decimal = Decimal(0)
+    """What ERP's books held when they were first read."""
+    outside: Decimal = Decimal(0)
+    """What documents of others have moved since."""
+    unbooked: Decimal = Decimal(0)
+    """What was reported and shall not be booked by us: dismissed by a person, or recorded only by the plant's policy."""
+    dismissed: tuple[tuple[int, int], ...] = ()
+    """The newest postings that were dismissed here."""
 
 
 class Lot(Entity):
@@ -240,6 +248,64 @@ class Outside(Entity):
     lines: bytes
 
 
+class OutsideTotals(Entity):
+    """What documents of others have booked for one order, by kind, item and unit (joined by the separator of keys), and their numbers."""
+
+    sums: Tally = {}
+    documents: tuple[str, ...] = ()
+
+
+class SnapshotLine(Entity):
+    """What one system said of one place, at a time in microseconds, by the message at `position`."""
+
+    amount: Decimal
+    unit: str
+    as_of: int
+    position: int
+
+
+class SnapshotScope(Entity):
+    """What one system spoke of as a whole: lines of it there that are older are gone."""
+
+    as_of: int
+    position: int
+
+
+class Run(Entity):
+    """One reconciliation that was kept: when, how many things were compared, how many differed beyond tolerance, how many of these anew."""
+
+    position: int
+    at: int
+    compared: int
+    beyond: int
+    anew: int
+    scheduled: bool
+
+
+class Reconciliation(Entity):
+    """The kept runs of one scope, oldest first, and the differences that the last one found, in its order. Under the name '' it holds the
+    exception that is about all of them."""
+
+    runs: tuple[Run, ...] = ()
+    found: tuple[str, ...] = ()
+    exception: tuple[int, int] = (0, 0)
+
+
+class Found(Entity):
+    """A difference that stands: found first at `since` (microseconds), last by the run at `position`. `proposal` is JSON or empty;
+    `decided` is the position at which it was approved, `stale` the one at which it was and did not fit any more."""
+
+    since: int
+    position: int
+    sentence: str
+    amount: Decimal
+    unit: str
+    proposal: bytes = b""
+    decided: int = 0
+    stale: int = 0
+    by: str = ""
+
+
 class Clock(Entity):
     """A partition's time, in microseconds, which never goes back, and what is due: buckets of 10 s with something in them."""
 
@@ -289,6 +355,11 @@ KINDS: Final[dict[str, type[Entity]]] = {
     "location": Location,
     "periods": Periods,
     "outside": Outside,
+    "outside.order": OutsideTotals,
+    "snapshot.line": SnapshotLine,
+    "snapshot.scope": SnapshotScope,
+    "reconciliation": Reconciliation,
+    "difference": Found,
     "clock": Clock,
     "agenda": Names,
     "totals": Totals,

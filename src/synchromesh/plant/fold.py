@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from datetime import date, datetime
 from decimal import getcontext
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Final, get_args
 from zoneinfo import ZoneInfo
+
+import msgspec
 
 from synchromesh.model import event as ev
 from synchromesh.model import subject
@@ -28,6 +30,8 @@ from synchromesh.plant import (
     paged,
     periods,
     postings,
+    reconciling,
+    recording,
     release,
     rules,
     waiting,
@@ -40,6 +44,7 @@ from synchromesh.plant.postings import Cut
 from synchromesh.plant.rows import FactRow
 from synchromesh.plant.view import AHEAD, View
 
+_encode: Final = msgspec.json.Encoder(decimal_format="string").encode
 # Members are looked up once: asking the enumeration costs as much as an addition.
 _RECORDED: Final = Fate.RECORDED
 _BOOKING: Final = Fate.BOOKING
@@ -116,9 +121,20 @@ def _own(view: View, event: ev.CanonicalEvent, told: Told) -> None:
         case ev.InputEnded():
             rules.apply(view, _act(view, _row(told, micros(told.received))), event)
         case _ if isinstance(event, ev.DecisionEvent):
-            decisions.decide(view, event, told.received, _retell)
+            decisions.decide(view, event, decisions.Means(told.received, _retell, partial(_adjusted, told)))
+        case ev.Reconciled():
+            reconciling.keep(view, event)
         case _:
             raise TypeError(f"{type(event).__name__} is not a message of our own")
+
+
+def _adjusted(told: Told, view: View, fact: ev.StockAdjusted) -> None:
+    """An approved correction of stock is a fact like one that a source tells, so that it can be traced, sent again and dismissed."""
+    totals = view.totals()
+    totals.others -= 1
+    totals.facts += 1
+    row = _row(msgspec.structs.replace(told, events=(fact,), told=_encode((fact,))), micros(told.received))
+    _tell(view, row, (fact,))
 
 
 def _activate(view: View, event: ev.Activated) -> None:
@@ -322,6 +338,11 @@ def _settle(view: View, act: Act, row: FactRow) -> None:
     """Decide what the fact has opened: at once, or into the gather of its order. The first lane it touched counts the fact."""
     row.fate, row.reference = _RECORDED, act.rule
     facts = 1
+    if view.policy.booking == "record":
+        row.reference = recording.BY_ERP if act.lanes else act.rule
+        recording.record(view, act)
+        view.count(_RECORDED, facts)
+        return
     for lane_name, lane in act.lanes.items():
         group = _book(view, act, lane_name, lane, facts)
         if group and facts:

@@ -18,7 +18,7 @@ from synchromesh.model.event import (
     StockObserved,
 )
 from synchromesh.model.posting import Category, Line, PostingKind
-from synchromesh.plant import causes, exceptions, lanes, outcomes, periods, repair, stock, tolerance, waiting
+from synchromesh.plant import causes, exceptions, lanes, outcomes, outside, periods, repair, stock, tolerance, waiting
 from synchromesh.plant.entities import ComponentState, Expected, Item, Location, Order, Outside, Terms
 from synchromesh.plant.view import View
 
@@ -100,7 +100,7 @@ def _observed(view: View, event: StockObserved) -> None:
     for line in event.lines:
         if line.item in fresh:
             balance = view.balance(stock.place(line.item, line.location, line.lot, line.status, line.owner))
-            balance.unit, balance.booked = line.quantity.unit, line.quantity.amount
+            balance.unit, balance.booked, balance.opening = line.quantity.unit, line.quantity.amount, line.quantity.amount
     for name in sorted(fresh):
         item = view.item(name)
         if item is not None:
@@ -111,21 +111,26 @@ def _observed(view: View, event: StockObserved) -> None:
 def _booked(view: View, event: DocumentBooked) -> None:
     if view.document(event.document) is not None or view.get("outside", event.document) is not None:
         return
-    view.put("outside", event.document, Outside(event.kind, event.order, _lines_encode(event.lines)))
-    _move(view, event.kind, event.lines, 1)
+    document = Outside(event.kind, event.order, _lines_encode(event.lines))
+    view.put("outside", event.document, document)
+    _move(view, event.document, document, 1)
 
 
-def _move(view: View, kind: str, lines: tuple[Line, ...], sign: int) -> None:
-    changes = [effect for line in lines for effect in stock.moves(PostingKind(kind), line)]
+def _move(view: View, number: str, document: Outside, sign: int) -> None:
+    lines = _lines_decode(document.lines)
+    changes = outside.effects(view, PostingKind(document.kind), lines)
     stock.move_booked(view, changes, sign)
+    outside.count(view, changes, sign)
+    if document.order:
+        outside.count_for_order(view, number, document, lines, sign)
     lanes.serve(view, changes)
 
 
 def _cancelled(view: View, event: DocumentCancelled) -> None:
     """A document is cancelled in ERP. One of ours becomes reversed outside, and a person decides what that means."""
-    outside = view.of(Outside, "outside", event.document)
-    if outside is not None:
-        _move(view, outside.kind, _lines_decode(outside.lines), -1)
+    document = view.of(Outside, "outside", event.document)
+    if document is not None:
+        _move(view, event.document, document, -1)
         view.drop("outside", event.document)
         return
     id_ = view.document(event.document)

@@ -28,7 +28,7 @@ UNDOING: Final = "Or dismiss it with its correction, and the document that it ta
 # Members are looked up once: asking the enumeration costs as much as an addition.
 _POSTED: Final = Fate.POSTED
 _REVERSAL: Final = PostingKind.REVERSAL
-OPEN: Final = frozenset({"ready", "parked", "in doubt"})
+OPEN: Final = frozenset({"ready", "accepted", "parked", "in doubt"})
 
 
 def learn(view: View, outcome: Outcome) -> None:
@@ -119,8 +119,8 @@ def _not_posted(view: View, row: PostingRow, outcome: Outcome) -> None:
     id_ = (row.position, row.ordinal)
     lane = view.lane(row.lane)
     row.settled = view.clock().now
-    if outcome.fate is Fate.PARKED:
-        row.state = "parked"
+    if outcome.fate is Fate.PARKED or outcome.fate is Fate.ACCEPTED:
+        row.state = outcome.fate.value
         view.put_posting(row)
         return
     refusal = outcome.refusal or Refusal(

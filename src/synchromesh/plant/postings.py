@@ -62,6 +62,12 @@ def line_key(
     return SEPARATOR.join((kind, item, location, lot, status, owner, to_location, to_status, operation, reason))
 
 
+def places_of(key: str) -> list[tuple[str, int]]:
+    """The stock places that a sum moves, each with its sign."""
+    kind, *where, _, _ = key.split(SEPARATOR)
+    return stock.touched(kind, *where)
+
+
 def units_of(item: Item) -> ItemUnits:
     return ItemUnits(item.item, item.unit, item.alternatives)
 

@@ -134,6 +134,7 @@ def _dismiss_facts(view: View, fact: FactRow | None, why: str) -> None:
 def _give_up(view: View, row: PostingRow) -> None:
     """The posting is given up; one that is booked, or perhaps is, is taken back."""
     lane = view.lane(row.lane)
+    stock.leave_unbooked(view, (row.position, row.ordinal))
     if row.state == "reversed outside":
         lanes.abandon(view, lane, row)
     elif row.state in ("rejected", "waiting"):

@@ -48,8 +48,8 @@ class FactRow(msgspec.Struct, array_like=True, gc=False):
 class PostingRow(msgspec.Struct, array_like=True, gc=False):
     """A posting, decided at `position` as its `ordinal`-th; `content` is the JSON of `model.posting.Posting`.
 
-    `state` is one of waiting, ready, posted, rejected, in doubt, parked, reversed, reversed outside, withdrawn. `waits_for` says in
-    words what a waiting one waits for. `group` and `facts`: which facts it books and how many. `refusal` is JSON or empty.
+    `state` is one of waiting, ready, accepted, parked, posted, rejected, in doubt, reversed, reversed outside, withdrawn. `waits_for` says
+    in words what a waiting one waits for. `group` and `facts`: which facts it books and how many. `refusal` is JSON or empty.
     """
 
     position: int

@@ -166,7 +166,7 @@ def _refused(case: Case, posting: Decided) -> bool:
     if posting.state == "reversed outside":
         return any(d.cancelled for d in case.evidence.documents if posting.key == d.key or posting.document == d.number)
     asked = case.scene.closed_period == "ask" and posting.state == "rejected" and _was_closed(case, posting)
-    return asked or (posting.state in ("rejected", "parked") and posting.key in case.evidence.refused)
+    return asked or (posting.state in ("rejected", "accepted", "parked") and posting.key in case.evidence.refused)
 
 
 def _waits_for_its_period(case: Case, posting: Decided) -> bool:

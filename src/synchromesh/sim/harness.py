@@ -30,7 +30,7 @@ from synchromesh.sim.deaths import Deaths, MortalConnector
 from synchromesh.sim.evidence import People
 from synchromesh.sim.faults import disturb
 from synchromesh.sim.history import START, history
-from synchromesh.sim.people import Colleagues, Operator
+from synchromesh.sim.people import Colleagues, Operator, approvals
 from synchromesh.sim.processes import Processes
 from synchromesh.sim.profile import PROFILES, Profile
 from synchromesh.sim.sandboxed import books_of
@@ -79,7 +79,7 @@ class Night:
         self.books = Books(Rules(grade=profile.grade, differences=profile.differences))
         self.erp = InProcess(self.books, self._faults, lambda: self.now)
         self.connector = MortalConnector(self.erp, self._deaths, self.log.head)
-        self._operator = Operator(self.books, Chance(seed, "operator"), LATEST * 2, profile.rash)
+        self._operator = Operator(self.books, Chance(seed, "operator"), LATEST * 2, profile.rash, profile.thorough)
         self._colleagues = Colleagues(self.books, Chance(seed, "colleagues"))
         self.processes = Processes(
             self.log,
@@ -209,6 +209,13 @@ class Night:
         decided = False
         self._operator.come(busy=only is not None)
         reading = self.store.reading()
+        for plant in self.scene.zones if self.profile.approvals else ():
+            for approval in approvals(reading, plant):
+                self._decisions += 1
+                self.processes.tell(plant, f"decision:{self._decisions}", approval)
+                decided = True
+        if decided:
+            return True
         for plant, row in reading.exceptions("open", 1000):
             if only is not None and row.category != only:
                 continue

@@ -9,7 +9,7 @@ Times are integers: microseconds since 1970 in UTC.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from pathlib import Path
 from typing import Protocol
 
@@ -136,10 +136,11 @@ class Outbox(Protocol):
         yet."""
         ...
 
-    def take(self, target: str, claimant: str, limit: int, now: int) -> list[Ready]:
+    def take(self, target: str, claimant: str, limit: int, now: int, full: Set[str] = frozenset()) -> list[Ready]:
         """Claim up to `limit` unclaimed postings of a target, durably, and return them: those that became ready first, fairly among the
-        partitions. An entry that is claimed stays so until the worker removes it with its outcome; it enters the outbox only once, since
-        what is sent again is a new posting with a new key."""
+        partitions that are not `full`, and beginning with another one each time: also small limits are fair. An entry that is claimed
+        stays so until the worker removes it with its outcome; it enters the outbox only once, since what is sent again is a new posting
+        with a new key."""
         ...
 
     def take_over(self, target: str, claimant: str, heads: Mapping[str, int], limit: int) -> TakenOver:
@@ -198,11 +199,15 @@ class Reading(Protocol):
 
     def entities(self, partition: str, keys: Iterable[EntityKey]) -> dict[EntityKey, bytes]: ...
 
-    def named(self, partition: str, kind: str, after: str, limit: int) -> list[tuple[str, bytes]]:
-        """Entities of one kind whose names come behind `after`, in order of their names: to look through all of them, a page a call."""
+    def entities_of(self, partition: str, kind: str, after: str, limit: int) -> list[tuple[str, bytes]]:
+        """The first `limit` entities of one kind whose names come after `after`, in the order of their names' code points."""
         ...
 
     def fact(self, partition: str, position: int) -> FactRow | None: ...
+
+    def facts_before(self, partition: str, position: int, limit: int) -> list[FactRow]:
+        """The newest facts of one partition before a position, newest first by position."""
+        ...
 
     def identity(self, partition: str, source: str, id: str) -> int | None: ...
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, fields, replace
 from typing import Final, NamedTuple, TypeVar
 
@@ -259,16 +259,19 @@ class MemoryOutbox:
     def __init__(self, store: MemoryStore) -> None:
         self._store = store
         self._seen = -1
+        self._turn = 0
 
     def known(self) -> set[str]:
         """Claims live as long as the store: none is ever lost."""
         with self._store.changed:
             return set(self._store.partitions)
 
-    def take(self, target: str, claimant: str, limit: int, now: int) -> list[Ready]:
+    def take(self, target: str, claimant: str, limit: int, now: int, full: Set[str] = frozenset()) -> list[Ready]:
         with self._store.changed:
             self._seen = self._store.version
-            entries = fairly([self._unclaimed(name, target) for name in sorted(self._store.partitions)], limit)
+            self._turn += 1
+            names = sorted(self._store.partitions.keys() - full)
+            entries = fairly([self._unclaimed(name, target) for name in names], limit, self._turn)
             for entry in entries:
                 self._store.claims[entry] = _Claim(claimant, now)
             return [self._ready(entry) for entry in entries]
@@ -337,10 +340,16 @@ class MemoryReading:
     def entities(self, partition: str, keys: Iterable[EntityKey]) -> dict[EntityKey, bytes]:
         return _found(self._store, self._store.of(partition).entities, keys, bytes)
 
-    def named(self, partition: str, kind: str, after: str, limit: int) -> list[tuple[str, bytes]]:
+    def entities_of(self, partition: str, kind: str, after: str, limit: int) -> list[tuple[str, bytes]]:
         with self._store.changed:
             entities = self._store.of(partition).entities
-            return sorted((name, value) for (of, name), value in entities.items() if of == kind and name > after)[:limit]
+            names = sorted(name for of, name in entities if of == kind and name > after)
+            return [(name, entities[kind, name]) for name in names[:limit]]
+
+    def facts_before(self, partition: str, position: int, limit: int) -> list[FactRow]:
+        with self._store.changed:
+            facts = self._store.of(partition).facts
+            return [encoding.fact(facts[at]) for at in sorted((at for at in facts if at < position), reverse=True)[:limit]]
 
     def fact(self, partition: str, position: int) -> FactRow | None:
         return self._state.facts(partition, [position]).get(position)

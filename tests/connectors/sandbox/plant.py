@@ -48,6 +48,7 @@ TROUBLES: Final = {
     Trouble.LATE: Fault.LATE,
     Trouble.PARKED: Fault.PARKED,
     Trouble.DECLINED: Fault.DECLINED,
+    Trouble.ACCEPTED: Fault.ACCEPTED,
 }
 
 

@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from decimal import Decimal
+from typing import Final
 
 import msgspec
 
-from synchromesh.connectors.agreement import Balance, Change, Finding, FindingState, Grade, Pulled
+from synchromesh.connectors.agreement import Balance, Change, Finding, FindingState, Grade, OrderTotal, Pulled
 from synchromesh.connectors.sandbox import refusals
 from synchromesh.connectors.sandbox.posted import Effect, work_out
 from synchromesh.connectors.sandbox.records import (
@@ -39,6 +40,10 @@ from synchromesh.model.quantity import EXACT, ZERO, Quantity
 
 FIRST_NUMBER = 4_900_000_001
 PULL_LIMIT = 500
+
+
+_TOTALS: Final = {"received": PostingKind.RECEIPT, "issued": PostingKind.ISSUE, "scrapped": PostingKind.SCRAP}
+"""The words of an order's progress that are quantities of an item, and the kinds that book them."""
 
 
 class Books:
@@ -268,10 +273,11 @@ class Books:
         if repeated is not None:
             return repeated
         try:
-            self.judge(posting)
+            if not approval.unseen:
+                self.judge(posting)
         except Refused as refused:
             return Reply(key=posting.key, fate=Fate.REJECTED, refusal=refused.refusal)
-        parked = Reply(key=posting.key, fate=Fate.PARKED)
+        parked = Reply(key=posting.key, fate=Fate.ACCEPTED if approval.unseen else Fate.PARKED)
         self._pending.append(approval)
         self._parked[posting.key] = parked
         self._keep_first(posting)
@@ -315,7 +321,7 @@ class Books:
     # --- what is asked --------------------------------------------------------------------------------------------------
 
     def find(self, key: str) -> Finding:
-        """Whether the key is known, and what became of it: posted, parked, or rejected after it had been parked."""
+        """Whether the key is known, and what became of it: posted, accepted or parked, or rejected after that."""
         if self.rules.grade is Grade.BLIND:
             return Finding(state=FindingState.SILENT)
         parked = self._parked.get(key)
@@ -345,6 +351,13 @@ class Books:
     def booked(self, order: str) -> dict[Progress, Decimal]:
         """What the order has seen so far, without what was taken back; see `Progress`."""
         return {what: amount for what, amount in self._progress.get(order, {}).items() if amount}
+
+    def order_totals(self, orders: Sequence[str]) -> Iterator[OrderTotal]:
+        """What each order has received, issued and scrapped, in base units."""
+        for order in orders:
+            for (word, item), amount in self.booked(order).items():
+                if word in _TOTALS:
+                    yield OrderTotal(order, _TOTALS[word], item, Quantity(amount, self.register.items[item].unit))
 
     def _tell(self, event: Event, plant: str = "") -> None:
         change = Change(id=f"change-{len(self._changes) + 1}", type=_tag(event), data=msgspec.json.encode(event), plant=plant)

@@ -15,7 +15,7 @@ import msgspec
 from msgspec import Meta
 from yarl import URL
 
-from synchromesh.connectors.agreement import Abilities, Balance, ConnectorError, Finding, FindingState, Grade, Pulled
+from synchromesh.connectors.agreement import Abilities, Balance, ConnectorError, Finding, FindingState, Grade, OrderTotal, Pulled
 from synchromesh.connectors.sandbox import refusals
 from synchromesh.model import subject
 from synchromesh.model.posting import Category, Fate, Posting, PostingKind, Refusal, Reply
@@ -23,6 +23,9 @@ from synchromesh.model.posting import Category, Fate, Posting, PostingKind, Refu
 MAX_ANSWER: Final = 64 * 2**20
 MAX_ITEMS_ASKED: Final = 50
 """Beyond so many items in one question it is cheaper to ask for all."""
+
+MAX_ORDERS_ASKED: Final = 50
+"""Orders in one question, so that an address stays short."""
 
 _SAYS_RETRY: Final = frozenset({423, 429, 503})
 _SAYS_NEVER: Final = frozenset({400, 413, 422})
@@ -151,6 +154,14 @@ class SandboxConnector:
         balances = await self._told(f"/balances?{query}", list[Balance])
         wanted = frozenset(items)
         return [balance for balance in balances if not wanted or balance.item in wanted]
+
+    async def order_totals(self, orders: Sequence[str]) -> list[OrderTotal]:
+        """See `TellsOrders.order_totals`."""
+        found: list[OrderTotal] = []
+        for first in range(0, len(orders), MAX_ORDERS_ASKED):
+            query = "&".join(f"order={quote(order, safe='')}" for order in orders[first : first + MAX_ORDERS_ASKED])
+            found += await self._told(f"/totals?{query}", list[OrderTotal])
+        return found
 
     async def close(self) -> None:
         if self._session:

@@ -100,9 +100,9 @@ class Counter:
                 return Reply(key=posting.key, fate=Fate.RETRY, refusal=refused.refusal)
             case Fault.CLOSED_PERIOD:
                 return Reply(key=posting.key, fate=Fate.REJECTED, refusal=refusals.closed_period(posting.effective).refusal)
-            case Fault.PARKED:
-                return self._post(Approval(posting, due=now + self.faults.wait()), now)
-            case Fault.DECLINED:
-                return self._post(Approval(posting, due=now + self.faults.wait(), declined=Category.NOT_PERMITTED), now)
+            case Fault.PARKED | Fault.DECLINED | Fault.ACCEPTED as later:
+                declined = Category.NOT_PERMITTED if later is Fault.DECLINED else None
+                approval = Approval(posting, due=now + self.faults.wait(), declined=declined, unseen=later is Fault.ACCEPTED)
+                return self._post(approval, now)
             case _:
                 return self._post(Booking(posting), now)

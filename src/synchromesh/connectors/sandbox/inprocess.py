@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
-from synchromesh.connectors.agreement import Abilities, Balance, ConnectorError, Finding, Pulled
+from synchromesh.connectors.agreement import Abilities, Balance, ConnectorError, Finding, OrderTotal, Pulled
 from synchromesh.connectors.sandbox import refusals
 from synchromesh.connectors.sandbox.books import Books
 from synchromesh.connectors.sandbox.counter import Counter
@@ -52,6 +52,10 @@ class InProcess:
 
     async def balances(self, items: Sequence[str] = ()) -> list[Balance]:
         return list(self._asked().balances(items))
+
+    async def order_totals(self, orders: Sequence[str]) -> list[OrderTotal]:
+        """See `TellsOrders.order_totals`."""
+        return list(self._asked().order_totals(orders))
 
     async def close(self) -> None:
         """There is nothing to let go of: the books belong to the caller."""

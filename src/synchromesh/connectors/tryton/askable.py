@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from synchromesh.connectors.agreement import Abilities, Balance, ConnectorError, Finding, FindingState, Grade, Pulled
+from synchromesh.connectors.agreement import Abilities, Balance, ConnectorError, Finding, FindingState, Grade, OrderTotal, Pulled
 from synchromesh.connectors.tryton import replies
 from synchromesh.connectors.tryton.desk import Desk, Refused
 from synchromesh.connectors.tryton.journal import JournalOwnership
@@ -27,6 +27,7 @@ from synchromesh.connectors.tryton.reading import Reader
 from synchromesh.connectors.tryton.rpc import Tryton
 from synchromesh.connectors.tryton.settings import Settings
 from synchromesh.connectors.tryton.shipped import Shipped
+from synchromesh.connectors.tryton.totals import order_totals
 from synchromesh.model.posting import Fate, Posting, PostingKind, Reply
 
 
@@ -87,6 +88,10 @@ class AskableConnector:
     async def balances(self, items: Sequence[str] = ()) -> list[Balance]:
         """See `Connector.balances`."""
         return await self._reader.balances(items)
+
+    async def order_totals(self, orders: Sequence[str]) -> list[OrderTotal]:
+        """See `TellsOrders.order_totals`."""
+        return await order_totals(self._tryton, orders)
 
     async def close(self) -> None:
         """See `Connector.close`."""

@@ -6,13 +6,14 @@ from collections.abc import Sequence
 
 import msgspec
 
-from synchromesh.connectors.agreement import Abilities, Balance, ConnectorError, Finding, FindingState, Grade, Pulled
+from synchromesh.connectors.agreement import Abilities, Balance, ConnectorError, Finding, FindingState, Grade, OrderTotal, Pulled
 from synchromesh.connectors.tryton import replies, units
 from synchromesh.connectors.tryton.documents import ModuleOwnership
 from synchromesh.connectors.tryton.places import read_places
 from synchromesh.connectors.tryton.reading import Reader
 from synchromesh.connectors.tryton.rpc import Failed, Tryton, read_as
 from synchromesh.connectors.tryton.settings import Settings
+from synchromesh.connectors.tryton.totals import order_totals
 from synchromesh.connectors.tryton.wire import MODEL, Answer, Envelope, Stock
 from synchromesh.model.posting import Fate, Posting, PostingKind, Reply
 
@@ -82,6 +83,10 @@ class UniqueConnector:
             if (place := places.get(row.location)) and place.warehouse
         ]
         return sorted(found, key=lambda b: (b.item, b.location, b.status, b.lot))
+
+    async def order_totals(self, orders: Sequence[str]) -> list[OrderTotal]:
+        """See `TellsOrders.order_totals`."""
+        return await order_totals(self._tryton, orders)
 
     async def close(self) -> None:
         """See `Connector.close`."""

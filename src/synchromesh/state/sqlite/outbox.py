@@ -14,7 +14,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -92,7 +92,7 @@ INSERT INTO seen SELECT name, position FROM state.partition WHERE true
 ON CONFLICT (partition) DO UPDATE SET position = excluded.position WHERE excluded.position > seen.position
 """
 _READY: Final = """
-SELECT p.number FROM state.partition p LEFT JOIN seen s ON s.partition = p.name
+SELECT p.number, p.name FROM state.partition p LEFT JOIN seen s ON s.partition = p.name
 WHERE p.position >= coalesce(s.position, 0) AND NOT EXISTS (SELECT 1 FROM unknown u WHERE u.partition = p.name) ORDER BY p.number
 """
 _KNOWN: Final = "SELECT partition FROM seen EXCEPT SELECT partition FROM unknown"
@@ -120,6 +120,7 @@ class SqliteOutbox:
         self._known = False
         """Whether this outbox has looked for partitions of which nothing is known."""
         self._claimed_through: dict[tuple[str, int], int] = {}
+        self._turn = 0
         self._version = -1
         self._unswept = SWEEP_AFTER
         self._seen = -1
@@ -128,7 +129,7 @@ class SqliteOutbox:
         with _in_claims_words(self._claims, "reading the claims"), self._thread:
             return {name for (name,) in self._connection.execute(_KNOWN).fetchall()}
 
-    def take(self, target: str, claimant: str, limit: int, now: int) -> list[Ready]:
+    def take(self, target: str, claimant: str, limit: int, now: int, full: Set[str] = frozenset()) -> list[Ready]:
         with in_state_words(self._path, "taking from the outbox"), self._thread:
             self._seen = data_version(self._connection, "state")
             if not self._connection.execute(_ANY, (target,)).fetchone()[0]:
@@ -137,15 +138,16 @@ class SqliteOutbox:
             with self._lock:
                 try:
                     with transaction(self._connection):
-                        return self._claim(target, claimant, limit, now)
+                        return self._claim(target, claimant, limit, now, full)
                 except BaseException:
                     self._claimed_through.clear()
                     raise
 
-    def _claim(self, target: str, claimant: str, limit: int, now: int) -> list[Ready]:
+    def _claim(self, target: str, claimant: str, limit: int, now: int, full: Set[str]) -> list[Ready]:
         self._notice_others()
-        numbers = [number for (number,) in self._connection.execute(_READY).fetchall()]
-        rows = fairly([self._unclaimed(number, target) for number in numbers], limit)
+        numbers = [number for number, name in self._connection.execute(_READY).fetchall() if name not in full]
+        self._turn += 1
+        rows = fairly([self._unclaimed(number, target) for number in numbers], limit, self._turn)
         if not rows:
             return []
         claims = [(name, position, ordinal, target, claimant, now) for name, position, ordinal, *_ in rows]

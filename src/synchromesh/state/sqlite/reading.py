@@ -59,10 +59,20 @@ class SqliteReading:
             number = self._partitions.number(partition)
             return {(kind, name): value for kind, name in keys for value in loads.entities(self._connection, number, kind, [name]).values()}
 
-    def named(self, partition: str, kind: str, after: str, limit: int) -> list[tuple[str, bytes]]:
-        sql = "SELECT name, value FROM entity WHERE partition = ? AND kind = ? AND name > ? ORDER BY name LIMIT ?"
+    def entities_of(self, partition: str, kind: str, after: str, limit: int) -> list[tuple[str, bytes]]:
         with self._asking():
-            return self._connection.execute(sql, (self._partitions.number(partition), kind, after, limit)).fetchall()
+            return self._connection.execute(
+                "SELECT name, value FROM entity WHERE partition = ? AND kind = ? AND name > ? ORDER BY name LIMIT ?",
+                (self._partitions.number(partition), kind, after, limit),
+            ).fetchall()
+
+    def facts_before(self, partition: str, position: int, limit: int) -> list[FactRow]:
+        with self._asking():
+            number = self._partitions.number(partition)
+            rows = self._connection.execute(
+                "SELECT value FROM fact WHERE at >= ? AND at < ? ORDER BY at DESC LIMIT ?", (at(number, 0), at(number, position), limit)
+            )
+            return [encoding.fact(value) for (value,) in rows]
 
     def fact(self, partition: str, position: int) -> FactRow | None:
         with self._asking():
