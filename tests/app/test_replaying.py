@@ -163,7 +163,7 @@ def test_a_refused_message_is_replayed_by_its_id_dry_and_then_truly(site: Site, 
     [
         ("--interface", "demo/1"),
         ("--since", "2026-03-02T13:00Z", "--until", "2026-03-02T13:00"),
-        ("--category", "invalid", "--subject", "demo/1: row.pieces"),
+        ("--category", "invalid", "--subject", "field pieces of interface demo/1"),
         ("--first", "LAST", "--last", "LAST"),
         ("--position", "LAST"),
     ],
