@@ -112,6 +112,7 @@ class Changes(msgspec.Struct):
     partition: str
     position: int
     entities: dict[EntityKey, bytes | None] = {}
+    """None for what is gone. The fold gives a kind's names in their order, in which neighbours in a store are written together."""
     facts: dict[int, FactRow] = {}
     identities: dict[Identity, int] = {}
     postings: dict[PostingId, PostingRow] = {}
