@@ -13,7 +13,7 @@ from synchromesh.connectors.sandbox.records import Rules
 from synchromesh.engine.queue import Unknown
 from synchromesh.engine.repair import Desk, NotFitting
 from synchromesh.model import event as ev
-from synchromesh.model.posting import Category
+from synchromesh.model.posting import Category, Line, PostingKind
 from synchromesh.plant.policy import Policy
 from synchromesh.plant.rows import ExceptionRow
 
@@ -346,3 +346,49 @@ def test_what_the_policy_does_not_name_needs_nobody_else() -> None:
     world = four_eyes()
     row = world.exceptions()[0]
     assert desk_of(world).decide(PLANT, ev.PostingRetried(row.posting, "ann")).came_of == "done"
+
+
+# --- what others booked --------------------------------------------------------------------------------------------------------
+
+
+def by_hand(world: World, amount: int = 5, order: str = "4700", kind: PostingKind = PostingKind.RECEIPT) -> None:
+    line = Line("GEAR", ea(amount), "FG")
+    world.tell(ev.DocumentBooked("by-hand-1", kind, (line,), order, world.time.date()), source="erp")
+    world.step()
+
+
+def test_what_looks_like_a_document_of_others_is_sent_again_only_by_who_is_sure() -> None:
+    world = refusing(2)
+    by_hand(world)
+    head = world.log.head()
+    first, second = sorted(world.exceptions(), key=lambda row: row.order)
+    for decide in (
+        lambda: desk_of(world).decide(PLANT, ev.PostingRetried(first.posting, "ann")),
+        lambda: desk_of(world).release(ev.CauseReleased(Category.UNKNOWN_ITEM, "item GEAR", "ann")),
+    ):
+        with pytest.raises(NotFitting, match="looks like document by-hand-1, which somebody booked in ERP"):
+            decide()
+    assert world.log.head() == head
+    foreseen = desk_of(world).decide(PLANT, ev.PostingRetried(first.posting, "ann"), dry_run=True)
+    assert "by-hand-1" in foreseen.warnings[0]
+    assert desk_of(world).decide(PLANT, ev.PostingRetried(second.posting, "ann")).came_of == "done", "another order's is another matter"
+    assert desk_of(world).decide(PLANT, ev.PostingRetried(first.posting, "ann"), sure=True).came_of == "done"
+
+
+@pytest.mark.parametrize(
+    ("amount", "order", "kind"), [(4, "4700", PostingKind.RECEIPT), (5, "4799", PostingKind.RECEIPT), (5, "4700", PostingKind.SCRAP)]
+)
+def test_another_quantity_order_or_kind_is_no_lookalike(amount: int, order: str, kind: PostingKind) -> None:
+    world = refusing(1)
+    by_hand(world, amount, order, kind)
+    assert desk_of(world).decide(PLANT, ev.PostingRetried(only(world).posting, "ann")).came_of == "done"
+
+
+def test_a_lookalike_does_not_go_on_by_itself_when_its_cause_is_put_right() -> None:
+    world = refusing(2)
+    by_hand(world)
+    world.master(ev.ItemChanged("GEAR", "EA"))
+    assert [(row.order, "by-hand-1" in row.remedy) for row in world.exceptions()] == [("4700", True)]
+    assert [document.order for document in world.documents()] == ["4701"]
+    world.master(ev.ItemChanged("GEAR", "EA", description="again"))
+    assert only(world).remedy.count("by-hand-1") == 1

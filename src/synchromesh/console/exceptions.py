@@ -72,14 +72,14 @@ class _Asked:
     async def decide(self, request: Request) -> Response:
         """Take one decision about a plant, or tell what it would change (`dry_run=true`)."""
         event: DecisionEvent = await body_of(request, DecisionEvent)  # type: ignore[arg-type]  # a union is a type to the decoder
-        plant, dry_run = request.path_params["plant"], _dry_run(request)
-        return _answer([await _run(lambda: self._desk.decide(plant, event, dry_run=dry_run))], dry_run)
+        plant, dry_run, sure = request.path_params["plant"], _flag(request, "dry_run"), _flag(request, "sure")
+        return _answer([await _run(lambda: self._desk.decide(plant, event, dry_run=dry_run, sure=sure))], dry_run)
 
     async def decide_cause(self, request: Request) -> Response:
         """Release or dismiss a cause in every plant that has it, or in the one that `plant` names."""
         event: CauseReleased | CauseDismissed = await body_of(request, CauseReleased | CauseDismissed)  # type: ignore[arg-type]  # as above
-        plant, dry_run = request.query_params.get("plant", ""), _dry_run(request)
-        return _answer(await _run(lambda: self._desk.release(event, plant=plant, dry_run=dry_run)), dry_run)
+        plant, dry_run, sure = request.query_params.get("plant", ""), _flag(request, "dry_run"), _flag(request, "sure")
+        return _answer(await _run(lambda: self._desk.release(event, plant=plant, dry_run=dry_run, sure=sure)), dry_run)
 
 
 async def _run(ask: Callable[..., T], *arguments: object) -> T:
@@ -97,10 +97,10 @@ def _answer(decided: list[Decided], dry_run: bool) -> Response:
     return as_json(decided, 200 if dry_run else 202)
 
 
-def _dry_run(request: Request) -> bool:
-    said = request.query_params.get("dry_run", "false")
+def _flag(request: Request, name: str) -> bool:
+    said = request.query_params.get(name, "false")
     if said not in ("true", "false"):
-        raise HTTPException(400, f"dry_run must be true or false, not {said[:40]!r}")
+        raise HTTPException(400, f"{name} must be true or false, not {said[:40]!r}")
     return said == "true"
 
 

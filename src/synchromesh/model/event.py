@@ -276,6 +276,8 @@ class DocumentBooked(Event, frozen=True, tag="erp.document.booked"):
     kind: PostingKind
     lines: tuple[Line, ...]
     order: str = ""
+    day: date | None = None
+    """The day that it is booked on, where ERP tells."""
 
 
 class DocumentCancelled(Event, frozen=True, tag="erp.document.cancelled"):

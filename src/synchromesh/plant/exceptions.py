@@ -75,6 +75,13 @@ def note(view: View, id_: PostingId, by: str, what: str) -> None:
         view.put_exception(known)
 
 
+def warn(view: View, known: ExceptionRow, sentence: str) -> None:
+    """Add to what a person is told to do about an open exception, once."""
+    if sentence not in known.remedy:
+        known.remedy = f"{known.remedy} {sentence}".lstrip()
+        view.put_exception(known)
+
+
 def assign(view: View, id_: PostingId, to: str, by: str) -> bool:
     """Somebody works on an open exception from now on, or nobody in particular (''); False when it is not open."""
     known = view.exception(id_)
