@@ -19,6 +19,7 @@ VERBS: Final = {
     "adapter": "Write an adapter for a source's payloads, and run its samples.",
     "serve": "Take facts in, book them in ERP, and show what becomes of each.",
     "trace": "Tell what became of a fact, found by order, lot, message or document.",
+    "why": "Tell why something waits, down to the thing to fix.",
     "exceptions": "List what waits for a person, and repair it: retry, correct, settle, release, dismiss.",
     "replay": "Map messages again and put their facts right, or rehearse what other decisions would have made of them.",
     "reconcile": "Compare books, tell why they differ, and what stands before the close of a period.",

@@ -93,7 +93,7 @@ def review(
 
     Raises `ReplayRefused` when it is too much or nothing at all, or without a name and a reason.
     """
-    _check(request)
+    check(request)
     courses = {str(course): 0 for course in Course}
     listed: dict[bool, list[Reviewed]] = {True: [], False: []}
     decisions: list[Message] = []
@@ -144,7 +144,8 @@ CHUNK: Final = 500
 """Decisions that are appended at once: the plant's own messages come in between."""
 
 
-def _check(request: Request) -> None:
+def check(request: Request) -> None:
+    """Raises `ReplayRefused` for a request that no audit trail could keep."""
     for name, value in (("by", request.by), ("reason", request.reason)):
         if not value or len(value) > _LONGEST:
             raise ReplayRefused(f"{name} must have 1 to {_LONGEST} characters: the audit trail keeps who replays, and why")
