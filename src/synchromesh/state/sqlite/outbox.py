@@ -25,23 +25,28 @@ from synchromesh.observe.names import CLAIMS_UNKNOWN
 from synchromesh.sqlite.database import connect, create, damaged, data_version, query, transaction
 from synchromesh.sqlite.lock import WriterLock
 from synchromesh.state import encoding
-from synchromesh.state.agreement import PostingId, Ready, StateCorrupt, TakenOver
+from synchromesh.state.agreement import Fenced, PostingId, Ready, StateCorrupt, TakenOver
 from synchromesh.state.fairness import fairly
 from synchromesh.state.sqlite.schema import KINDS, in_state_words, open_existing
 
 APPLICATION: Final = 0x534D434C  # "SMCL": what `file` and SQLite's header say this is.
-SCHEMA: Final = 2
+SCHEMA: Final = 3
 CACHE_KIB: Final = 8 * 1024
 SWEEP_AFTER: Final = 512
 """How many claims are made between two looks for claims whose posting has left the outbox."""
 SHORTEST_PAUSE: Final = 0.000_5
 LONGEST_PAUSE: Final = 0.005
 
-_UNKNOWN: Final = f"""
+_UNKNOWN: Final = """
 CREATE TABLE unknown (partition TEXT PRIMARY KEY, head INTEGER NOT NULL) WITHOUT ROWID;
-PRAGMA user_version = {SCHEMA};
 """
 """Partitions of which it is not known what was claimed of the messages through `head`."""
+
+_SENDER: Final = f"""
+CREATE TABLE sender (target TEXT PRIMARY KEY, claimant TEXT NOT NULL) WITHOUT ROWID;
+PRAGMA user_version = {SCHEMA};
+"""
+"""Who sends to each business system: the one that began last."""
 
 _TABLES: Final = f"""
 CREATE TABLE claim (
@@ -50,7 +55,7 @@ CREATE TABLE claim (
 ) WITHOUT ROWID;
 CREATE TABLE seen (partition TEXT PRIMARY KEY, position INTEGER NOT NULL) WITHOUT ROWID;
 PRAGMA application_id = {APPLICATION};
-{_UNKNOWN}"""
+{_UNKNOWN}{_SENDER}"""
 
 _UNCLAIMED: Final = """
 SELECT p.name, o.position, o.ordinal, o.lane, t.value, p.number, o.added
@@ -97,6 +102,7 @@ SELECT p.number, p.name FROM state.partition p LEFT JOIN seen s ON s.partition =
 WHERE p.position >= coalesce(s.position, 0) AND NOT EXISTS (SELECT 1 FROM unknown u WHERE u.partition = p.name) ORDER BY p.number
 """
 _KNOWN: Final = "SELECT partition FROM seen EXCEPT SELECT partition FROM unknown"
+_FENCED: Final = "SELECT 1 FROM sender WHERE target = ? AND claimant <> ?"
 _ANY: Final = "SELECT EXISTS (SELECT 1 FROM state.outbox WHERE target = ?)"
 
 
@@ -130,6 +136,14 @@ class SqliteOutbox:
         with _in_claims_words(self._claims, "reading the claims"), self._thread:
             return {name for (name,) in query(self._connection, _KNOWN)}
 
+    def begin(self, target: str, claimant: str) -> None:
+        with in_state_words(self._path, "beginning to send"), self._thread, self._lock, transaction(self._connection):
+            self._connection.execute("INSERT OR REPLACE INTO sender VALUES (?, ?)", (target, claimant))
+
+    def sends(self, target: str, claimant: str) -> bool:
+        with _in_claims_words(self._claims, "reading the claims"), self._thread:
+            return self._connection.execute(_FENCED, (target, claimant)).fetchone() is None
+
     def take(self, target: str, claimant: str, limit: int, now: int, full: Set[str] = frozenset()) -> list[Ready]:
         with in_state_words(self._path, "taking from the outbox"), self._thread:
             self._seen = data_version(self._connection, "state")
@@ -145,6 +159,8 @@ class SqliteOutbox:
                     raise
 
     def _claim(self, target: str, claimant: str, limit: int, now: int, full: Set[str]) -> list[Ready]:
+        if self._connection.execute(_FENCED, (target, claimant)).fetchone():
+            raise Fenced(f"another dispatcher has begun to send to {target}; end this one")
         self._notice_others()
         numbers = [number for number, name in query(self._connection, _READY) if name not in full]
         self._turn += 1
@@ -276,8 +292,8 @@ def _upgrade(connection: apsw.Connection, path: Path) -> None:
     schema = query(connection, "PRAGMA user_version")[0][0]
     if application != APPLICATION:
         raise _damaged(path, "it is a database, but not the claims of Synchromesh")
-    if schema == 1:
-        query(connection, f"BEGIN IMMEDIATE; {_UNKNOWN} COMMIT;")
+    if schema in (1, 2):
+        query(connection, f"BEGIN IMMEDIATE; {_UNKNOWN if schema == 1 else ''} {_SENDER} COMMIT;")
     elif schema != SCHEMA:
         raise StateCorrupt(
             f"{path} has schema {schema} and this program knows schema {SCHEMA}; use the program that wrote it, or a newer one"
