@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import msgspec
 import pytest
 from tests.engine.world import PLANT, World, ea
 
@@ -13,6 +14,7 @@ from synchromesh.connectors.sandbox.records import Rules
 from synchromesh.engine.queue import Unknown
 from synchromesh.engine.repair import Desk, NotFitting
 from synchromesh.model import event as ev
+from synchromesh.model.message import NATIVE, Message
 from synchromesh.model.posting import Category, Line, PostingKind
 from synchromesh.plant.policy import Policy
 from synchromesh.plant.rows import ExceptionRow
@@ -392,3 +394,44 @@ def test_a_lookalike_does_not_go_on_by_itself_when_its_cause_is_put_right() -> N
     assert [document.order for document in world.documents()] == ["4701"]
     world.master(ev.ItemChanged("GEAR", "EA", description="again"))
     assert only(world).remedy.count("by-hand-1") == 1
+
+
+# --- payloads ------------------------------------------------------------------------------------------------------------------
+
+
+def payload(order: str, good: str) -> str:
+    return msgspec.json.encode({"type": "production.reported", "order": order, "good": {"amount": good, "unit": "EA"}}).decode()
+
+
+def test_a_payload_is_corrected_and_the_message_stays_as_it_came() -> None:
+    world = World()
+    world.order()
+    garbled = Message(PLANT, "mes", "m-1", NATIVE, world.time, b'{"type": "production.reported", "order": 4711}', occurred=world.time)
+    (at,) = world.log.append([garbled])
+    world.step()
+    assert world.fate(at) == "exception"
+    desk = desk_of(world)
+    foreseen = desk.correct_payload(PLANT, at, payload("4711", "5"), "ann", "it was five", dry_run=True)
+    assert foreseen.foreseen is not None
+    assert foreseen.foreseen.made.count == 1
+    assert world.fate(at) == "exception"
+    assert desk.correct_payload(PLANT, at, payload("4711", "5"), "ann", "it was five").came_of == "done"
+    assert (world.fate(at), [document.order for document in world.documents()]) == ("booked", ["4711"])
+    assert world.log.read({PLANT: at - 1}, 1)[PLANT][0].message == garbled
+    assert desk.queue.audit(1)[0].decision["payload"] == payload("4711", "5")
+
+
+def test_a_payload_that_is_none_or_changes_nothing_is_refused() -> None:
+    world = World()
+    world.order()
+    at = world.tell(ev.ProductionReported("4711", good=ea(5)))
+    world.step()
+    head = world.log.head()
+    for text, why in (("{", "no canonical event"), (payload("4711", "-5"), "can't be negative"), (payload("4711", "5"), "says already")):
+        with pytest.raises(NotFitting, match=why):
+            desk_of(world).correct_payload(PLANT, at, text, "ann", "x")
+    with pytest.raises(NotFitting, match="reason must have"):
+        desk_of(world).correct_payload(PLANT, at, payload("4711", "6"), "ann", "")
+    with pytest.raises(Unknown, match="no fact at position 999"):
+        desk_of(world).correct_payload(PLANT, 999, payload("4711", "6"), "ann", "x")
+    assert world.log.head() == head

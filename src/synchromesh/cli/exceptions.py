@@ -182,7 +182,13 @@ def settle(
 @app.command()
 def correct(
     id_: Id,
-    event: Annotated[Path, typer.Option("--event", help="A file with the canonical event that it should have been, or - for stdin.")],
+    event: Annotated[
+        Path | None,
+        typer.Option("--event", help="A file with the event that it should have been, - for stdin.", show_default=False),
+    ] = None,
+    payload: Annotated[
+        Path | None, typer.Option("--payload", help="A file with the payload that it should have been, - for stdin.", show_default=False)
+    ] = None,
     fact: Annotated[int, typer.Option("--fact", min=0, help="The wrong fact's position, if it is one of several.", show_default=False)] = 0,
     reason: Reason = "",
     by: By = "",
@@ -190,13 +196,19 @@ def correct(
     config: Config = DEFAULT_CONFIG,
     json: Json = False,
 ) -> None:
-    """Correct what a fact says: the corrected event becomes a message that names its cause, the original stays."""
-    corrected = _event_in(event)
+    """Correct what a fact says: the corrected event or payload becomes a message that names its cause, the original stays."""
+    if (event is None) == (payload is None):
+        raise Failure("say either --event FILE or --payload FILE", Code.USAGE)
+    corrected = _event_in(event) if event is not None else None
     plant, position, ordinal = _place(id_)
     with _desk(config) as (desk, inquiry):
         view = desk.queue.exception(plant, (position, ordinal))
         wrong = fact or _fact_of(view, inquiry.held_up_by(view, 2))
-        _tell([desk.decide(plant, FactRepaired(wrong, by or _me(), reason, corrected), dry_run=dry_run)], json)
+        if corrected is not None:
+            _tell([desk.decide(plant, FactRepaired(wrong, by or _me(), reason, corrected), dry_run=dry_run)], json)
+        elif payload is not None:
+            text = _bytes_in(payload).decode("utf-8", "replace")
+            _tell([desk.correct_payload(plant, wrong, text, by or _me(), reason, dry_run=dry_run)], json)
 
 
 @app.command()
@@ -339,14 +351,18 @@ def _fact_of(view: ExceptionView, stories: list[Story]) -> int:
 
 def _event_in(path: Path) -> Correctable:
     try:
-        text = sys.stdin.buffer.read() if str(path) == "-" else path.read_bytes()
-        return _event.decode(text)
-    except OSError as error:
-        raise Failure(f"{path}: {error.strerror or error}", Code.USAGE) from error
+        return _event.decode(_bytes_in(path))
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise Failure(
             f"{path} is no event that can stand for another: {error}; `synchromesh schema` says what one is", Code.USAGE
         ) from error
+
+
+def _bytes_in(path: Path) -> bytes:
+    try:
+        return sys.stdin.buffer.read() if str(path) == "-" else path.read_bytes()
+    except OSError as error:
+        raise Failure(f"{path}: {error.strerror or error}", Code.USAGE) from error
 
 
 def _me() -> str:

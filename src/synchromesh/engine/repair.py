@@ -15,8 +15,9 @@ import msgspec
 
 from synchromesh.engine.preview import Preview, preview
 from synchromesh.engine.queue import Queue, Unknown, verb_of
+from synchromesh.engine.replay import ReplayRefused, Request, review
 from synchromesh.engine.worker import own_message
-from synchromesh.log.agreement import Log
+from synchromesh.log.agreement import Log, Trimmed
 from synchromesh.model.event import (
     CauseDismissed,
     CauseReleased,
@@ -27,10 +28,12 @@ from synchromesh.model.event import (
     ExceptionsAssigned,
     FactDismissed,
     FactRepaired,
+    FactReplayed,
     FactRetried,
     PostingRetried,
     Proposable,
 )
+from synchromesh.model.message import Record
 from synchromesh.model.quantity import exactly
 from synchromesh.model.validity import check
 from synchromesh.plant import decisions, outside
@@ -48,6 +51,7 @@ LOOKALIKES: Final = 5
 
 PAGE: Final = 500
 
+_replayed: Final = msgspec.json.Decoder(FactReplayed).decode
 _proposal: Final = msgspec.msgpack.Decoder(Proposal).decode
 
 
@@ -119,6 +123,24 @@ class Desk:
         if dry_run:
             return [Decided(each, verb_of(event), foreseen=self._foresee(each, event), warnings=warnings[each]) for each in plants]
         return self._take([(each, event) for each in plants], tuple(chain(*warnings.values())))
+
+    def correct_payload(self, plant: str, position: int, payload: str, by: str, reason: str, *, dry_run: bool = False) -> Decided:
+        """The message at a position should have been `payload`: that is mapped in its place, and the fact becomes what it should have been.
+        The message stays as it came. Raises `Unknown` and `NotFitting`; then nothing was changed."""
+        if self._reading.fact(plant, position) is None:
+            raise Unknown(f"plant {plant} has no fact at position {position}")
+        try:
+            message = self._log.read({plant: position - 1}, 1)[plant][0].message
+            changed = Record(position, msgspec.structs.replace(message, body=payload.encode()))
+            reviewed, taken = review(self._reading, plant, [changed], Request(by, reason), self._now())
+        except Trimmed as error:
+            raise NotFitting(f"{error}; correct what the fact says instead of its payload") from error
+        except ReplayRefused as refused:
+            raise NotFitting(str(refused)) from refused
+        if not taken:
+            why = reviewed.refused.first[0].why if reviewed.refused.first else "it says what the message says already"
+            raise NotFitting(f"the corrected payload changes nothing: {why}")
+        return self.decide(plant, msgspec.structs.replace(_replayed(taken[0].body), payload=payload), dry_run=dry_run)
 
     def _take(self, events: Sequence[tuple[str, DecisionEvent]], warnings: tuple[str, ...]) -> list[Decided]:
         """Append the decisions, all or none, and wait a while for what comes of them."""

@@ -427,6 +427,8 @@ class FactReplayed(Event, frozen=True, tag="decision.replayed"):
     recorded: str = ""
     occurred: Aware | None = None
     dismissed: bool = False
+    payload: Annotated[str, Meta(max_length=1_000_000)] = ""
+    """What the message should have said, when it was not the mapping but the message that was wrong."""
 
 
 class CauseReleased(Event, frozen=True, tag="decision.cause.released"):
