@@ -435,3 +435,19 @@ def test_a_payload_that_is_none_or_changes_nothing_is_refused() -> None:
     with pytest.raises(Unknown, match="no fact at position 999"):
         desk_of(world).correct_payload(PLANT, 999, payload("4711", "6"), "ann", "x")
     assert world.log.head() == head
+
+
+def test_an_unknown_lot_goes_on_when_its_first_receipt_is_booked() -> None:
+    world = World()
+    world.order()
+    world.order("4712", item="SHAFT", components=(ev.Component("GEAR", ea(1), "FG"),))
+    world.tell(ev.MaterialConsumed("4712", "GEAR", ea(1), lot="L1", location="FG"))
+    world.run(3 * 3600, pace=600)
+    assert [(row.category, row.subject) for row in world.exceptions()] == [(Category.UNKNOWN_LOT, "lot L1 of item GEAR")]
+    world.tell(ev.ProductionReported("4711", good=ea(1), lot="L2"))
+    world.step()
+    assert len(world.exceptions()) == 1, "another lot is another matter"
+    world.tell(ev.ProductionReported("4711", good=ea(1), lot="L1"))
+    world.step()
+    assert world.exceptions() == []
+    assert world.fates() == {"booked": 3}
