@@ -196,8 +196,8 @@ async def main(data: Path) -> None:
         raise Failed(f"the reconciliation took {took:.1f} s, more than {LIMIT:.0f} s")
     memory = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024
     print(f"{len(orders):,} orders reconciled in {took:.1f} s, start of the program included; no process had more than {memory} MB")
-    gone = sum(lost.values())
-    print(f"{len(wanted):,} orders differ: ERP booked {pieces:,} pieces more than were stocked; {gone:,} were lost and not booked")
+    print(f"{len(wanted):,} orders differ: ERP booked {pieces:,} pieces more than were stocked")
+    print(f"{sum(lost.values()):,} pieces of {len(lost):,} orders were lost, and ERP's ledger says nothing of them")
 
 
 if __name__ == "__main__":

@@ -38,7 +38,7 @@ from typing import NamedTuple, get_args
 import msgspec
 import pytest
 
-from synchromesh.connectors.agreement import Change, Connector, ConnectorError, FindingState, Grade
+from synchromesh.connectors.agreement import Change, Connector, ConnectorError, FindingState, Grade, TellsOrders
 from synchromesh.model import subject
 from synchromesh.model.event import DocumentBooked, DocumentCancelled, EnterpriseEvent, ItemChanged, OrderChanged
 from synchromesh.model.posting import Category, Fate, Line, Posting, PostingKind, Reply
@@ -689,3 +689,28 @@ class ConnectorContract:
         everything = await world.connector.balances()
         assert one
         assert all(balance in everything for balance in one)
+
+    # --- what a connector may be able to do besides ---------------------------------------------------------------------
+
+    async def test_order_totals_are_what_the_books_hold(self, world: World, writer: Writer) -> None:
+        """Where a system tells what is booked for an order: each kind and item, less what was taken back, and of these orders only."""
+        connector = world.connector
+        if not isinstance(connector, TellsOrders):
+            pytest.skip("this system does not tell what is booked for an order")
+        other = await world.new_order()
+        assert await connector.order_totals([]) == await connector.order_totals(["NO-SUCH-ORDER"]) == []
+        await self.posted(world, writer.issue("5"))
+        await self.posted(world, writer.receipt("3"))
+        await self.posted(world, writer.scrap())
+        original = writer.receipt("4")
+        document = await self.posted(world, original)
+        await self.posted(world, writer.receipt("9", order=other, lane=other))
+        await self.posted(world, writer.reversal(original, document))
+        names, totals = world.names, await world.totals(writer.order)
+        found = {(total.order, total.kind, total.item): total.quantity for total in await connector.order_totals([writer.order])}
+        assert found == {
+            (writer.order, PostingKind.ISSUE, names.component): Quantity(totals.issued, names.unit),
+            (writer.order, PostingKind.RECEIPT, names.product): Quantity(totals.received, names.unit),
+            (writer.order, PostingKind.SCRAP, names.product): Quantity(totals.scrapped, names.unit),
+        }
+        assert {total.order for total in await connector.order_totals([writer.order, other])} == {writer.order, other}

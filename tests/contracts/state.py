@@ -337,6 +337,21 @@ class StateContract:
         assert [each.partition for each in outbox.take("erp", "d", 9, 1, {P})] == ["quiet"]
         assert [each.position for each in outbox.take("erp", "d", 9, 1)] == [1, 2]
 
+    def test_who_began_last_sends_and_the_one_before_is_fenced(self, open: Openings) -> None:
+        state = open.state()
+        state.commit(state.lease("w"), [ready(9, (1, 0), (2, 0), (3, 0))])
+        old, new = open.outbox(), open.outbox()
+        old.begin("erp", "old")
+        assert [each.position for each in old.take("erp", "old", 1, 1)] == [1]
+        assert old.sends("erp", "old")
+        new.begin("erp", "new")
+        assert not old.sends("erp", "old")
+        assert old.sends("mes", "old"), "to each business system its own"
+        with pytest.raises(Fenced):
+            old.take("erp", "old", 1, 2)
+        assert [each.position for each in new.take("erp", "new", 1, 3)] == [2]
+        assert new.sends("erp", "new")
+
     def test_what_becomes_ready_later_is_taken_wherever_it_stands(self, open: Openings) -> None:
         state = open.state()
         outbox = open.outbox()

@@ -48,6 +48,12 @@ class Shelf:
     def take_over(self, target: str, claimant: str, heads: Mapping[str, int], limit: int) -> TakenOver:
         return TakenOver([], list(heads))
 
+    def begin(self, target: str, claimant: str) -> None:
+        """There is only this one."""
+
+    def sends(self, target: str, claimant: str) -> bool:
+        return True
+
     def release(self, ids: Sequence[tuple[str, int, int]]) -> None:
         """Nothing is sent again here."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import msgspec
 import pytest
 from tests.engine.world import PLANT, World, ea
 
@@ -13,7 +14,8 @@ from synchromesh.connectors.sandbox.records import Rules
 from synchromesh.engine.queue import Unknown
 from synchromesh.engine.repair import Desk, NotFitting
 from synchromesh.model import event as ev
-from synchromesh.model.posting import Category
+from synchromesh.model.message import NATIVE, Message
+from synchromesh.model.posting import Category, Line, PostingKind
 from synchromesh.plant.policy import Policy
 from synchromesh.plant.rows import ExceptionRow
 
@@ -346,3 +348,106 @@ def test_what_the_policy_does_not_name_needs_nobody_else() -> None:
     world = four_eyes()
     row = world.exceptions()[0]
     assert desk_of(world).decide(PLANT, ev.PostingRetried(row.posting, "ann")).came_of == "done"
+
+
+# --- what others booked --------------------------------------------------------------------------------------------------------
+
+
+def by_hand(world: World, amount: int = 5, order: str = "4700", kind: PostingKind = PostingKind.RECEIPT) -> None:
+    line = Line("GEAR", ea(amount), "FG")
+    world.tell(ev.DocumentBooked("by-hand-1", kind, (line,), order, world.time.date()), source="erp")
+    world.step()
+
+
+def test_what_looks_like_a_document_of_others_is_sent_again_only_by_who_is_sure() -> None:
+    world = refusing(2)
+    by_hand(world)
+    head = world.log.head()
+    first, second = sorted(world.exceptions(), key=lambda row: row.order)
+    for decide in (
+        lambda: desk_of(world).decide(PLANT, ev.PostingRetried(first.posting, "ann")),
+        lambda: desk_of(world).release(ev.CauseReleased(Category.UNKNOWN_ITEM, "item GEAR", "ann")),
+    ):
+        with pytest.raises(NotFitting, match="looks like document by-hand-1, which somebody booked in ERP"):
+            decide()
+    assert world.log.head() == head
+    foreseen = desk_of(world).decide(PLANT, ev.PostingRetried(first.posting, "ann"), dry_run=True)
+    assert "by-hand-1" in foreseen.warnings[0]
+    assert desk_of(world).decide(PLANT, ev.PostingRetried(second.posting, "ann")).came_of == "done", "another order's is another matter"
+    assert desk_of(world).decide(PLANT, ev.PostingRetried(first.posting, "ann"), sure=True).came_of == "done"
+
+
+@pytest.mark.parametrize(
+    ("amount", "order", "kind"), [(4, "4700", PostingKind.RECEIPT), (5, "4799", PostingKind.RECEIPT), (5, "4700", PostingKind.SCRAP)]
+)
+def test_another_quantity_order_or_kind_is_no_lookalike(amount: int, order: str, kind: PostingKind) -> None:
+    world = refusing(1)
+    by_hand(world, amount, order, kind)
+    assert desk_of(world).decide(PLANT, ev.PostingRetried(only(world).posting, "ann")).came_of == "done"
+
+
+def test_a_lookalike_does_not_go_on_by_itself_when_its_cause_is_put_right() -> None:
+    world = refusing(2)
+    by_hand(world)
+    world.master(ev.ItemChanged("GEAR", "EA"))
+    assert [(row.order, "by-hand-1" in row.remedy) for row in world.exceptions()] == [("4700", True)]
+    assert [document.order for document in world.documents()] == ["4701"]
+    world.master(ev.ItemChanged("GEAR", "EA", description="again"))
+    assert only(world).remedy.count("by-hand-1") == 1
+
+
+# --- payloads ------------------------------------------------------------------------------------------------------------------
+
+
+def payload(order: str, good: str) -> str:
+    return msgspec.json.encode({"type": "production.reported", "order": order, "good": {"amount": good, "unit": "EA"}}).decode()
+
+
+def test_a_payload_is_corrected_and_the_message_stays_as_it_came() -> None:
+    world = World()
+    world.order()
+    garbled = Message(PLANT, "mes", "m-1", NATIVE, world.time, b'{"type": "production.reported", "order": 4711}', occurred=world.time)
+    (at,) = world.log.append([garbled])
+    world.step()
+    assert world.fate(at) == "exception"
+    desk = desk_of(world)
+    foreseen = desk.correct_payload(PLANT, at, payload("4711", "5"), "ann", "it was five", dry_run=True)
+    assert foreseen.foreseen is not None
+    assert foreseen.foreseen.made.count == 1
+    assert world.fate(at) == "exception"
+    assert desk.correct_payload(PLANT, at, payload("4711", "5"), "ann", "it was five").came_of == "done"
+    assert (world.fate(at), [document.order for document in world.documents()]) == ("booked", ["4711"])
+    assert world.log.read({PLANT: at - 1}, 1)[PLANT][0].message == garbled
+    assert desk.queue.audit(1)[0].decision["payload"] == payload("4711", "5")
+
+
+def test_a_payload_that_is_none_or_changes_nothing_is_refused() -> None:
+    world = World()
+    world.order()
+    at = world.tell(ev.ProductionReported("4711", good=ea(5)))
+    world.step()
+    head = world.log.head()
+    for text, why in (("{", "no canonical event"), (payload("4711", "-5"), "can't be negative"), (payload("4711", "5"), "says already")):
+        with pytest.raises(NotFitting, match=why):
+            desk_of(world).correct_payload(PLANT, at, text, "ann", "x")
+    with pytest.raises(NotFitting, match="reason must have"):
+        desk_of(world).correct_payload(PLANT, at, payload("4711", "6"), "ann", "")
+    with pytest.raises(Unknown, match="no fact at position 999"):
+        desk_of(world).correct_payload(PLANT, 999, payload("4711", "6"), "ann", "x")
+    assert world.log.head() == head
+
+
+def test_an_unknown_lot_goes_on_when_its_first_receipt_is_booked() -> None:
+    world = World()
+    world.order()
+    world.order("4712", item="SHAFT", components=(ev.Component("GEAR", ea(1), "FG"),))
+    world.tell(ev.MaterialConsumed("4712", "GEAR", ea(1), lot="L1", location="FG"))
+    world.run(3 * 3600, pace=600)
+    assert [(row.category, row.subject) for row in world.exceptions()] == [(Category.UNKNOWN_LOT, "lot L1 of item GEAR")]
+    world.tell(ev.ProductionReported("4711", good=ea(1), lot="L2"))
+    world.step()
+    assert len(world.exceptions()) == 1, "another lot is another matter"
+    world.tell(ev.ProductionReported("4711", good=ea(1), lot="L1"))
+    world.step()
+    assert world.exceptions() == []
+    assert world.fates() == {"booked": 3}

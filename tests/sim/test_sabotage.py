@@ -98,8 +98,8 @@ def resend_blindly(patch: Patch) -> None:
     """Law 4: what may be booked is sent again without asking."""
     after_reply = jobs.after_reply
 
-    def blind(job: jobs.Job, reply: Reply, now: float, jitter: Callable[[], float]) -> Reply | None:
-        heard = after_reply(job, reply, now, jitter)
+    def blind(job: jobs.Job, *arguments: object, **more: object) -> Reply | None:
+        heard = after_reply(job, *arguments, **more)  # type: ignore[arg-type]
         job.doubtful = False
         return heard
 

@@ -49,6 +49,7 @@ Plant = Annotated[str, typer.Option("--plant", help="Only this plant.", show_def
 By = Annotated[str, typer.Option("--by", help="Who decides this; your name on this machine if it is not said.", show_default=False)]
 Reason = Annotated[str, typer.Option("--reason", help="Why; it stands in the audit trail.", show_default=False)]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say exactly what would happen, and change nothing.")]
+Sure = Annotated[bool, typer.Option("--sure", help="Send it also when it looks like a document that others booked.")]
 Limit = Annotated[int, typer.Option("--limit", min=1, max=1000, help="The most that are listed.")]
 Place = Annotated[int, typer.Argument(min=1, help="The proposal's position, as `proposals` shows it.", show_default=False)]
 Of = Annotated[str, typer.Argument(help="The plant of the proposal.", show_default=False)]
@@ -148,6 +149,7 @@ def audit(plant: Plant = "", limit: Limit = 100, config: Config = DEFAULT_CONFIG
 def retry(
     id_: Id,
     last: Annotated[bool, typer.Option("--last", help="Behind the rest of its lane, which brings what it needs.")] = False,
+    sure: Sure = False,
     by: By = "",
     dry_run: DryRun = False,
     config: Config = DEFAULT_CONFIG,
@@ -158,7 +160,7 @@ def retry(
     def event(view: ExceptionView, who: str) -> DecisionEvent:
         return PostingRetried(view.posting, who, last) if view.posting else FactRetried(view.position, who)
 
-    _decide(id_, event, by, dry_run, config, json)
+    _decide(id_, event, by, dry_run, config, json, sure)
 
 
 @app.command()
@@ -180,7 +182,13 @@ def settle(
 @app.command()
 def correct(
     id_: Id,
-    event: Annotated[Path, typer.Option("--event", help="A file with the canonical event that it should have been, or - for stdin.")],
+    event: Annotated[
+        Path | None,
+        typer.Option("--event", help="A file with the event that it should have been, - for stdin.", show_default=False),
+    ] = None,
+    payload: Annotated[
+        Path | None, typer.Option("--payload", help="A file with the payload that it should have been, - for stdin.", show_default=False)
+    ] = None,
     fact: Annotated[int, typer.Option("--fact", min=0, help="The wrong fact's position, if it is one of several.", show_default=False)] = 0,
     reason: Reason = "",
     by: By = "",
@@ -188,13 +196,19 @@ def correct(
     config: Config = DEFAULT_CONFIG,
     json: Json = False,
 ) -> None:
-    """Correct what a fact says: the corrected event becomes a message that names its cause, the original stays."""
-    corrected = _event_in(event)
+    """Correct what a fact says: the corrected event or payload becomes a message that names its cause, the original stays."""
+    if (event is None) == (payload is None):
+        raise Failure("say either --event FILE or --payload FILE", Code.USAGE)
+    corrected = _event_in(event) if event is not None else None
     plant, position, ordinal = _place(id_)
     with _desk(config) as (desk, inquiry):
         view = desk.queue.exception(plant, (position, ordinal))
         wrong = fact or _fact_of(view, inquiry.held_up_by(view, 2))
-        _tell([desk.decide(plant, FactRepaired(wrong, by or _me(), reason, corrected), dry_run=dry_run)], json)
+        if corrected is not None:
+            _tell([desk.decide(plant, FactRepaired(wrong, by or _me(), reason, corrected), dry_run=dry_run)], json)
+        elif payload is not None:
+            text = _bytes_in(payload).decode("utf-8", "replace")
+            _tell([desk.correct_payload(plant, wrong, text, by or _me(), reason, dry_run=dry_run)], json)
 
 
 @app.command()
@@ -222,6 +236,7 @@ def release(
     category: Kind,
     subject: Subject,
     plant: Plant = "",
+    sure: Sure = False,
     by: By = "",
     dry_run: DryRun = False,
     config: Config = DEFAULT_CONFIG,
@@ -229,7 +244,7 @@ def release(
 ) -> None:
     """Try everything again that has this cause, in its order: the cause is put right."""
     event = CauseReleased(_known_category(category), subject, by or _me())
-    _whole(event, plant, dry_run, config, json)
+    _whole(event, plant, dry_run, config, json, sure)
 
 
 @app.command("dismiss-cause")
@@ -265,16 +280,24 @@ def deny(plant: Of, position: Place, reason: Reason = "", by: By = "", config: C
 # --- what they share -----------------------------------------------------------------------------------------------------------
 
 
-def _decide(id_: str, event: Callable[[ExceptionView, str], DecisionEvent], by: str, dry_run: bool, config: Path, json: bool) -> None:
+def _decide(
+    id_: str,
+    event: Callable[[ExceptionView, str], DecisionEvent],
+    by: str,
+    dry_run: bool,
+    config: Path,
+    json: bool,
+    sure: bool = False,
+) -> None:
     plant, position, ordinal = _place(id_)
     with _desk(config) as (desk, _):
         view = desk.queue.exception(plant, (position, ordinal))
-        _tell([desk.decide(plant, event(view, by or _me()), dry_run=dry_run)], json)
+        _tell([desk.decide(plant, event(view, by or _me()), dry_run=dry_run, sure=sure)], json)
 
 
-def _whole(event: CauseReleased | CauseDismissed, plant: str, dry_run: bool, config: Path, json: bool) -> None:
+def _whole(event: CauseReleased | CauseDismissed, plant: str, dry_run: bool, config: Path, json: bool, sure: bool = False) -> None:
     with _desk(config) as (desk, _):
-        decided = desk.release(event, plant=plant, dry_run=dry_run)
+        decided = desk.release(event, plant=plant, dry_run=dry_run, sure=sure)
         if not dry_run and not json:
             _follow(desk, event)
         _tell(decided, json)
@@ -328,14 +351,18 @@ def _fact_of(view: ExceptionView, stories: list[Story]) -> int:
 
 def _event_in(path: Path) -> Correctable:
     try:
-        text = sys.stdin.buffer.read() if str(path) == "-" else path.read_bytes()
-        return _event.decode(text)
-    except OSError as error:
-        raise Failure(f"{path}: {error.strerror or error}", Code.USAGE) from error
+        return _event.decode(_bytes_in(path))
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise Failure(
             f"{path} is no event that can stand for another: {error}; `synchromesh schema` says what one is", Code.USAGE
         ) from error
+
+
+def _bytes_in(path: Path) -> bytes:
+    try:
+        return sys.stdin.buffer.read() if str(path) == "-" else path.read_bytes()
+    except OSError as error:
+        raise Failure(f"{path}: {error.strerror or error}", Code.USAGE) from error
 
 
 def _me() -> str:

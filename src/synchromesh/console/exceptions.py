@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final, TypeVar
 
+import msgspec
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -28,6 +29,14 @@ Stories = Callable[[ExceptionView, int], list[Story]]
 """The facts that an exception holds up, so many at the most."""
 
 
+class CorrectedPayload(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What the message of a fact should have been, as text; who says so, and why."""
+
+    payload: str
+    by: str
+    reason: str
+
+
 def exception_routes(desk: Desk, stories: Stories) -> list[BaseRoute]:
     """The routes of the exception queue."""
     asked = _Asked(desk, stories)
@@ -36,6 +45,7 @@ def exception_routes(desk: Desk, stories: Stories) -> list[BaseRoute]:
         Route("/v1/causes/members", asked.members),
         Route("/v1/causes/decisions", asked.decide_cause, methods=["POST"]),
         Route("/v1/plants/{plant}/exceptions/{id}", asked.show),
+        Route("/v1/plants/{plant}/facts/{position}/payload", asked.correct_payload, methods=["POST"]),
         Route("/v1/plants/{plant}/decisions", asked.decide, methods=["POST"]),
         Route("/v1/proposals", asked.proposals),
         Route("/v1/audit", asked.audit),
@@ -72,14 +82,23 @@ class _Asked:
     async def decide(self, request: Request) -> Response:
         """Take one decision about a plant, or tell what it would change (`dry_run=true`)."""
         event: DecisionEvent = await body_of(request, DecisionEvent)  # type: ignore[arg-type]  # a union is a type to the decoder
-        plant, dry_run = request.path_params["plant"], _dry_run(request)
-        return _answer([await _run(lambda: self._desk.decide(plant, event, dry_run=dry_run))], dry_run)
+        plant, dry_run, sure = request.path_params["plant"], _flag(request, "dry_run"), _flag(request, "sure")
+        return _answer([await _run(lambda: self._desk.decide(plant, event, dry_run=dry_run, sure=sure))], dry_run)
+
+    async def correct_payload(self, request: Request) -> Response:
+        """The message of a fact should have been another payload."""
+        said = await body_of(request, CorrectedPayload)
+        plant, dry_run = request.path_params["plant"], _flag(request, "dry_run")
+        position = whole(request.path_params["position"], "the position of a fact", LATEST)
+        correct = self._desk.correct_payload
+        decided = await _run(lambda: correct(plant, position, said.payload, said.by, said.reason, dry_run=dry_run))
+        return _answer([decided], dry_run)
 
     async def decide_cause(self, request: Request) -> Response:
         """Release or dismiss a cause in every plant that has it, or in the one that `plant` names."""
         event: CauseReleased | CauseDismissed = await body_of(request, CauseReleased | CauseDismissed)  # type: ignore[arg-type]  # as above
-        plant, dry_run = request.query_params.get("plant", ""), _dry_run(request)
-        return _answer(await _run(lambda: self._desk.release(event, plant=plant, dry_run=dry_run)), dry_run)
+        plant, dry_run, sure = request.query_params.get("plant", ""), _flag(request, "dry_run"), _flag(request, "sure")
+        return _answer(await _run(lambda: self._desk.release(event, plant=plant, dry_run=dry_run, sure=sure)), dry_run)
 
 
 async def _run(ask: Callable[..., T], *arguments: object) -> T:
@@ -97,10 +116,10 @@ def _answer(decided: list[Decided], dry_run: bool) -> Response:
     return as_json(decided, 200 if dry_run else 202)
 
 
-def _dry_run(request: Request) -> bool:
-    said = request.query_params.get("dry_run", "false")
+def _flag(request: Request, name: str) -> bool:
+    said = request.query_params.get(name, "false")
     if said not in ("true", "false"):
-        raise HTTPException(400, f"dry_run must be true or false, not {said[:40]!r}")
+        raise HTTPException(400, f"{name} must be true or false, not {said[:40]!r}")
     return said == "true"
 
 

@@ -39,7 +39,7 @@ from synchromesh.model.event import OutcomesReported
 from synchromesh.model.posting import Fate, Outcome, Posting, Refusal, Reply
 from synchromesh.observe.lines import emit
 from synchromesh.observe.names import IN_DOUBT
-from synchromesh.state.agreement import Outbox
+from synchromesh.state.agreement import Fenced, Outbox
 
 _decode: Final = msgspec.json.Decoder(Posting).decode
 IN_FLIGHT: Final = 4000
@@ -96,6 +96,7 @@ class Dispatcher:
         self._sequence = 0
         self._behind: dict[str, int] | None = None
         """Partitions whose claims of others are not taken over yet, with the log's head when this dispatcher began."""
+        self._begun = False
         self._asked = False
         """Whether the last call was a question."""
         self._broken: BaseException | None = None
@@ -110,9 +111,13 @@ class Dispatcher:
         """Claim, send what is due, wait up to `patience` seconds for an answer, tell the log; seconds until the next thing is due.
         With None it waits for nothing, and `news` is set by the next answer.
 
-        Raises `LogError` or `StateError`; what was heard is kept and told at the next step.
+        Raises `LogError` or `StateError`; what was heard is kept and told at the next step. `Fenced`, one of these, ends the dispatcher.
         """
+        if not self._begun:
+            self._outbox.begin(self._target, self._claimant)
+            self._begun = True
         self._tell()  # before anything that may fail: what is known goes to the log, and only then is more taken on
+        self._check()
         self._take()
         self._start()
         if self._calls and patience is not None:
@@ -179,6 +184,8 @@ class Dispatcher:
         return len(taken.entries)
 
     def _give_back(self) -> None:
+        if not self._outbox.sends(self._target, self._claimant):
+            return
         free = [job for job in self._waiting.values() if not job.doubtful]
         self._outbox.release([job.id for job in free])
         for job in free:
@@ -209,8 +216,17 @@ class Dispatcher:
             for job in jobs:
                 del self._waiting[job.id]
             probe = self._circuit.is_open
-            self._call(self._ask(jobs[0], probe=probe) if self._asked else self._send(jobs, probe=probe))
+            if self._asked:
+                self._call(self._ask(jobs[0], probe=probe))
+            else:
+                self._check()
+                self._call(self._send(jobs, probe=probe))
             free -= 1
+
+    def _check(self) -> None:
+        """Nothing is sent by one that another one has followed: it may have stood still for hours between two lines of this program."""
+        if not self._outbox.sends(self._target, self._claimant):
+            raise Fenced(f"another dispatcher sends to {self._target} now; this one ends")
 
     def _due(self, now: float) -> tuple[dict[str, deque[Job]], dict[str, deque[Job]]]:
         """What is due to be asked about, and what is due to be sent, by plant."""
@@ -291,7 +307,10 @@ class Dispatcher:
     # --- telling ---------------------------------------------------------------------------------------------------------
 
     def _tell(self) -> None:
-        """Append what was heard, many outcomes a message, and only then forget the jobs."""
+        """Append what was heard, many outcomes a message, and only then forget the jobs. That something is not booked is no longer known
+        when another one has followed, and perhaps sent it again."""
+        if any(reply.fate is not Fate.POSTED for _, reply in self._heard) and not self._outbox.sends(self._target, self._claimant):
+            self._heard = [(job, reply) for job, reply in self._heard if reply.fate is Fate.POSTED]
         while self._heard:
             group = self._heard[:GROUP]
             now = self._now()

@@ -5,16 +5,19 @@ Nothing is written but that message: the plant's fold decides whether it still f
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from datetime import datetime
+from itertools import chain
 from typing import Final
 
 import msgspec
 
 from synchromesh.engine.preview import Preview, preview
 from synchromesh.engine.queue import Queue, Unknown, verb_of
+from synchromesh.engine.replay import ReplayRefused, Request, review
 from synchromesh.engine.worker import own_message
-from synchromesh.log.agreement import Log
+from synchromesh.log.agreement import Log, Trimmed
 from synchromesh.model.event import (
     CauseDismissed,
     CauseReleased,
@@ -25,20 +28,30 @@ from synchromesh.model.event import (
     ExceptionsAssigned,
     FactDismissed,
     FactRepaired,
+    FactReplayed,
     FactRetried,
     PostingRetried,
     Proposable,
 )
+from synchromesh.model.message import Record
+from synchromesh.model.quantity import exactly
 from synchromesh.model.validity import check
-from synchromesh.plant import decisions
+from synchromesh.plant import decisions, outside
 from synchromesh.plant.entities import Proposal
 from synchromesh.plant.fates import Fate
 from synchromesh.plant.keys import id_of, plant_of
 from synchromesh.plant.rows import PostingId, PostingRow
+from synchromesh.plant.view import View
 from synchromesh.state.agreement import Reading
 
 _encode: Final = msgspec.json.Encoder(decimal_format="string").encode
 _decode: Final[msgspec.json.Decoder[DecisionEvent]] = msgspec.json.Decoder(DecisionEvent)
+LOOKALIKES: Final = 5
+"""The most look-alikes that are told one by one."""
+
+PAGE: Final = 500
+
+_replayed: Final = msgspec.json.Decoder(FactReplayed).decode
 _proposal: Final = msgspec.msgpack.Decoder(Proposal).decode
 
 
@@ -77,15 +90,16 @@ class Desk:
         self._settled = settled
         self.queue = Queue(plants, reading, log, now=now)
 
-    def decide(self, plant: str, event: DecisionEvent, *, dry_run: bool = False) -> Decided:
-        """Take a decision about one plant. Raises `Unknown` and `NotFitting`; then nothing was changed."""
+    def decide(self, plant: str, event: DecisionEvent, *, dry_run: bool = False, sure: bool = False) -> Decided:
+        """Take a decision about one plant. What looks like a document that others booked is sent again only when somebody is `sure`. Raises
+        `Unknown` and `NotFitting`; then nothing was changed."""
         if plant not in self._plants:
             raise Unknown(f"there is no plant {plant!r}; the plants are {', '.join(self._plants)}")
         try:
             check(_decode.decode(_encode(event)))
         except ValueError as error:
             raise NotFitting(f"the decision can't be meant: {error}") from error
-        warnings = self._check(plant, event)
+        warnings = (*self._check(plant, event), *self._alike(plant, event, dry_run or sure))
         verb = verb_of(event)
         if dry_run or isinstance(event, FactRepaired):
             foreseen = self._foresee(plant, event)
@@ -93,8 +107,11 @@ class Desk:
                 return Decided(plant, verb, foreseen=foreseen, warnings=warnings)
         return self._take([(plant, event)], warnings)[0]
 
-    def release(self, event: CauseReleased | CauseDismissed, *, plant: str = "", dry_run: bool = False) -> list[Decided]:
-        """Release or dismiss a cause in every plant that has it, or in one. Raises `Unknown` when no exception of it is open."""
+    def release(
+        self, event: CauseReleased | CauseDismissed, *, plant: str = "", dry_run: bool = False, sure: bool = False
+    ) -> list[Decided]:
+        """Release or dismiss a cause in every plant that has it, or in one. Raises `Unknown` when no exception of it is open, and as
+        `decide`."""
         rows = [row for row in self._reading.causes() if (row.category, row.subject) == (event.category, event.subject)]
         plants = sorted(row.partition for row in rows if row.partition in self._plants and plant in ("", row.partition))
         if not plants:
@@ -102,9 +119,28 @@ class Desk:
             raise Unknown(
                 f"no exception “{event.category}: {event.subject}” is open{where}; `synchromesh exceptions list` shows the causes"
             )
+        warnings = {each: self._alike(each, event, dry_run or sure) for each in plants}
         if dry_run:
-            return [Decided(each, verb_of(event), foreseen=self._foresee(each, event)) for each in plants]
-        return self._take([(each, event) for each in plants], ())
+            return [Decided(each, verb_of(event), foreseen=self._foresee(each, event), warnings=warnings[each]) for each in plants]
+        return self._take([(each, event) for each in plants], tuple(chain(*warnings.values())))
+
+    def correct_payload(self, plant: str, position: int, payload: str, by: str, reason: str, *, dry_run: bool = False) -> Decided:
+        """The message at a position should have been `payload`: that is mapped in its place, and the fact becomes what it should have been.
+        The message stays as it came. Raises `Unknown` and `NotFitting`; then nothing was changed."""
+        if self._reading.fact(plant, position) is None:
+            raise Unknown(f"plant {plant} has no fact at position {position}")
+        try:
+            message = self._log.read({plant: position - 1}, 1)[plant][0].message
+            changed = Record(position, msgspec.structs.replace(message, body=payload.encode()))
+            reviewed, taken = review(self._reading, plant, [changed], Request(by, reason), self._now())
+        except Trimmed as error:
+            raise NotFitting(f"{error}; correct what the fact says instead of its payload") from error
+        except ReplayRefused as refused:
+            raise NotFitting(str(refused)) from refused
+        if not taken:
+            why = reviewed.refused.first[0].why if reviewed.refused.first else "it says what the message says already"
+            raise NotFitting(f"the corrected payload changes nothing: {why}")
+        return self.decide(plant, msgspec.structs.replace(_replayed(taken[0].body), payload=payload), dry_run=dry_run)
 
     def _take(self, events: Sequence[tuple[str, DecisionEvent]], warnings: tuple[str, ...]) -> list[Decided]:
         """Append the decisions, all or none, and wait a while for what comes of them."""
@@ -130,6 +166,40 @@ class Desk:
             if refused:
                 raise NotFitting(f"the correction would be refused itself: {refused[0].sentence} {refused[0].remedy}".rstrip())
         return foreseen
+
+    # --- what others booked ------------------------------------------------------------------------------------------------
+
+    def _alike(self, plant: str, event: DecisionEvent, sure: bool) -> tuple[str, ...]:
+        """What to warn of. Raises unless the person has seen it or is sure."""
+        found = tuple(self._lookalikes(plant, event))
+        if found and not sure:
+            raise NotFitting(f"{'; '.join(found)}. Dismiss it if that is the same; else say that you are sure, and it is sent")
+        return found
+
+    def _lookalikes(self, plant: str, event: DecisionEvent) -> Iterator[str]:
+        """A sentence for each posting that would be sent again and looks like a document that others booked, the first few of them."""
+        if not isinstance(event, PostingRetried | CauseReleased):
+            return
+        with closing(self._reading.moment()) as moment, exactly():
+            view = View(plant, moment)
+            found = 0
+            for id_ in self._to_be_sent(plant, event):
+                documents = outside.lookalikes(view, view.content(id_))
+                if documents and found < LOOKALIKES:
+                    yield f"posting {id_[0]}.{id_[1]} looks like document {documents[0]}, which somebody booked in ERP"
+                found += bool(documents)
+                if found > LOOKALIKES:
+                    yield "and more"
+                    return
+
+    def _to_be_sent(self, plant: str, event: PostingRetried | CauseReleased) -> Iterator[PostingId]:
+        if isinstance(event, PostingRetried):
+            yield id_of(event.posting)
+            return
+        after = (0, 0)
+        while rows := self._reading.of_cause(plant, event.category, event.subject, after, PAGE):
+            yield from (id_of(row.posting) for row in rows if row.posting)
+            after = (rows[-1].position, rows[-1].ordinal)
 
     # --- what must be there ----------------------------------------------------------------------------------------------
 

@@ -276,6 +276,8 @@ class DocumentBooked(Event, frozen=True, tag="erp.document.booked"):
     kind: PostingKind
     lines: tuple[Line, ...]
     order: str = ""
+    day: date | None = None
+    """The day that it is booked on, where ERP tells."""
 
 
 class DocumentCancelled(Event, frozen=True, tag="erp.document.cancelled"):
@@ -425,6 +427,8 @@ class FactReplayed(Event, frozen=True, tag="decision.replayed"):
     recorded: str = ""
     occurred: Aware | None = None
     dismissed: bool = False
+    payload: Annotated[str, Meta(max_length=1_000_000)] = ""
+    """What the message should have said, when it was not the mapping but the message that was wrong."""
 
 
 class CauseReleased(Event, frozen=True, tag="decision.cause.released"):

@@ -6,6 +6,7 @@ from synchromesh.model.event import (
     CanonicalEvent,
     FactCorrected,
     FactRepaired,
+    FactReplayed,
     MaterialConsumed,
     MaterialTransferred,
     OrderChanged,
@@ -32,6 +33,9 @@ def check(event: CanonicalEvent) -> None:
                     raise NegativeAmount(_field_of(event, quantity), quantity)
         case MaterialConsumed() | ScrapRecorded() | MaterialTransferred():
             _positive("quantity", event.quantity)
+        case FactReplayed():
+            for each in event.events:
+                check(each)
         case FactCorrected() | FactRepaired():
             check(event.event)
         case OrderChanged():

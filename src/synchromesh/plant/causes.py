@@ -6,11 +6,12 @@ reason waits for the next release.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import date
 from typing import Final
 
 from synchromesh.model import subject as subject_of
-from synchromesh.model.posting import Category
+from synchromesh.model.posting import Category, Line
 from synchromesh.plant import agenda, paged
 from synchromesh.plant.entities import Cause, Expected, Pages
 from synchromesh.plant.rows import ExceptionRow
@@ -23,6 +24,9 @@ RETRY: Final = "retry"
 DISMISS: Final = "dismiss"
 
 DAYS: Final = "days that exceptions are about"
+LOTS: Final = "lots that exceptions are about"
+"""Kept so that a receipt, of which there are very many, looks at one small thing and not for each lot's cause."""
+
 OF_ITEM: Final = " of item "
 
 
@@ -41,10 +45,14 @@ def remember(view: View, row: ExceptionRow) -> None:
         if index:
             view.made(Expected, "expected", index).names[row.subject] = None
     paged.append(view, LIST + name, f"{row.position}/{row.ordinal}")
+    row.listed = True
 
 
 def forget(view: View, row: ExceptionRow) -> None:
     """The exception is closed. With the last one the cause has gone."""
+    if not row.listed:
+        return
+    row.listed = False
     name = name_of(row.category, row.subject)
     cause = view.of(Cause, "cause", name)
     assert cause is not None, "an open exception has a cause"
@@ -99,6 +107,17 @@ def item_changed(view: View, item: str) -> None:
         gone(view, Category.MISSING_UNIT, each)
 
 
+def received(view: View, lines: Iterable[Line]) -> None:
+    """Output was booked: ERP knows a lot from the first receipt into it."""
+    known = view.of(Expected, "expected", LOTS) if view.totals().exceptions else None
+    if known is None or not known.names:
+        return
+    for line in lines:
+        subject = subject_of.lot(line.lot, line.item)
+        if line.lot and subject in known.names:
+            gone(view, Category.UNKNOWN_LOT, subject)
+
+
 def periods_changed(view: View, first: date, last: date) -> None:
     """A period of these days was opened."""
     known = view.of(Expected, "expected", DAYS) if view.totals().exceptions else None
@@ -112,6 +131,8 @@ def _index_of(category: str, subject: str) -> str:
     """Where subjects are listed that one does not know by name when they are put right."""
     if category == Category.CLOSED_PERIOD:
         return DAYS
+    if category == Category.UNKNOWN_LOT:
+        return LOTS
     if category == Category.MISSING_UNIT:
         return _units_of(subject.partition(OF_ITEM)[2])
     return ""

@@ -246,6 +246,8 @@ class Outside(Entity):
     kind: str
     order: str
     lines: bytes
+    day: str = ""
+    """ISO date, '' where ERP does not tell."""
 
 
 class OutsideTotals(Entity):

@@ -44,7 +44,7 @@ def _open(view: View, row: ExceptionRow) -> None:
         view.totals().exceptions += 1
         causes.remember(view, row)
     elif (known.category, known.subject) == (row.category, row.subject):
-        row.opened, row.assigned = known.opened, known.assigned
+        row.opened, row.assigned, row.listed = known.opened, known.assigned, known.listed
     else:
         causes.forget(view, known)
         causes.remember(view, row)
@@ -72,6 +72,13 @@ def note(view: View, id_: PostingId, by: str, what: str) -> None:
     known = view.exception(id_) if by else None
     if known is not None:
         known.doings = (*known.doings, (view.clock().now, by, what))
+        view.put_exception(known)
+
+
+def warn(view: View, known: ExceptionRow, sentence: str) -> None:
+    """Add to what a person is told to do about an open exception, once."""
+    if sentence not in known.remedy:
+        known.remedy = f"{known.remedy} {sentence}".lstrip()
         view.put_exception(known)
 
 

@@ -303,7 +303,8 @@ def _tell(view: View, row: FactRow, events: tuple[ev.CanonicalEvent, ...], chain
 
 
 def _operation_of(event: ev.CanonicalEvent) -> str:
-    return str(getattr(event.event if isinstance(event, ev.FactCorrected) else event, "operation", ""))
+    named: str = getattr(event.event if type(event) is ev.FactCorrected else event, "operation", "")
+    return named
 
 
 def _turn_over(view: View, events: tuple[ev.CanonicalEvent, ...], operation: str) -> None:

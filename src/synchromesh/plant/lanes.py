@@ -61,7 +61,6 @@ def promote(view: View, lane: Lane) -> None:
         if not _dated(view, lane, row):
             return
         row.state = "ready"
-        view.put_posting(row)
         view.send(id_, row)
         return
 

@@ -111,7 +111,7 @@ def _observed(view: View, event: StockObserved) -> None:
 def _booked(view: View, event: DocumentBooked) -> None:
     if view.document(event.document) is not None or view.get("outside", event.document) is not None:
         return
-    document = Outside(event.kind, event.order, _lines_encode(event.lines))
+    document = Outside(event.kind, event.order, _lines_encode(event.lines), event.day.isoformat() if event.day else "")
     view.put("outside", event.document, document)
     _move(view, event.document, document, 1)
 

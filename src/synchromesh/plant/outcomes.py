@@ -10,7 +10,7 @@ from typing import Final
 import msgspec
 
 from synchromesh.model import subject
-from synchromesh.model.posting import Category, Fate, Outcome, Posting, PostingKind, Refusal
+from synchromesh.model.posting import Category, Fate, Outcome, PostingKind, Refusal
 from synchromesh.plant import causes, exceptions, lanes, stock
 from synchromesh.plant.entities import Expected, Lane
 from synchromesh.plant.keys import id_of
@@ -28,6 +28,7 @@ UNDOING: Final = "Or dismiss it with its correction, and the document that it ta
 # Members are looked up once: asking the enumeration costs as much as an addition.
 _POSTED: Final = Fate.POSTED
 _REVERSAL: Final = PostingKind.REVERSAL
+_RECEIPT: Final = PostingKind.RECEIPT
 OPEN: Final = frozenset({"ready", "accepted", "parked", "in doubt"})
 
 
@@ -73,21 +74,13 @@ def book(view: View, row: PostingRow, document: str, link: str = "") -> None:
         _reversed(view, view.content(id_).reverses)
     lanes.promote(view, lane)
     lanes.serve(view, changes)
-    if view.totals().exceptions:
-        _lots_arrived(view, view.content(id_))
+    if row.kind == _RECEIPT:
+        causes.received(view, view.content(id_).lines)
     cancelled = view.of(Expected, "expected", CANCELLED)
     if cancelled is not None and document in cancelled.names:
         view.touch("expected", CANCELLED)
         del cancelled.names[document]
         reversed_outside(view, row)
-
-
-def _lots_arrived(view: View, content: Posting) -> None:
-    """ERP knows a lot from the first receipt into it."""
-    if content.kind is PostingKind.RECEIPT:
-        for line in content.lines:
-            if line.lot:
-                causes.gone(view, Category.UNKNOWN_LOT, subject.lot(line.lot, line.item))
 
 
 def reversed_outside(view: View, row: PostingRow) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from synchromesh.plant import causes, exceptions, paged, repair
+from synchromesh.plant import causes, exceptions, outside, paged, repair
 from synchromesh.plant.entities import Cause, Pages
 from synchromesh.plant.keys import id_of
 from synchromesh.plant.repair import Retell
@@ -62,6 +62,9 @@ def _retry(view: View, known: ExceptionRow, id_: PostingId, by: str, retell: Ret
         return repair.tell_again(view, id_, by, retell)
     row = view.posting(id_of(known.posting))
     if row is None or not repair.may_go_again(row):
+        return False
+    if not by and (found := outside.lookalikes(view, view.content((row.position, row.ordinal)))):
+        exceptions.warn(view, known, f"It does not go on by itself: document {found[0]}, which somebody booked in ERP, looks the same.")
         return False
     exceptions.note(view, id_, by, "sent it again, with all of its cause")
     repair.again(view, row)

@@ -203,4 +203,5 @@ def _correct(view: View, fact: FactRow, event: FactReplayed, retell: Retell) -> 
     )  # fmt: skip
     view.remember(identity, view.position)
     view.totals().facts += 1
+    view.totals().others -= 1  # the decision was counted as a message that is no fact
     retell(view, row)

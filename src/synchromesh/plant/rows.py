@@ -104,6 +104,8 @@ class ExceptionRow(msgspec.Struct, array_like=True, gc=False):
     facts: int = 1
     assigned: str = ""
     doings: tuple[Doing, ...] = ()
+    listed: bool = False
+    """Whether it stands among those of its cause: one of an earlier program does not."""
 
 
 class Changes(msgspec.Struct):
@@ -112,6 +114,7 @@ class Changes(msgspec.Struct):
     partition: str
     position: int
     entities: dict[EntityKey, bytes | None] = {}
+    """None for what is gone. The fold gives a kind's names in their order, in which neighbours in a store are written together."""
     facts: dict[int, FactRow] = {}
     identities: dict[Identity, int] = {}
     postings: dict[PostingId, PostingRow] = {}

@@ -285,9 +285,11 @@ class View:
             self._contents[id_] = content
 
     def send(self, id_: PostingId, row: PostingRow) -> None:
-        """The posting is ready: a dispatcher may take it as soon as this batch is committed."""
-        self.changes.outbox_removed.discard(id_)
-        self.changes.outbox_added[id_] = (row.target, row.lane)
+        """The posting has changed and is ready: a dispatcher may take it as soon as this batch is committed."""
+        changes = self.changes
+        changes.postings[id_] = row
+        changes.outbox_removed.discard(id_)
+        changes.outbox_added[id_] = (row.target, row.lane)
 
     def unsend(self, id_: PostingId) -> None:
         """The posting has its outcome and leaves the outbox."""
@@ -321,7 +323,7 @@ class View:
         changes.position = self.position
         for kind, names in self._changed.items():
             table = self._tables[kind]
-            for name in names:
+            for name in sorted(names):
                 entity = table[name]
                 changes.entities[kind, name] = None if entity is None else _encode(entity)
         clock = cast("Clock | None", self._tables["clock"].get(""))

@@ -91,6 +91,13 @@ class MortalOutbox:
     def known(self) -> set[str]:
         return self._inner.known()
 
+    def begin(self, target: str, claimant: str) -> None:
+        self._inner.begin(target, claimant)
+        self._deaths.point()
+
+    def sends(self, target: str, claimant: str) -> bool:
+        return self._inner.sends(target, claimant)
+
     def take(self, target: str, claimant: str, limit: int, now: int, full: Set[str] = frozenset()) -> list[Ready]:
         self._deaths.point()
         taken = self._inner.take(target, claimant, limit, now, full)

@@ -92,7 +92,10 @@ class Night:
             self.scene.zones,
         )
         self.acknowledged: list[Message] = []
-        self._stalled_until = START
+        self._stalled_until = self._down_until = START
+        self._mishaps = Chance(seed, "mishaps")
+        self.restarts = 0
+        self._calm = False
         self._decisions = 0
 
     async def play(self) -> Verdict:
@@ -114,6 +117,7 @@ class Night:
             if round_ == CALM_AFTER:
                 self._faults.set_rates({})
                 self._deaths.stop()
+                self._calm = True
             self.now += timedelta(hours=1)
             await self._turn()
             if self._repair() or self._closings or self.processes.busy or self.erp.counter.due() is not None:
@@ -195,7 +199,23 @@ class Night:
             self._colleagues.meddle(self._chance.one(list(self.scene.zones)), self.now)
         if self.profile.reopens and self._chance.happens(0.1):
             self._repair(Category.CLOSED_PERIOD)
+        await self._mischief()
         await self.processes.work(self.now >= self._stalled_until)
+
+    async def _mischief(self) -> None:
+        """ERP is restarted; a dispatcher is replaced that was not dead, and goes on."""
+        if self.erp.down and self.now >= self._down_until:
+            self.erp.down = False
+        if self._calm:
+            return
+        if self._mishaps.happens(self.profile.restarts):
+            self.restarts += 1
+            self.erp.counter.restart()
+            self.erp.down, self._down_until = True, self.now + timedelta(minutes=self._mishaps.whole(1, 20))
+        if self._mishaps.happens(self.profile.revenants):
+            self.processes.replace_dispatcher()
+        if self._mishaps.happens(self.profile.revenants * 4):
+            await self.processes.come_back()
 
     def _deliver(self, message: Message) -> None:
         """A source sends until it hears "received"."""

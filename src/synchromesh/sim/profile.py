@@ -36,10 +36,12 @@ class Profile(msgspec.Struct, frozen=True):
     """One kind of night.
 
     `kills`: how often a process dies at a point where it may (before and after every durable step and every call to ERP). `stalls`:
-    how often the dispatcher stands still for hours. `by_hand`: how often somebody books or cancels in ERP. `rash`: how often the operator
-    dismisses a refused posting at once; `thorough`: how often the rest of the desk is used (take on, tell again, release a whole cause).
-    `approvals` are decisions that need a second person. `closes`: whether ERP closes a period in the middle of the night; `reopens`: and
-    others, and opens them again. `closed_period` is the policy for them. `batch`: the most messages a worker folds at a time.
+    how often the dispatcher stands still for hours. `revenants`: how often another dispatcher takes over from one that lives and goes on
+    later. `restarts`: how often ERP is restarted, and away for minutes. `by_hand`: how often somebody books or cancels in ERP. `rash`: how
+    often the operator dismisses a refused posting at once; `thorough`: how often the rest of the desk is used (take on, tell again, release
+    a whole cause). `approvals` are decisions that need a second person. `closes`: whether ERP closes a period in the middle of the night;
+    `reopens`: and others, and opens them again. `closed_period` is the policy for them. `batch`: the most messages a worker folds at a
+    time.
     """
 
     grade: Grade = Grade.UNIQUE
@@ -53,6 +55,8 @@ class Profile(msgspec.Struct, frozen=True):
     confirmations: bool = False
     kills: float = 0.01
     stalls: float = 0.02
+    revenants: float = 0.0
+    restarts: float = 0.0
     by_hand: float = 0.01
     rash: float = 0.04
     thorough: float = 0.0
@@ -78,8 +82,9 @@ class Profile(msgspec.Struct, frozen=True):
 PROFILES: Final[Mapping[str, Profile]] = {
     "calm": Profile(habits=Habits(), network=QUIET, erp={}, kills=0, stalls=0, by_hand=0, closes=False),
     "rough": Profile(),
-    "askable": Profile(grade=Grade.ASKABLE),
-    "blind": Profile(grade=Grade.BLIND),
+    "unique": Profile(revenants=0.05, restarts=0.02),
+    "askable": Profile(grade=Grade.ASKABLE, revenants=0.05, restarts=0.02),
+    "blind": Profile(grade=Grade.BLIND, revenants=0.05, restarts=0.02),
     "reversals": Profile(differences=False, habits=Habits(corrected=0.25, cancelled=0.15), rash=0.2),
     "confirmed": Profile(confirmations=True),
     "undone": Profile(confirmations=True, differences=False, habits=Habits(corrected=0.25, cancelled=0.15)),
@@ -91,4 +96,4 @@ PROFILES: Final[Mapping[str, Profile]] = {
     "gathered": Profile(gather="order", gather_silence_seconds=14_400),
     "operations": Profile(gather="operation", gather_silence_seconds=7_200, confirmations=True),
 }
-"""The nights by name. "rough" is the usual one."""
+"""The nights by name. "rough" is the usual one; "unique", "askable" and "blind" have all that each grade is promised to stand."""

@@ -55,7 +55,7 @@ class StateCorrupt(StateError):
 
 
 class Fenced(StateError):
-    """Another worker has taken over: this one may write nothing any more."""
+    """Another worker or dispatcher has taken over: this one may write, claim and send nothing any more."""
 
 
 class State(Protocol):
@@ -136,11 +136,20 @@ class Outbox(Protocol):
         yet."""
         ...
 
+    def begin(self, target: str, claimant: str) -> None:
+        """From now on `claimant` is the one that sends to the target. An earlier one that only stood still is fenced: it gets nothing more,
+        and what it has claimed is not its to send."""
+        ...
+
+    def sends(self, target: str, claimant: str) -> bool:
+        """Whether no other one has begun since. Asked before each sending, so it is cheap."""
+        ...
+
     def take(self, target: str, claimant: str, limit: int, now: int, full: Set[str] = frozenset()) -> list[Ready]:
         """Claim up to `limit` unclaimed postings of a target, durably, and return them: those that became ready first, fairly among the
         partitions that are not `full`, and beginning with another one each time: also small limits are fair. An entry that is claimed
         stays so until the worker removes it with its outcome; it enters the outbox only once, since what is sent again is a new posting
-        with a new key."""
+        with a new key. Raises `Fenced` for a claimant that another one has followed (`begin`)."""
         ...
 
     def take_over(self, target: str, claimant: str, heads: Mapping[str, int], limit: int) -> TakenOver:

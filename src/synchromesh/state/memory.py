@@ -88,6 +88,7 @@ class MemoryStore:
         self.changed = threading.Condition(threading.RLock())
         self.partitions: dict[str, _Partition] = {}
         self.claims: dict[EntryId, _Claim] = {}
+        self.senders: dict[str, str] = {}
         self.epoch = 0
         self.version = 0
         self.sequence = 0
@@ -266,8 +267,18 @@ class MemoryOutbox:
         with self._store.changed:
             return set(self._store.partitions)
 
+    def begin(self, target: str, claimant: str) -> None:
+        with self._store.changed:
+            self._store.senders[target] = claimant
+
+    def sends(self, target: str, claimant: str) -> bool:
+        with self._store.changed:
+            return self._store.senders.get(target, claimant) == claimant
+
     def take(self, target: str, claimant: str, limit: int, now: int, full: Set[str] = frozenset()) -> list[Ready]:
         with self._store.changed:
+            if self._store.senders.get(target, claimant) != claimant:
+                raise Fenced(f"another dispatcher has begun to send to {target}; end this one")
             self._seen = self._store.version
             self._turn += 1
             names = sorted(self._store.partitions.keys() - full)

@@ -304,7 +304,7 @@ class Books:
             order=entry.order, operation=entry.operation, lines=entry.lines,
         )  # fmt: skip
         document = self._write(entry, self.judge(posting), now)
-        booked = DocumentBooked(document=document.number, kind=document.kind, lines=document.lines, order=document.order)
+        booked = DocumentBooked(document.number, document.kind, document.lines, document.order, document.effective)
         self._tell(booked, document.plant)
 
     def _cancel_by_hand(self, number: str, now: datetime) -> None:

@@ -76,6 +76,11 @@ class Counter:
             self._book(postings, due)
         self.books.advance(now)
 
+    def restart(self) -> None:
+        """The system stops and starts again: what was in the books or waits for an approval stays, requests that were still running are
+        gone."""
+        self._late.clear()
+
     def due(self) -> datetime | None:
         """When something will happen by itself next."""
         known = [due for due in (self.books.due(), self._late[0][0] if self._late else None) if due is not None]

@@ -31,8 +31,12 @@ class InProcess:
             differences=rules.differences,
         )
         self._clock = clock
+        self.down = False
+        """Whether nobody listens: it is being restarted."""
 
     async def post(self, postings: Sequence[Posting]) -> list[Reply]:
+        if self.down:
+            return [Reply(posting.key, Fate.RETRY, refusal=refusals.unavailable("", "nobody listens")) for posting in postings]
         heard = self.counter.take(postings, self._clock())
         if heard.replies is not None:
             return heard.replies
@@ -62,6 +66,8 @@ class InProcess:
 
     def _asked(self) -> Books:
         self.counter.advance(self._clock())
+        if self.down:
+            raise ConnectorError("the sandbox is not there; see that it runs")
         if self.counter.faults.for_question():
             raise ConnectorError("the sandbox is unavailable just now; ask again later")
         return self.counter.books

@@ -10,13 +10,14 @@ import msgspec
 
 from synchromesh.connectors.agreement import OrderTotal
 from synchromesh.connectors.tryton import units
-from synchromesh.connectors.tryton.places import read_places
+from synchromesh.connectors.tryton.places import Places, read_places
 from synchromesh.connectors.tryton.rpc import Json, Tryton, read_as
 from synchromesh.model.posting import PostingKind
 
 _FIELDS = (
-    "internal_quantity", "to_location", "production_input", "production_output",
-    "product.code", "product.template.default_uom.symbol", "production.reference", "production.number",
+    "internal_quantity", "from_location", "to_location", "production_input", "production_output",
+    "product.code", "product.template.default_uom.symbol",
+    "production.reference", "production.number", "production.product.code",
 )  # fmt: skip
 
 
@@ -33,13 +34,19 @@ class _Item(msgspec.Struct, rename={"template": "template."}):
     code: str | None = None
 
 
-class _Order(msgspec.Struct):
+class _Product(msgspec.Struct):
+    code: str | None = None
+
+
+class _Order(msgspec.Struct, rename={"product": "product."}):
+    product: _Product | None = None
     reference: str | None = None
     number: str | None = None
 
 
 class _Move(msgspec.Struct, rename={"item": "product.", "order": "production."}):
     id: int
+    from_location: int
     to_location: int
     item: _Item
     order: _Order
@@ -60,9 +67,18 @@ async def order_totals(tryton: Tryton, orders: Sequence[str]) -> list[OrderTotal
         name = move.order.reference if move.order.reference in orders else move.order.number
         if not move.item.code or not name:
             continue
-        scrapped = places.kind(move.to_location) == "lost_found"
-        kind = PostingKind.ISSUE if move.production_input else PostingKind.SCRAP if scrapped else PostingKind.RECEIPT
-        sums[name, kind, move.item.code, move.item.template.unit.symbol] += move.internal_quantity
-    return [
-        OrderTotal(order, kind, item, units.quantity(amount, unit)) for (order, kind, item, unit), amount in sorted(sums.items()) if amount
-    ]
+        kind, sign = _kind(move, places)
+        sums[name, kind, move.item.code, move.item.template.unit.symbol] += sign * move.internal_quantity
+    rows = [(key, amount) for key, amount in sorted(sums.items()) if amount]
+    return [OrderTotal(order, kind, item, units.quantity(amount, unit)) for (order, kind, item, unit), amount in rows]
+
+
+def _kind(move: _Move, places: Places) -> tuple[PostingKind, int]:
+    """What a move counts as, and whether it adds or takes back: what is taken back is a move the other way round."""
+    if places.kind(move.to_location) == "lost_found":
+        return PostingKind.SCRAP, 1
+    if places.kind(move.from_location) == "lost_found":
+        return PostingKind.SCRAP, -1
+    if move.order.product is not None and move.item.code == move.order.product.code:
+        return PostingKind.RECEIPT, 1 if move.production_output else -1
+    return PostingKind.ISSUE, 1 if move.production_input else -1

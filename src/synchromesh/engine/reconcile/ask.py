@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Final
 
@@ -10,17 +10,22 @@ import msgspec
 
 from synchromesh.connectors.agreement import Balance, Change, Connector, OrderTotal, TellsOrders
 from synchromesh.engine.activation import in_force
+from synchromesh.log.agreement import Log
 from synchromesh.model.event import DocumentBooked, DocumentCancelled
-from synchromesh.model.message import ENTERPRISE
+from synchromesh.model.message import ENTERPRISE, NATIVE
 from synchromesh.state.agreement import Reading
 
 PULLS: Final = 20
 """How often a system is asked for news at the most."""
 
-_booked: Final = msgspec.json.Decoder(DocumentBooked).decode
-_cancelled: Final = msgspec.json.Decoder(DocumentCancelled).decode
+TAIL: Final = 10_000
+"""How much of a log that is not folded yet is looked through."""
+
+_news: Final = msgspec.json.Decoder(DocumentBooked | DocumentCancelled).decode
 BOOKED: Final = "erp.document.booked"
 CANCELLED: Final = "erp.document.cancelled"
+BOOKED_BYTES: Final = BOOKED.encode()
+CANCELLED_BYTES: Final = CANCELLED.encode()
 Connect = Callable[[str], Connector]
 """Makes the connector to a business system by its name."""
 
@@ -28,10 +33,11 @@ Connect = Callable[[str], Connector]
 class System:
     """One business system during one reconciliation."""
 
-    def __init__(self, name: str, connector: Connector, reading: Reading) -> None:
+    def __init__(self, name: str, connector: Connector, reading: Reading, log: Log) -> None:
         self.name = name
         self._connector = connector
         self._reading = reading
+        self._log = log
 
     @property
     def tells_stock(self) -> bool:
@@ -51,13 +57,12 @@ class System:
         return await self._connector.order_totals(orders)
 
     async def unheard(self, plant: str) -> list[DocumentBooked | DocumentCancelled]:
-        """Documents that others booked or cancelled there and that were not pulled yet; nothing is taken over by asking."""
+        """Documents that others booked or cancelled there and that the plant has not folded: not pulled yet, or in its log. Asking takes
+        nothing over."""
         decision = in_force(self._reading, ENTERPRISE, "cursor", self.name)
         cursor = decision.content if decision is not None else ""
-        if not cursor:
-            return []
-        news: list[DocumentBooked | DocumentCancelled] = []
-        for _ in range(PULLS):
+        news = list(self._in_the_log(plant))
+        for _ in range(PULLS if cursor else 0):
             pulled = await self._connector.pull(cursor)
             news += [_decoded(change) for change in pulled.changes if change.type in (BOOKED, CANCELLED) and change.plant in ("", plant)]
             if not pulled.changes:
@@ -65,20 +70,32 @@ class System:
             cursor = pulled.cursor
         return news
 
+    def _in_the_log(self, plant: str) -> Iterator[DocumentBooked | DocumentCancelled]:
+        """What stands in the plant's log behind what is folded."""
+        position = self._reading.positions().get(plant, 0)
+        for record in self._log.read({plant: position}, TAIL).get(plant, []):
+            message = record.message
+            if message.interface == NATIVE and (BOOKED_BYTES in message.body or CANCELLED_BYTES in message.body):
+                try:
+                    yield _news(message.body)
+                except (msgspec.MsgspecError, ValueError):
+                    continue  # it only speaks of such a document
+
 
 def _decoded(change: Change) -> DocumentBooked | DocumentCancelled:
     """The change's data is the event with or without its type."""
     data = change.data
     if not data.startswith(b'{"type":'):
         data = b'{"type":' + msgspec.json.encode(change.type) + (b"," if len(data) > len(b"{}") else b"") + data[1:]
-    return _booked(data) if change.type == BOOKED else _cancelled(data)
+    event: DocumentBooked | DocumentCancelled = _news(data)
+    return event
 
 
 @asynccontextmanager
-async def asking(connect: Connect, name: str, reading: Reading) -> AsyncIterator[System]:
+async def asking(connect: Connect, name: str, reading: Reading, log: Log) -> AsyncIterator[System]:
     """The system while it is asked; its connections are closed afterwards."""
     connector = connect(name)
     try:
-        yield System(name, connector, reading)
+        yield System(name, connector, reading, log)
     finally:
         await connector.close()

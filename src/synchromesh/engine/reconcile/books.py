@@ -166,7 +166,11 @@ class OwnBooks:
     def outside_document(self, number: str) -> tuple[str, tuple[Line, ...]] | None:
         """The kind and the lines of a document of others; None when it is not one, or not any more."""
         known = self.one(Outside, "outside", number)
-        return None if known is None else (known.kind, _lines(known.lines))
+        return None if known is None else self.lines_of(known)
+
+    def lines_of(self, document: Outside) -> tuple[str, tuple[Line, ...]]:
+        """The kind and the lines of a document of others."""
+        return document.kind, _lines(document.lines)
 
     def now(self) -> int:
         """The plant's time, in microseconds."""

@@ -98,7 +98,7 @@ class Desk:
         if scope not in SCOPES:
             raise Unknown(f"there is no reconciliation of {scope[:64]!r}; there are {', '.join(SCOPES)}")
         async with AsyncExitStack() as stack:
-            system = await stack.enter_async_context(asking(self._connect, self._plants[plant], self._reading))
+            system = await stack.enter_async_context(asking(self._connect, self._plants[plant], self._reading, self._log))
             stack.enter_context(exactly())
             match scope:
                 case "stock":

@@ -19,9 +19,9 @@ from synchromesh.engine.reconcile.books import OwnBooks
 from synchromesh.engine.reconcile.flow import PART_OF, PERHAPS
 from synchromesh.engine.reconcile.split import Cause, Part, Perhaps, Pile, Piles, Tolerance, shown, split, unexplained
 from synchromesh.engine.reconcile.stock import READINGS, still_moving, tolerance_of
+from synchromesh.engine.reconcile.unheard import by_order, moved
 from synchromesh.engine.reconcile.views import OrderRow
 from synchromesh.model import tally
-from synchromesh.model.event import DocumentBooked
 from synchromesh.model.posting import Line, PostingKind
 from synchromesh.model.quantity import EXACT
 from synchromesh.model.unit import MissingConversion
@@ -41,6 +41,9 @@ SUSPECTS: Final = 5_000
 
 Key = tuple[str, str]
 """A kind and an item."""
+
+Unheard = Mapping[tuple[str, str, str], list[Perhaps]]
+"""What documents that are not folded yet have perhaps booked, by order, kind and item."""
 
 
 class Sums(msgspec.Struct):
@@ -92,7 +95,7 @@ class Comparison:
         self.problems: list[str] = []
 
     def page(
-        self, page: Sequence[OrderBooks], erp: Iterable[OrderTotal] | None, unheard: Mapping[str, list[DocumentBooked]]
+        self, page: Sequence[OrderBooks], erp: Iterable[OrderTotal] | None, unheard: Unheard
     ) -> Iterator[tuple[OrderBooks, list[OrderRow]]]:
         """Compare a page of orders with what ERP told of them; None when it can't tell. Each order with its rows, which are not counted."""
         theirs: dict[str, list[OrderTotal]] = defaultdict(list)
@@ -104,7 +107,7 @@ class Comparison:
             except MissingConversion as error:
                 self.problems.append(f"order {each.name}: {error}")
                 continue
-            yield each, list(self._compare(each, unheard.get(each.name, [])))
+            yield each, list(self._compare(each, unheard))
 
     def add(self, rows: Iterable[OrderRow]) -> None:
         """Count the rows of one order that are final."""
@@ -145,10 +148,10 @@ class Comparison:
             return Fraction(amounts[unit])
         return tally.total(amounts, unit, self._books.units(item))
 
-    def _compare(self, each: OrderBooks, unheard: list[DocumentBooked]) -> Iterator[OrderRow]:
+    def _compare(self, each: OrderBooks, unheard: Unheard) -> Iterator[OrderRow]:
         chain: list[PostingRow] | None = None
         for key, sums in each.sums.items():
-            settled = sums.erp is not None and sums.erp == shown(sums.reported)
+            settled = sums.erp == shown(sums.reported) and (not sums.outside or self._policy.booking == "record")
             if settled or (sums.erp is None and not _posts(each.order) and sums.outside == shown(sums.reported)):
                 continue
             if chain is None:
@@ -157,7 +160,7 @@ class Comparison:
             if row is not None:
                 yield row
 
-    def _row(self, each: OrderBooks, key: Key, sums: Sums, chain: list[PostingRow], unheard: list[DocumentBooked]) -> OrderRow | None:
+    def _row(self, each: OrderBooks, key: Key, sums: Sums, chain: list[PostingRow], unheard: Unheard) -> OrderRow | None:
         """The difference of one kind of one order, with its parts; None where there is none."""
         posted, piles, perhaps = self._postings(key, chain)
         reported = shown(sums.reported)
@@ -168,7 +171,7 @@ class Comparison:
             piles.setdefault(Part.IN_FLIGHT, Pile()).add(_not_decided(each.order.lane, each.name, left))
         if self._policy.booking == "post":
             self._decided_otherwise(each, sums, posted, piles, perhaps)
-        perhaps += [Perhaps(Part.LATE, cause) for event in unheard for cause in _unheard(event, key)] if sums.erp is not None else []
+        perhaps += unheard.get((each.name, *key), [])
         shares = split(difference, piles, perhaps)
         if not difference and not unexplained(shares):
             return None
@@ -187,7 +190,7 @@ class Comparison:
         for row in chain:
             amount = self._amount(row, key)
             part = PART_OF.get(row.state)
-            if not amount or row.successor:
+            if not amount or (row.successor and row.state == "reversed outside"):
                 continue
             if row.state == "posted" and row.kind != PostingKind.REVERSAL:
                 posted = EXACT.add(posted, amount)
@@ -240,12 +243,6 @@ def _not_decided(lane: Lane, order: str, left: Decimal) -> Cause:
     return Cause("rest", f"order:{order}", -left, "carried to the next posting")
 
 
-def _unheard(event: DocumentBooked, key: Key) -> Iterator[Cause]:
-    amount = _sum_of(event.lines, key[1]) if event.kind == key[0] else Decimal(0)
-    if amount:
-        yield Cause("document", event.document, amount, "not heard of yet")
-
-
 # --- a run ----------------------------------------------------------------------------------------------------------------
 
 
@@ -279,15 +276,15 @@ async def _ask_again(books: OwnBooks, system: System, comparison: Comparison, na
     for reading in range(1, READINGS + 1):
         before = {name: _standing(books, name) for name in names}
         told = await system.order_totals(names)
-        unheard = await _unheard_by_order(books, system)
+        news = by_order(books, moved(books, await system.unheard(books.plant)))
         page = [_order_books(books, name) for name in names]
         names = []
-        for each, rows in comparison.page(page, told, unheard):
-            moved = before[each.name] != _standing(books, each.name)
-            if moved and reading < READINGS and any(unexplained(row.parts) for row in rows):
+        for each, rows in comparison.page(page, told, news):
+            has_moved = before[each.name] != _standing(books, each.name)
+            if has_moved and reading < READINGS and any(unexplained(row.parts) for row in rows):
                 names.append(each.name)
             else:
-                comparison.add([_still_moving(row) for row in rows] if moved else rows)
+                comparison.add([_still_moving(row) for row in rows] if has_moved else rows)
         if not names:
             return
 
@@ -305,11 +302,3 @@ def _standing(books: OwnBooks, name: str) -> object:
     each = _order_books(books, name)
     chain = books.chain(each.order.lane.last) if each.order is not None else ()
     return each, [(row.key, row.state) for row in chain]
-
-
-async def _unheard_by_order(books: OwnBooks, system: System) -> dict[str, list[DocumentBooked]]:
-    unheard: dict[str, list[DocumentBooked]] = defaultdict(list)
-    for event in await system.unheard(books.plant):
-        if isinstance(event, DocumentBooked) and event.order and not books.has("outside", event.document):
-            unheard[event.order].append(event)
-    return unheard

@@ -17,7 +17,7 @@ from typing import Final
 import msgspec
 
 from synchromesh.connectors.agreement import Balance as Told
-from synchromesh.engine.reconcile import effects, flow, places
+from synchromesh.engine.reconcile import flow, places, unheard
 from synchromesh.engine.reconcile.ask import System
 from synchromesh.engine.reconcile.best import Best
 from synchromesh.engine.reconcile.books import OwnBooks
@@ -26,7 +26,6 @@ from synchromesh.engine.reconcile.late import LateFacts
 from synchromesh.engine.reconcile.places import Scopes, Spot, Spots
 from synchromesh.engine.reconcile.split import Cause, Part, Perhaps, Pile, Piles, Share, Tolerance, shown, split, unexplained
 from synchromesh.engine.reconcile.views import StockRow
-from synchromesh.model.event import DocumentBooked, DocumentCancelled
 from synchromesh.model.quantity import EXACT
 from synchromesh.model.unit import MissingConversion
 from synchromesh.plant.entities import Balance, SnapshotLine, SnapshotScope
@@ -80,11 +79,14 @@ def key_of(told: Told) -> str:
 
 
 def items_of(books: OwnBooks, told: Mapping[str, Told]) -> Iterator[Item]:
-    """Item by item, whatever is known of each, from all sides."""
+    """Item by item, whatever is known of each, from all sides. Places of other plants, of which ERP's first reading spoke too, are none of
+    this plant's."""
+    reach = Reach(books)
 
     def own() -> Iterator[tuple[str, int, str, object]]:
         for name, balance in books.each(Balance, "stock"):
-            yield name.partition(SEPARATOR)[0], 0, name, balance
+            if reach.has(name.split(SEPARATOR)[1]):
+                yield name.partition(SEPARATOR)[0], 0, name, balance
 
     def theirs() -> Iterator[tuple[str, int, str, object]]:
         for name in sorted(told):
@@ -107,38 +109,23 @@ def items_of(books: OwnBooks, told: Mapping[str, Told]) -> Iterator[Item]:
         yield item
 
 
+class Reach:
+    """Which locations a plant knows: its own, and those that belong to no plant."""
+
+    def __init__(self, books: OwnBooks) -> None:
+        self._books = books
+        self._known: dict[str, bool] = {"": True}
+
+    def has(self, location: str) -> bool:
+        if location not in self._known:
+            self._known[location] = self._books.has("location", location)
+        return self._known[location]
+
+
 def in_reach(books: OwnBooks, told: Sequence[Told]) -> dict[str, Told]:
     """What ERP told, without the places of other plants."""
-    known: dict[str, bool] = {}
-    for each in told:
-        if each.location not in known:
-            known[each.location] = books.has("location", each.location)
-    return {key_of(each): each for each in told if known[each.location]}
-
-
-def unheard_of(books: OwnBooks, news: Sequence[DocumentBooked | DocumentCancelled]) -> dict[str, list[Perhaps]]:
-    """What documents of others that are not folded yet have perhaps moved, by place."""
-    found: dict[str, list[Perhaps]] = {}
-    for event in news:
-        sign, document = (1, event.document) if isinstance(event, DocumentBooked) else (-1, event.document)
-        for key, amount, unit in _moved(books, event):
-            units = books.units(key.partition(SEPARATOR)[0])
-            if units is not None:
-                exact = shown(Fraction(amount) * units.factor(unit, units.base))
-                cause = Cause("document", document, EXACT.multiply(exact, sign), "not heard of yet" if sign > 0 else "cancelled just now")
-                found.setdefault(key, []).append(Perhaps(Part.LATE, cause))
-    return found
-
-
-def _moved(books: OwnBooks, event: DocumentBooked | DocumentCancelled) -> list[effects.Move]:
-    if isinstance(event, DocumentBooked):
-        known = books.has("outside", event.document) or any(plant == books.plant for plant, _ in books.reading.document(event.document))
-        return [] if known else effects.of_lines(event.kind, event.lines)
-    outside = books.outside_document(event.document)
-    if outside is not None:
-        return effects.of_lines(*outside)
-    ours = [row for plant, row in books.reading.document(event.document) if plant == books.plant and row.state == "posted"]
-    return [move for row in ours for move in books.moves(row)]
+    reach = Reach(books)
+    return {key_of(each): each for each in told if reach.has(each.location)}
 
 
 # --- comparing ------------------------------------------------------------------------------------------------------------
@@ -322,7 +309,7 @@ async def _ask_again(books: OwnBooks, system: System, comparison: Comparison, si
     for reading in range(1, READINGS + 1):
         before = {name: own_of(books, name) for name in names}
         told = in_reach(books, await system.stock(names))
-        sights.unheard = unheard_of(books, await system.unheard(books.plant))
+        sights.unheard = unheard.by_place(books, unheard.moved(books, await system.unheard(books.plant)))
         sights.flow = flow.read(books)
         rest = []
         for name in names:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from synchromesh.plant.rows import ExceptionRow, FactRow, Identity, PostingId, PostingRow
+from synchromesh.sqlite.database import query
 from synchromesh.state.memory import SEGMENT_POSITIONS
 from synchromesh.state.sqlite import loads
 from synchromesh.state.sqlite.identities import Identities
@@ -29,7 +30,7 @@ class SqliteMoment:
             with in_state_words(path, "reading the state"):
                 # The transaction sees what is committed at its first look, and nothing later.
                 self._connection.execute("BEGIN")
-                self._positions = dict(self._connection.execute("SELECT name, position FROM partition").fetchall())
+                self._positions = dict(query(self._connection, "SELECT name, position FROM partition"))
         except BaseException:
             self._connection.close()
             raise
