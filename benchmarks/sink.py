@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import signal
-import sqlite3
 import sys
 from pathlib import Path
 from typing import cast
 
+import apsw
 import uvloop
 
 _ANSWER = b"HTTP/1.1 202 Accepted\r\ncontent-length: 2\r\n\r\n{}"
@@ -18,8 +18,8 @@ class _Sink:
     """Posts that wait for the next commit."""
 
     def __init__(self, path: Path) -> None:
-        self.connection = sqlite3.connect(path, isolation_level=None)
-        self.connection.executescript("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; CREATE TABLE log (body BLOB)")
+        self.connection = apsw.Connection(str(path))
+        self.connection.execute("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; CREATE TABLE log (body BLOB)").fetchall()
         self.waiting: list[tuple[asyncio.Transport, bytes]] = []
         self.due = False
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import sqlite3
 import tempfile
 import time
 from collections.abc import Iterator
@@ -12,6 +11,7 @@ from datetime import UTC, datetime
 from hashlib import blake2b
 from pathlib import Path
 
+import apsw
 import msgspec
 from benchmarks.figures import Figure
 from benchmarks.plant import PLANT, SERIES, Size, encode, load, reports
@@ -118,8 +118,8 @@ CREATE TABLE identity (hash INTEGER PRIMARY KEY, at INTEGER);
 
 def _raw(path: Path, size: Size) -> float:
     """Decode each message, write its fact, identity, order, balance, posting and outbox row; a batch later the outcome's rows."""
-    connection = sqlite3.connect(path, isolation_level=None)
-    connection.executescript("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA cache_size = -32768;" + _TABLES)
+    connection = apsw.Connection(str(path))
+    connection.execute("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA cache_size = -32768;" + _TABLES).fetchall()
     for kind in ("order", "stock"):
         rows = ((kind, f"{number:012d}", bytes(300)) for number in range(size.orders))
         connection.execute("BEGIN")

@@ -21,6 +21,7 @@ from synchromesh.connectors import listening, sandbox, tryton
 from synchromesh.connectors.agreement import Grade
 from synchromesh.connectors.sandbox.client import Settings as SandboxSettings
 from synchromesh.connectors.tryton.settings import Settings as TrytonSettings
+from synchromesh.engine import sending
 from synchromesh.mapping import expression, manifest
 from synchromesh.model import event, posting
 from synchromesh.observe import names
@@ -68,6 +69,8 @@ def _configuration() -> Iterator[str]:
         ("[plant.reconcile]", settings.Reconcile),
         ("[[plant.files]]", settings.Files),
         ("[erp.NAME]", settings.Erp),
+        ("[erp.NAME.limits]", sending.Limits),
+        ("[erp.NAME.retry]", sending.Retry),
     ]
     for title, struct in tables:
         yield f"## `{title}`\n\n{_flat(struct.__doc__)}\n"

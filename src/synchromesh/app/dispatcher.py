@@ -23,8 +23,8 @@ from synchromesh.engine.presence import Presence
 from synchromesh.engine.puller import Puller
 from synchromesh.log.agreement import LogFull
 from synchromesh.observe.lines import emit
-from synchromesh.observe.names import PULL_BACK, PULL_FAILED
-from synchromesh.state.agreement import Outbox, StateFull
+from synchromesh.observe.names import PULL_BACK, PULL_FAILED, SENDER_FENCED
+from synchromesh.state.agreement import Fenced, Outbox, StateFull
 
 GRACE: Final = 10.0
 """Seconds that a stop waits for answers on their way."""
@@ -65,16 +65,19 @@ class _System:
         self._connector = connector_of(erp)
         loop = asyncio.get_running_loop()
         self._presence = Presence(name, loop.time, showing(settings.synchromesh.data, name))
+        self._claimant = f"dispatcher-{os.getpid()}-{int(datetime.now(UTC).timestamp() * 1000)}"
         self._dispatcher = Dispatcher(
             name,
             self._connector,
             self._outbox,
             self._log,
-            f"dispatcher-{os.getpid()}-{int(datetime.now(UTC).timestamp() * 1000)}",
+            self._claimant,
             clock=loop.time,
             now=lambda: datetime.now(UTC),
             jitter=random.random,
             presence=self._presence,
+            limits=erp.limits,
+            retry=erp.retry,
         )
         self._desk = desk_of(settings, self._reading, self._log)
         self._scheduled = [plant for plant in settings.plants if plant.erp == name and (plant.reconcile.every_hours or plant.reconcile.at)]
@@ -112,6 +115,9 @@ class _System:
             except (LogFull, StateFull) as error:
                 room.gone(error)
                 await _until(stop, PAUSE)
+            except Fenced:
+                emit(SENDER_FENCED, system=self._name, owner=self._claimant)
+                return
             with suppress(TimeoutError):
                 async with asyncio.timeout(pause):
                     await news.wait()

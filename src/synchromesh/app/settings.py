@@ -13,6 +13,8 @@ from zoneinfo import ZoneInfo
 import msgspec
 from msgspec import Meta, field
 
+from synchromesh.engine.sending import Limits as SendingLimits
+from synchromesh.engine.sending import Retry
 from synchromesh.plant.policy import Policy
 
 DERIVED: Final = {
@@ -149,10 +151,16 @@ class Plant(Section, frozen=True):
 
 
 class Erp(Section, frozen=True):
-    """One business system. All keys beside `connector` are the connector's own; `{ env = "NAME" }` takes a value from the environment."""
+    """One business system. All keys beside these are the connector's own; `{ env = "NAME" }` takes a value from the environment."""
 
     connector: Name
     """Which connector to use, by the name of its plug-in."""
+
+    limits: SendingLimits = SendingLimits()
+    """How much it is sent: the `[erp.NAME.limits]` table."""
+
+    retry: Retry = Retry()
+    """What is tried again, and until when: the `[erp.NAME.retry]` table."""
 
     settings: Mapping[str, object] = {}
     """The rest of the table."""

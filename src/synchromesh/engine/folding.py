@@ -42,7 +42,7 @@ class Folding:
 
     def _attempt(self, records: Sequence[Record]) -> Changes:
         self._reader.batch()
-        told = [self._guarded(record, self._read) for record in records]
+        told = self._told(records)
         foresight.prefetch(self.view, told)
         with exactly():
             for record, each in zip(records, told, strict=True):
@@ -52,11 +52,15 @@ class Folding:
                     raise _CrashedError(record, error) from error
         return self.view.flush()
 
-    def _guarded(self, record: Record, read: Callable[[Record], Told]) -> Told:
-        try:
-            return read(record)
-        except DEFECTS as error:
-            raise _CrashedError(record, error) from error
+    def _told(self, records: Sequence[Record]) -> list[Told]:
+        read = self._read if self._crashes else self._reader.read
+        told = []
+        for record in records:
+            try:
+                told.append(read(record))
+            except DEFECTS as error:
+                raise _CrashedError(record, error) from error
+        return told
 
     def _read(self, record: Record) -> Told:
         crashes = self._crashes.get(record.position, [])

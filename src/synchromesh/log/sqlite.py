@@ -7,7 +7,6 @@ become visible in order.
 
 from __future__ import annotations
 
-import sqlite3
 import threading
 import time
 import zlib
@@ -16,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+import apsw
 import msgspec
 
 from synchromesh.log.agreement import LogCorrupt, LogError, LogFull, Trimmed
@@ -23,7 +23,7 @@ from synchromesh.log.archive import ARCHIVE, Segment, discard_unfinished, write_
 from synchromesh.log.encoding import decode, encode
 from synchromesh.log.fairness import shares
 from synchromesh.model.message import Message, Record
-from synchromesh.sqlite.database import Kinds, connect, create, damaged, data_version, in_words, transaction
+from synchromesh.sqlite.database import Kinds, connect, create, damaged, data_version, in_words, query, transaction
 from synchromesh.sqlite.lock import WriterLock
 
 KINDS: Final = Kinds(LogError, LogFull, LogCorrupt)
@@ -75,7 +75,7 @@ class _View:
             return
         self.partitions = {
             name: _Partition(number, self._last(number) or trimmed, trimmed)
-            for number, name, trimmed in self.connection.execute("SELECT number, name, trimmed FROM partition").fetchall()
+            for number, name, trimmed in query(self.connection, "SELECT number, name, trimmed FROM partition")
         }
         self._version = version
 
@@ -85,9 +85,9 @@ class _View:
 
     def _last(self, number: int) -> int:
         first = number << POSITION_BITS
-        last: int | None = self.connection.execute(
-            "SELECT max(at) FROM message WHERE at BETWEEN ? AND ?", (first, first | (1 << POSITION_BITS) - 1)
-        ).fetchone()[0]
+        last: int | None = query(
+            self.connection, "SELECT max(at) FROM message WHERE at BETWEEN ? AND ?", (first, first | (1 << POSITION_BITS) - 1)
+        )[0][0]
         return 0 if last is None else last - first
 
 
@@ -133,8 +133,8 @@ class SqliteLog:
         return positions
 
     def _add_partition(self, name: str) -> _Partition:
-        cursor = self._writer.connection.execute("INSERT INTO partition (name) VALUES (?) RETURNING number", (name,))
-        partition = self._writer.partitions[name] = _Partition(cursor.fetchone()[0], 0, 0)
+        made = query(self._writer.connection, "INSERT INTO partition (name) VALUES (?) RETURNING number", (name,))
+        partition = self._writer.partitions[name] = _Partition(made[0][0], 0, 0)
         return partition
 
     def read(self, after: Mapping[str, int], limit: int) -> dict[str, list[Record]]:
@@ -217,11 +217,11 @@ class SqliteLog:
     def chain(self, partition: str) -> str:
         """The SHA-256 of the partition's last archived segment, '' if there is none: what `read_archive` must end with."""
         with in_words(self._path, KINDS, "reading the log"), self._view() as view:
-            row = view.connection.execute("SELECT chain FROM partition WHERE name = ?", (partition,)).fetchone()
-        return str(row[0]) if row else ""
+            found = query(view.connection, "SELECT chain FROM partition WHERE name = ?", (partition,))
+        return str(found[0][0]) if found else ""
 
     def _archive_segment(self, view: _View, partition: str, first: int, last: int) -> None:
-        (previous,) = view.connection.execute("SELECT chain FROM partition WHERE name = ?", (partition,)).fetchone()
+        ((previous,),) = query(view.connection, "SELECT chain FROM partition WHERE name = ?", (partition,))
         at = view.partitions[partition].at
         digest = write_segment(self._archive, Segment(partition, first, last, previous), self._bodies(view, partition, first, last))
         with self._lock, transaction(self._writer.connection):
@@ -271,17 +271,17 @@ class SqliteLog:
 
 
 def _build(path: Path) -> None:
-    connection = sqlite3.connect(path, isolation_level=None)
+    connection = apsw.Connection(str(path))
     try:
-        connection.executescript(_TABLES)
+        query(connection, _TABLES)
     finally:
         connection.close()
 
 
-def _check_schema(connection: sqlite3.Connection, path: Path) -> None:
+def _check_schema(connection: apsw.Connection, path: Path) -> None:
     with in_words(path, KINDS, "opening the log"):
-        application = connection.execute("PRAGMA application_id").fetchone()[0]
-        schema = connection.execute("PRAGMA user_version").fetchone()[0]
+        application = query(connection, "PRAGMA application_id")[0][0]
+        schema = query(connection, "PRAGMA user_version")[0][0]
     if application != APPLICATION:
         raise damaged(path, KINDS, "it is a database, but not a log of Synchromesh")
     if schema != SCHEMA:

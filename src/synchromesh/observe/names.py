@@ -90,6 +90,9 @@ QUARANTINED: Final = LogLine(
 STORE_FULL: Final = LogLine("store.full", logging.ERROR, "There is no room to store; messages are refused until there is.", ("error",))
 STORE_BACK: Final = LogLine("store.back", logging.INFO, "There is room again.", ("seconds",))
 FENCED: Final = LogLine("worker.fenced", logging.WARNING, "Another worker took over; this one stops writing.", ("owner",))
+SENDER_FENCED: Final = LogLine(
+    "dispatcher.fenced", logging.WARNING, "Another dispatcher sends to this business system now; this one stops.", ("system", "owner")
+)
 FILE_TAKEN: Final = LogLine("file.taken", logging.INFO, "A dropped file was read to its end and is in the log.", ("plant", "file", "rows"))
 FILE_FAILED: Final = LogLine(
     "file.failed", logging.WARNING, "A dropped file can't be read and was set aside with its reason.", ("plant", "file", "error")
@@ -133,6 +136,7 @@ LINES: Final = (
     STORE_FULL,
     STORE_BACK,
     FENCED,
+    SENDER_FENCED,
     FILE_TAKEN,
     FILE_WAITS,
     REQUEST_REFUSED,

@@ -30,7 +30,7 @@ SEQUENCE: Final = {kind: rank for rank, kind in enumerate(
 )}  # fmt: skip
 """The order of documents that are decided together (design, section 5: sequence)."""
 
-_RANKS: Final = {str(kind): (kind, rank) for kind, rank in SEQUENCE.items()}
+_KINDS: Final = {str(kind): kind for kind in SEQUENCE}
 _SIGNED: Final = frozenset({PostingKind.TRANSFER, PostingKind.ADJUSTMENT})
 """Kinds whose lines may say the opposite; of others what goes down is taken back."""
 
@@ -58,6 +58,8 @@ Taken = dict[PostingKind, list[tuple[str, Line]]]
 def decide(view: View, lane_name: str, lane: Lane, cut: Cut) -> int:
     """Cut postings for everything open in the lane, whose components are `backflush`ed; how many were made. Nothing may be left to
     make: the rest is carried."""
+    if len(lane.open) == 1 and not lane.confirmed and (made := _decide_one(view, lane_name, lane, cut)) is not None:
+        return made
     drafts: dict[str, Draft] = {}
     taken: Taken = {}
     for key in lane.open:
@@ -73,6 +75,25 @@ def decide(view: View, lane_name: str, lane: Lane, cut: Cut) -> int:
         lanes.let_end(view, lane, cut.group, made)
         return made
     return _cut(view, lane_name, lane, cut, drafts)
+
+
+def _decide_one(view: View, lane_name: str, lane: Lane, cut: Cut) -> int | None:
+    """`decide` for what nearly every fact is: one line more of one document, judged by no tolerance. None, and nothing is changed, for
+    what is anything else."""
+    (key,) = lane.open
+    total = lane.sums[key]
+    owed = _owed(view, total, key)
+    if owed is None:
+        lane.open = {}
+        return 0
+    kind, amount, line = owed
+    if kind is _CONFIRMATION or (amount < 0 and kind not in _SIGNED) or view.policy.over_delivery_percent >= 0:
+        return None
+    lane.open = {}
+    total.decided += amount
+    enter(view, lane_name, lane, cut, content(view, lane_name, cut, kind, (line,)))
+    total.last = lane.last
+    return 1
 
 
 def _part(view: View, lane_name: str, receipt: Draft, drafts: dict[str, Draft]) -> None:
@@ -121,27 +142,37 @@ def _rank(draft: Draft) -> tuple[int, str]:
 def _sort_line(view: View, lane: Lane, key: str, drafts: dict[str, Draft], taken: Taken) -> None:
     """Put what a sum still owes into the draft of its document, or among the lines to take back."""
     total = lane.sums[key]
+    owed = _owed(view, total, key)
+    if owed is None:
+        return
+    kind, amount, line = owed
+    if amount < 0 and kind not in _SIGNED:
+        taken.setdefault(kind, []).append((key, line))
+        return
+    total.decided += amount
+    of = line.operation if kind is _CONFIRMATION else ""
+    document = kind + of
+    draft = drafts.get(document)
+    if draft is None:
+        draft = drafts[document] = Draft(SEQUENCE[kind], kind, of)
+    draft.lines.append(line)
+    draft.sums.append(total)
+
+
+def _owed(view: View, total: Cumulative, key: str) -> tuple[PostingKind, Decimal, Line] | None:
+    """What a sum still owes, as a line of its document; less than nothing is to be taken back. None when it owes nothing."""
     name, item_name, location, lot, status, owner, to_location, to_status, operation, reason = key.split(SEPARATOR)
     item = view.item(item_name)
     assert item is not None, f"{item_name} was known when it was reported"
     amount = to_posting(total_in(total.reported, total.unit, item), total.decided, item.decimals)
     if not amount:
-        return
-    kind, rank = _RANKS[name]
+        return None
+    kind = _KINDS[name]
     if kind is _TRANSFER and amount < 0:
         line = Line(item_name, Quantity(-amount, total.unit), to_location, lot, to_status, owner, location, status, operation, reason)
     else:
         line = Line(item_name, Quantity(amount, total.unit), location, lot, status, owner, to_location, to_status, operation, reason)
-    if amount < 0 and kind not in _SIGNED:
-        taken.setdefault(kind, []).append((key, line))
-        return
-    total.decided += amount
-    document, of = (name + operation, operation) if kind is _CONFIRMATION else (name, "")
-    draft = drafts.get(document)
-    if draft is None:
-        draft = drafts[document] = Draft(rank, kind, of)
-    draft.lines.append(line)
-    draft.sums.append(total)
+    return kind, amount, line
 
 
 def backflush(view: View, lane_name: str, lane: Lane) -> None:

@@ -205,6 +205,27 @@ class Expected(Entity):
     names: dict[str, None] = {}
 
 
+class Cause(Entity):
+    """Exceptions of one category and subject. Their ids are the list `cause:` + its name, oldest first, with some that are closed
+    already; `open` is how many are not.
+
+    While `verb` says something, it is being done to all that were listed then, through the list's page `through`: "retry" or "dismiss".
+    """
+
+    open: int = 0
+    verb: str = ""
+    by: str = ""
+    reason: str = ""
+    through: int = -1
+
+
+class Proposal(Entity):
+    """A decision that a second person must approve: the event as JSON, and when it was proposed."""
+
+    event: bytes
+    at: int
+
+
 class Location(Entity):
     """A known place."""
 
@@ -225,6 +246,8 @@ class Outside(Entity):
     kind: str
     order: str
     lines: bytes
+    day: str = ""
+    """ISO date, '' where ERP does not tell."""
 
 
 class OutsideTotals(Entity):
@@ -343,6 +366,8 @@ KINDS: Final[dict[str, type[Entity]]] = {
     "agenda": Names,
     "totals": Totals,
     "expected": Expected,
+    "cause": Cause,
+    "proposal": Proposal,
     "decision": Decision,
 }
 """Every kind of entity by the name it is stored under."""

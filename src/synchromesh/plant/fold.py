@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from datetime import date, datetime
 from decimal import getcontext
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Final, get_args
 from zoneinfo import ZoneInfo
 
 import msgspec
 
 from synchromesh.model import event as ev
+from synchromesh.model import subject
+from synchromesh.model.instant import micros
 from synchromesh.model.message import ENTERPRISE
 from synchromesh.model.posting import Category
 from synchromesh.model.quantity import EXACT
 from synchromesh.plant import (
     agenda,
+    causes,
     corrections,
     decisions,
     exceptions,
@@ -29,6 +32,7 @@ from synchromesh.plant import (
     postings,
     reconciling,
     recording,
+    release,
     rules,
     waiting,
 )
@@ -38,7 +42,6 @@ from synchromesh.plant.fact import BY_POLICY, FOR_EVER, Told
 from synchromesh.plant.fates import Fate
 from synchromesh.plant.postings import Cut
 from synchromesh.plant.rows import FactRow
-from synchromesh.plant.times import micros
 from synchromesh.plant.view import AHEAD, View
 
 _encode: Final = msgspec.json.Encoder(decimal_format="string").encode
@@ -117,21 +120,16 @@ def _own(view: View, event: ev.CanonicalEvent, told: Told) -> None:
             pass  # the worker has set the message aside: its own fold says so
         case ev.InputEnded():
             rules.apply(view, _act(view, _row(told, micros(told.received))), event)
-        case ev.PostingRetried() | ev.DoubtSettled() | ev.FactDismissed():
-            decisions.decide(view, event)
-        case ev.DifferenceAdjusted():
-            _adjust(view, event, told)
+        case _ if isinstance(event, ev.DecisionEvent):
+            decisions.decide(view, event, decisions.Means(told.received, _retell, partial(_adjusted, told)))
         case ev.Reconciled():
             reconciling.keep(view, event)
         case _:
             raise TypeError(f"{type(event).__name__} is not a message of our own")
 
 
-def _adjust(view: View, event: ev.DifferenceAdjusted, told: Told) -> None:
+def _adjusted(told: Told, view: View, fact: ev.StockAdjusted) -> None:
     """An approved correction of stock is a fact like one that a source tells, so that it can be traced, sent again and dismissed."""
-    fact = reconciling.approve(view, event)
-    if fact is None:
-        return
     totals = view.totals()
     totals.others -= 1
     totals.facts += 1
@@ -164,8 +162,12 @@ def _tick(view: View, event: ev.Tick) -> None:
 
 def _work_off(view: View, name: str) -> None:
     """One page of the oldest list that is being worked off."""
+    if name.startswith(causes.LIST):
+        if release.step(view, name.removeprefix(causes.LIST), _retell):
+            view.clock().resuming.remove(name)
+        return
     if name.startswith(waiting.WAITING):
-        waiting.resume(view, name.removeprefix(waiting.WAITING), _retell)
+        waiting.resume(view, name.removeprefix(waiting.WAITING), _retell, _chain)
     elif name.startswith(periods.LIST):
         for id_ in periods.freed(view, name):
             lanes.let_go(view, id_, periods.hold(name.removeprefix(periods.LIST)))
@@ -208,7 +210,7 @@ def _repeated(view: View, told: Told, first: int) -> None:
             view,
             told.position,
             Category.DUPLICATE,
-            f"message {told.source}/{told.id}",
+            subject.message(told.source, told.id),
             f"Message {told.id} of {told.source} came again with other content than at position {first}; the first one counts.",
             "If both happened, report the second under an identity of its own; else dismiss this.",
             original.order,
@@ -235,26 +237,26 @@ def _fact(view: View, told: Told, row: FactRow, horizon: int) -> None:
 def _unusable(view: View, told: Told, horizon: int, age: int) -> tuple[Category, str, str, str] | None:
     """Why a message of this age, in microseconds, can be no fact at all: category, subject, sentence, remedy."""
     if told.refused:
-        subject = told.subject or f"interface {told.interface}"
-        return Category.INVALID, subject, told.refused, "Correct the message at its source, or the adapter, and send it again."
+        about = told.subject or subject.interface(told.interface)
+        return Category.INVALID, about, told.refused, "Correct the message at its source, or the adapter, and send it again."
     if SEPARATOR_IN_JSON in told.told:
         return (
             Category.INVALID,
-            f"interface {told.interface}",
+            subject.interface(told.interface),
             f"Message {told.id} of {told.source} has the control character U+001F in a name, which no plant's name has.",
             "Leave control characters out at the source, and send it again.",
         )
     if view.partition == ENTERPRISE:
         return (
             Category.INVALID,
-            "partition enterprise",
+            subject.partition(ENTERPRISE),
             "A fact of a plant was sent to the enterprise partition.",
             "Send it to the plant that it belongs to.",
         )
-    if horizon >= 0 and (told.occurred is None or not -AHEAD <= age <= horizon * 1_000_000):
+    if horizon >= 0 and told.source != decisions.REPAIR and (told.occurred is None or not -AHEAD <= age <= horizon * 1_000_000):
         return (
             Category.INVALID,
-            f"interface {told.interface}",
+            subject.interface(told.interface),
             f"Message {told.id} of {told.source} {_no_age(told, age)}, so it cannot be told from a repeat.",
             "Check in ERP whether it is booked; then dismiss it, or send it with a time and an identity of its own.",
         )
@@ -288,8 +290,6 @@ def _tell(view: View, row: FactRow, events: tuple[ev.CanonicalEvent, ...], chain
         row.fate, row.reference = Fate.EXCEPTION, refused.sentence
         view.count(Fate.EXCEPTION, 1)
         exceptions.open_fact(view, row.position, refused.category, refused.subject, refused.sentence, refused.remedy, row.order)
-        if refused.category is Category.ORDER_CLOSED:
-            waiting.until_reopened(view, row, refused.order)
     else:
         act = _act(view, row)
         act.operation = _operation_of(events[0])
@@ -303,7 +303,8 @@ def _tell(view: View, row: FactRow, events: tuple[ev.CanonicalEvent, ...], chain
 
 
 def _operation_of(event: ev.CanonicalEvent) -> str:
-    return str(getattr(event.event if isinstance(event, ev.FactCorrected) else event, "operation", ""))
+    named: str = getattr(event.event if type(event) is ev.FactCorrected else event, "operation", "")
+    return named
 
 
 def _turn_over(view: View, events: tuple[ev.CanonicalEvent, ...], operation: str) -> None:
@@ -398,7 +399,7 @@ def _complete(view: View, act: Act, facts: int) -> bool:
 def _waits_for_its_order(row: FactRow) -> bool:
     """Whether the fact waits for the very order whose chain it belongs to: it is linked when it goes on, whether or not the order has come
     meanwhile."""
-    return row.fate == _WAITING and row.reference == f"order {row.order}"
+    return row.fate == _WAITING and row.reference == subject.order(row.order)
 
 
 def _chain(view: View, row: FactRow, chained: bool = False) -> None:

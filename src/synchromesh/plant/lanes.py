@@ -61,7 +61,6 @@ def promote(view: View, lane: Lane) -> None:
         if not _dated(view, lane, row):
             return
         row.state = "ready"
-        view.put_posting(row)
         view.send(id_, row)
         return
 
@@ -75,7 +74,7 @@ def _dated(view: View, lane: Lane, row: PostingRow) -> bool:
         return True
     match view.policy.closed_period:
         case "ask":
-            ask(view, lane, row, periods.question(row))
+            ask(view, lane, row, periods.question(row, content.effective))
         case "wait":
             row.waits_for = periods.remembered(view, content.effective, id_)
             view.put_posting(row)

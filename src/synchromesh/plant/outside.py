@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+from typing import Final
+
+import msgspec
+
 from synchromesh.model import tally
-from synchromesh.model.posting import Line, PostingKind
+from synchromesh.model.posting import Line, Posting, PostingKind
 from synchromesh.model.quantity import Quantity
 from synchromesh.model.unit import MissingConversion
 from synchromesh.plant import stock
@@ -11,6 +16,8 @@ from synchromesh.plant.entities import Outside, OutsideTotals
 from synchromesh.plant.postings import units_of
 from synchromesh.plant.stock import SEPARATOR
 from synchromesh.plant.view import Effect, View
+
+_lines: Final = msgspec.json.Decoder(tuple[Line, ...]).decode
 
 
 def effects(view: View, kind: PostingKind, lines: tuple[Line, ...]) -> list[Effect]:
@@ -58,3 +65,27 @@ def count_for_order(view: View, number: str, document: Outside, lines: tuple[Lin
     totals.documents = (*kept, number) if sign > 0 else kept
     if not totals.documents:
         view.drop("outside.order", document.order)
+
+
+def lookalikes(view: View, content: Posting) -> list[str]:
+    """Documents of others that look like this posting: of the same order and kind, with the same items and quantities, and on its day where
+    ERP tells days. Whoever sends it again may book it twice."""
+    totals = view.of(OutsideTotals, "outside.order", content.order) if content.order else None
+    days = {day.isoformat() for day in (content.effective, content.original) if day is not None}
+    wanted = _amounts(view, content.lines)
+    found = []
+    for number in totals.documents if totals is not None and wanted else ():
+        document = view.of(Outside, "outside", number)
+        same_kind = document is not None and document.kind == content.kind and (not document.day or document.day in days)
+        if document is not None and same_kind and _amounts(view, _lines(document.lines)) == wanted:
+            found.append(number)
+    return found
+
+
+def _amounts(view: View, lines: tuple[Line, ...]) -> dict[tuple[str, str], Decimal]:
+    """What lines move in all, by item and unit."""
+    sums: dict[tuple[str, str], Decimal] = {}
+    for line in lines:
+        own = _in_own_unit(view, line).quantity
+        sums[line.item, own.unit] = sums.get((line.item, own.unit), Decimal(0)) + own.amount
+    return sums

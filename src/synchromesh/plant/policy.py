@@ -7,6 +7,11 @@ from typing import Annotated, Final, Literal
 import msgspec
 from msgspec import Meta
 
+from synchromesh.model.posting import Category
+
+Verb = Literal["retry", "settle", "dismiss", "correct", "replay", "release", "adjust"]
+"""What people can decide."""
+
 DECIMAL: Final = r"^[0-9]{1,9}([.][0-9]{1,9})?$"
 
 
@@ -70,6 +75,14 @@ class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     over_delivery_percent: Annotated[int, Meta(ge=-1, le=10_000)] = -1
     """How much more than an order's quantity is booked, in percent of it; what is beyond is an exception for a person. -1: ERP judges."""
 
+    approvals: tuple[Verb, ...] = ()
+    """Decisions that take effect only when a second person approves them (four eyes)."""
+
+    owners: dict[Category, Annotated[str, Meta(min_length=1, max_length=128)]] = {}
+    """Who looks after exceptions of a category, where that is somebody else than usual."""
+
+    service_minutes: dict[Category, Annotated[int, Meta(ge=1, le=525_600)]] = {}
+    """By when an exception of a category shall be resolved, in minutes after it was opened, where that is not as usual."""
     tolerance_absolute: Annotated[str, Meta(pattern=DECIMAL, description='a decimal in quotes, such as "0.5"')] = "0"
     """How far an unexplained difference of quantity may go, in the unit of what differs, before a person is told."""
 

@@ -175,7 +175,7 @@ def _await_stock(view: View, row: PostingRow, changes: list[Effect]) -> None:
 def _await_period(view: View, lane: Lane, row: PostingRow, day: date) -> None:
     """The posting is of a closed period: it waits until that opens, or a person decides."""
     if view.policy.closed_period == "ask":
-        lanes.ask(view, lane, row, periods.question(row))
+        lanes.ask(view, lane, row, periods.question(row, day))
     else:
         row.waits_for = HOLDS.join([*filter(None, (row.waits_for,)), periods.remembered(view, day, (row.position, row.ordinal))])
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from synchromesh.model import tally
+from synchromesh.model import subject, tally
 from synchromesh.model.event import (
     InputEnded,
     MaterialConsumed,
@@ -64,7 +64,7 @@ def require_report(view: View, event: ProductionReported) -> None:
     if event.item and event.item != order.item:
         raise Refused(
             Category.INVALID,
-            f"order {event.order}",
+            subject.order(event.order),
             f"The report names item {event.item}, and order {event.order} makes item {order.item}.",
             "Report under the order that makes the item, or correct the item in the reporting system.",
             event.order,
@@ -84,7 +84,7 @@ def _require_proportion(view: View, order: Order, item: Item) -> None:
     if backflushed and not order.amount:
         raise Refused(
             Category.INVALID,
-            f"order {order.order}",
+            subject.order(order.order),
             f"Order {order.order} is of quantity 0, so nothing says how much of its components goes into its output.",
             "Correct the order's quantity in ERP; then correct this report, or dismiss it.",
             order.order,

@@ -9,13 +9,13 @@ import msgspec
 
 from synchromesh.model import tally
 from synchromesh.model.event import Difference, DifferenceAdjusted, Proposal, Reconciled, StockAdjusted
+from synchromesh.model.instant import micros
 from synchromesh.model.posting import Category
 from synchromesh.model.quantity import Quantity, plain
 from synchromesh.plant import exceptions
 from synchromesh.plant.entities import Balance, Found, Reconciliation, Run
 from synchromesh.plant.rows import PostingId
 from synchromesh.plant.stock import SEPARATOR, named, place
-from synchromesh.plant.times import micros
 from synchromesh.plant.view import View
 
 RUNS: Final = 100
@@ -118,26 +118,26 @@ def parse(proposal: str) -> PostingId:
     return (int(position), int(number)) if both else (0, 0)
 
 
-def approve(view: View, event: DifferenceAdjusted) -> StockAdjusted | None:
-    """Take the approved correction over into the ledgers; what is left to be booked in ERP as a fact, None for nothing. A proposal that is
-    approved already, or that does not fit any more, changes no ledger."""
+def approve(view: View, event: DifferenceAdjusted, by: str) -> tuple[bool, StockAdjusted | None]:
+    """Take the approved correction over into the ledgers: whether it fits, and what is left to be booked in ERP as a fact, if anything.
+    A proposal that is approved already, or that does not fit any more, changes no ledger."""
     name = difference_of(view, event.proposal)
     found = view.of(Found, "difference", name) if name else None
     if found is None or not found.proposal or found.decided:
-        return None
+        return False, None
     view.touch("difference", name)
-    found.by = event.by
+    found.by = by
     proposal = _proposal(found.proposal)
     key = place(proposal.item, proposal.location, proposal.lot, proposal.status, proposal.owner)
     if standing_of(view.of(Balance, "stock", key)) != proposal.seen or view.policy.booking == "record":
         found.stale = view.position
-        return None
+        return False, None
     found.decided = view.position
     _take_over(view, key, proposal)
     if not proposal.adjust:
-        return None
+        return True, None
     reason = f"reconciliation {event.proposal}" + (f": {event.reason}" if event.reason else "")
-    return StockAdjusted(
+    return True, StockAdjusted(
         proposal.item, Quantity(proposal.adjust, proposal.unit), proposal.location, reason[:128], proposal.lot, proposal.status,
         proposal.owner,
     )  # fmt: skip

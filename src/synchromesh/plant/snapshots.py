@@ -7,13 +7,13 @@ from itertools import product
 from typing import Final
 
 from synchromesh.model.event import StockLine, StockSnapshotTaken
+from synchromesh.model.instant import micros
 from synchromesh.model.posting import Category
 from synchromesh.model.unit import MissingConversion
 from synchromesh.plant.act import Act, Refused
 from synchromesh.plant.entities import SnapshotLine, SnapshotScope
 from synchromesh.plant.postings import units_of
 from synchromesh.plant.stock import SEPARATOR, named, place
-from synchromesh.plant.times import micros
 from synchromesh.plant.view import AHEAD, View
 
 KEPT: Final = "a snapshot of stock is kept to be compared"

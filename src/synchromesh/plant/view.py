@@ -60,6 +60,7 @@ class View:
         self.store = store
         self.bound = bound
         self.position = 0
+        self._ordinal = 0
         self.forget()
 
     def forget(self) -> None:
@@ -96,11 +97,17 @@ class View:
     def begin(self, position: int) -> None:
         """From here on changes are caused by the message at `position`."""
         self.position = position
+        self._ordinal = 0
         if not self._policy_known:
             decision = self.of(Decision, "decision", "policy/" + self.partition)
             self.policy = DEFAULT if decision is None else _policy_decode(decision.content)
             self.stem = stem_of(self.partition, self.policy.series)
             self._policy_known = True
+
+    def next_ordinal(self) -> int:
+        """The next ordinal of a posting that a decision at this position causes; other messages count their own."""
+        self._ordinal += 1
+        return self._ordinal
 
     # --- entities -----------------------------------------------------------------------------------------------------
 
@@ -278,9 +285,11 @@ class View:
             self._contents[id_] = content
 
     def send(self, id_: PostingId, row: PostingRow) -> None:
-        """The posting is ready: a dispatcher may take it as soon as this batch is committed."""
-        self.changes.outbox_removed.discard(id_)
-        self.changes.outbox_added[id_] = (row.target, row.lane)
+        """The posting has changed and is ready: a dispatcher may take it as soon as this batch is committed."""
+        changes = self.changes
+        changes.postings[id_] = row
+        changes.outbox_removed.discard(id_)
+        changes.outbox_added[id_] = (row.target, row.lane)
 
     def unsend(self, id_: PostingId) -> None:
         """The posting has its outcome and leaves the outbox."""
@@ -314,7 +323,7 @@ class View:
         changes.position = self.position
         for kind, names in self._changed.items():
             table = self._tables[kind]
-            for name in names:
+            for name in sorted(names):
                 entity = table[name]
                 changes.entities[kind, name] = None if entity is None else _encode(entity)
         clock = cast("Clock | None", self._tables["clock"].get(""))

@@ -8,19 +8,20 @@ from __future__ import annotations
 
 import errno
 import os
-import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
+
+import apsw
 
 BUSY_MS: Final = 30_000
 """How long SQLite itself may wait: only for recovery after a crash and for a checkpoint, since writers queue at the lock."""
 
-_DAMAGE: Final = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+_DAMAGE: Final = {apsw.SQLITE_CORRUPT, apsw.SQLITE_NOTADB}
 _FULL: Final = "no room to write ({}); nothing was changed; free space on this disk, then go on"
 _SYSTEM_NO_ROOM: Final = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-_NO_ROOM: Final = {sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_SHMSIZE, sqlite3.SQLITE_IOERR_TRUNCATE}
+_NO_ROOM: Final = {apsw.SQLITE_IOERR_WRITE, apsw.SQLITE_IOERR_SHMSIZE, apsw.SQLITE_IOERR_TRUNCATE}
 
 
 class Kinds(NamedTuple):
@@ -36,8 +37,8 @@ def in_words(path: Path, kinds: Kinds, doing: str) -> Iterator[None]:
     """Turn what SQLite or the system says into the agreement's exceptions: what failed, where, and what to do."""
     try:
         yield
-    except sqlite3.Error as error:
-        raise _translated(error, path, kinds, doing) from error
+    except apsw.Error as error:
+        raise told(getattr(error, "extendedresult", apsw.SQLITE_ERROR), str(error), path, kinds, doing) from error
     except (UnicodeEncodeError, OverflowError) as error:
         raise kinds.error(f"{doing}: {path}: a value can't be stored ({error}); nothing was changed") from error
     except OSError as error:
@@ -46,16 +47,16 @@ def in_words(path: Path, kinds: Kinds, doing: str) -> Iterator[None]:
         raise kinds.error(f"{doing}: {path}: {error.strerror or error}; make sure that the directory exists and is writable") from error
 
 
-def _translated(error: sqlite3.Error, path: Path, kinds: Kinds, doing: str) -> Exception:
-    code: int = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
+def told(code: int, what: str, path: Path, kinds: Kinds, doing: str) -> Exception:
+    """The agreement's exception for an error of SQLite, by its extended code."""
     primary = code & 0xFF
     if primary in _DAMAGE:
-        return damaged(path, kinds, f"{doing}: {error}")
-    if primary == sqlite3.SQLITE_FULL or code in _NO_ROOM:
-        return kinds.full(f"{doing}: {path}: {_FULL.format(error)}")
-    if primary in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY):
-        return kinds.error(f"{doing}: {path}: {error}; make sure that the directory exists and that this user may write there")
-    return kinds.error(f"{doing}: {path}: {error} (SQLite error {code}); nothing was changed")
+        return damaged(path, kinds, f"{doing}: {what}")
+    if primary == apsw.SQLITE_FULL or code in _NO_ROOM:
+        return kinds.full(f"{doing}: {path}: {_FULL.format(what)}")
+    if primary in (apsw.SQLITE_CANTOPEN, apsw.SQLITE_READONLY):
+        return kinds.error(f"{doing}: {path}: {what}; make sure that the directory exists and that this user may write there")
+    return kinds.error(f"{doing}: {path}: {what} (SQLite error {code}); nothing was changed")
 
 
 def damaged(path: Path, kinds: Kinds, what: str) -> Exception:
@@ -66,16 +67,15 @@ def damaged(path: Path, kinds: Kinds, what: str) -> Exception:
     )
 
 
-def connect(path: Path, *, cache_kib: int, read_only: bool = False) -> sqlite3.Connection:
+def connect(path: Path, *, cache_kib: int, read_only: bool = False) -> apsw.Connection:
     """Open an existing database in the one way that keeps commits. Transactions are explicit (`transaction`).
 
     The connection may be used by any thread, by one at a time. `cache_kib` bounds its page cache.
     """
     mode = "ro" if read_only else "rw"
-    connection = sqlite3.connect(
-        f"{path.absolute().as_uri()}?mode={mode}", uri=True, isolation_level=None, check_same_thread=False, timeout=BUSY_MS / 1000
-    )
+    connection = apsw.Connection(f"{path.absolute().as_uri()}?mode={mode}", apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_URI)
     try:
+        connection.set_busy_timeout(BUSY_MS)
         connection.execute(f"PRAGMA cache_size = -{cache_kib}")
         connection.execute("PRAGMA cell_size_check = ON")
         if not read_only:
@@ -97,7 +97,7 @@ def create(path: Path, build: Callable[[Path], None], *, page_size: int = 4096) 
     provisional = path.with_name(path.name + ".new")
     for leftover in (provisional, provisional.with_name(provisional.name + "-wal"), provisional.with_name(provisional.name + "-shm")):
         leftover.unlink(missing_ok=True)
-    connection = sqlite3.connect(provisional, isolation_level=None)
+    connection = apsw.Connection(str(provisional))
     try:
         connection.execute(f"PRAGMA page_size = {page_size}")
         connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
@@ -126,7 +126,7 @@ def sync_directory(path: Path) -> None:
 
 
 @contextmanager
-def transaction(connection: sqlite3.Connection, begin: str = "BEGIN IMMEDIATE") -> Iterator[None]:
+def transaction(connection: apsw.Connection, begin: str = "BEGIN IMMEDIATE") -> Iterator[None]:
     """All of the block or nothing. The commit is durable when the block is left."""
     connection.execute(begin)
     try:
@@ -139,7 +139,12 @@ def transaction(connection: sqlite3.Connection, begin: str = "BEGIN IMMEDIATE") 
         raise
 
 
-def data_version(connection: sqlite3.Connection, schema: str = "main") -> int:
+def query(connection: apsw.Connection, sql: str, values: Sequence[object] = ()) -> list[Any]:
+    """All rows of a statement: tuples, whose types the statement decides. Of several statements each is run to its end."""
+    return connection.execute(sql, values).fetchall()
+
+
+def data_version(connection: apsw.Connection, schema: str = "main") -> int:
     """A number that changes when another connection has committed."""
-    version: int = connection.execute(f"PRAGMA {schema}.data_version").fetchone()[0]
+    version: int = query(connection, f"PRAGMA {schema}.data_version")[0][0]
     return version

@@ -351,3 +351,16 @@ def test_a_snapshot_that_cannot_be_compared_whole_is_refused_whole(event: ev.Sto
     assert world.fact(position).reference == f"The snapshot of wms {sentence}"
     assert [(row.position, row.remedy) for row in world.exceptions()] == [(position, REMEDY)]
     assert stock(world) == []
+
+
+def test_places_of_other_plants_are_not_compared_though_the_first_reading_spoke_of_them() -> None:
+    world = World()
+    world.tell(ev.StockObserved((ev.StockLine("GEAR", "OTHER", ea(1_000_000)), ev.StockLine("GEAR", "FG", ea(0)))), source="erp")
+    world.order()
+    make(world)
+    world.step()
+    report = compared(world, "stock")
+    assert (report.different, report.stock) == (0, ())
+    world.erp_knows(StockSet("GEAR", "FG", ea(7)))
+    (row,) = stock(world)
+    assert (row.location, parts(row)) == ("FG", {"unexplained": 2})

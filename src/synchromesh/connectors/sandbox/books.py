@@ -163,7 +163,9 @@ class Books:
         number = posting.reverses_document
         if not number and self.rules.grade is not Grade.BLIND:
             number = next(iter(self.keys.get(posting.reverses, ())), "")
-        return self._undo(number or posting.reverses)
+        if not number:
+            raise refusals.unknown_original(posting.reverses)
+        return self._undo(number)
 
     def _undo(self, number: str) -> Effect:
         original = self.documents.get(number)
@@ -192,14 +194,15 @@ class Books:
 
     def _check_progress(self, order_number: str, effect: Effect) -> None:
         """Receipts stay within the tolerance, and nothing is taken back that was not booked."""
-        booked = self._progress.get(effect.reverses.order if effect.reverses else order_number, {})
+        order = effect.reverses.order if effect.reverses else order_number
+        booked = self._progress.get(order, {})
         sums: dict[Progress, Decimal] = {}
         for what, amount in effect.progress:
             sums[what] = sums.get(what, ZERO) + amount
         for what, amount in sums.items():
             total = booked.get(what, ZERO) + amount
             if amount < 0 and total < 0:
-                raise refusals.takes_back_too_much(what, booked.get(what, ZERO), -amount)
+                raise refusals.takes_back_too_much(order, what, booked.get(what, ZERO), -amount)
             if amount > 0 and what[0] == "received" and self.rules.tolerance is not None and effect.reverses is None:
                 self._check_tolerance(order_number, what[1], total)
 
@@ -270,10 +273,11 @@ class Books:
         if repeated is not None:
             return repeated
         try:
-            self.judge(posting)
+            if not approval.unseen:
+                self.judge(posting)
         except Refused as refused:
             return Reply(key=posting.key, fate=Fate.REJECTED, refusal=refused.refusal)
-        parked = Reply(key=posting.key, fate=Fate.PARKED)
+        parked = Reply(key=posting.key, fate=Fate.ACCEPTED if approval.unseen else Fate.PARKED)
         self._pending.append(approval)
         self._parked[posting.key] = parked
         self._keep_first(posting)
@@ -300,7 +304,7 @@ class Books:
             order=entry.order, operation=entry.operation, lines=entry.lines,
         )  # fmt: skip
         document = self._write(entry, self.judge(posting), now)
-        booked = DocumentBooked(document=document.number, kind=document.kind, lines=document.lines, order=document.order)
+        booked = DocumentBooked(document.number, document.kind, document.lines, document.order, document.effective)
         self._tell(booked, document.plant)
 
     def _cancel_by_hand(self, number: str, now: datetime) -> None:
@@ -317,7 +321,7 @@ class Books:
     # --- what is asked --------------------------------------------------------------------------------------------------
 
     def find(self, key: str) -> Finding:
-        """Whether the key is known, and what became of it: posted, parked, or rejected after it had been parked."""
+        """Whether the key is known, and what became of it: posted, accepted or parked, or rejected after that."""
         if self.rules.grade is Grade.BLIND:
             return Finding(state=FindingState.SILENT)
         parked = self._parked.get(key)

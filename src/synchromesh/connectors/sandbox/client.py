@@ -16,6 +16,8 @@ from msgspec import Meta
 from yarl import URL
 
 from synchromesh.connectors.agreement import Abilities, Balance, ConnectorError, Finding, FindingState, Grade, OrderTotal, Pulled
+from synchromesh.connectors.sandbox import refusals
+from synchromesh.model import subject
 from synchromesh.model.posting import Category, Fate, Posting, PostingKind, Refusal, Reply
 
 MAX_ANSWER: Final = 64 * 2**20
@@ -125,14 +127,16 @@ class SandboxConnector:
             middle = len(postings) // 2
             return [*await self.post(postings[:middle]), *await self.post(postings[middle:])]
         refusal = Refusal(
-            Category.INVALID, postings[0].key, "The sandbox can't read this posting.", "Correct the report.", _words(response)[:2000]
+            Category.INVALID,
+            subject.about(postings[0]),
+            "The sandbox can't read this posting.",
+            "Correct the report.",
+            _words(response)[:2000],
         )
         return [Reply(key=postings[0].key, fate=Fate.REJECTED, refusal=refusal)]
 
     def _all(self, postings: Sequence[Posting], fate: Fate, words: str, retry_after: float | None = None) -> list[Reply]:
-        refusal = Refusal(
-            Category.OTHER, self._url, f"The sandbox at {self._url} gave no answer to the posting.", "Check that it runs.", words[:2000]
-        )
+        refusal = refusals.unavailable(f" at {self._url}", words)
         return [Reply(key=posting.key, fate=fate, refusal=refusal, retry_after=retry_after) for posting in postings]
 
     async def find(self, key: str) -> Finding:

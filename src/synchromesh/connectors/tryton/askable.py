@@ -52,7 +52,7 @@ class AskableConnector:
         except Refused as refused:
             return Reply(posting.key, Fate.REJECTED, refusal=refused.refusal)
         except ConnectorError as error:
-            return replies.undone(posting.key, error)
+            return replies.undone(posting, error)
         return self._posted(posting.key, document)
 
     async def _book(self, posting: Posting) -> str:

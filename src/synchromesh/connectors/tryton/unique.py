@@ -34,14 +34,14 @@ class UniqueConnector:
             return await self._send(postings)
         except Failed as error:
             if len(postings) == 1:
-                return [replies.failed(postings[0].key, error)]
+                return [replies.failed(postings[0], error)]
         return [await self._alone(posting) for posting in postings]
 
     async def _alone(self, posting: Posting) -> Reply:
         try:
             return (await self._send([posting]))[0]
         except Failed as error:
-            return replies.failed(posting.key, error)
+            return replies.failed(posting, error)
 
     async def _send(self, postings: Sequence[Posting]) -> list[Reply]:
         envelopes = [msgspec.to_builtins(Envelope(p, self._settings.warehouse_of(p.plant))) for p in postings]
@@ -51,7 +51,7 @@ class UniqueConnector:
         except Failed:
             raise
         except ConnectorError as error:
-            return [replies.undone(posting.key, error) for posting in postings]
+            return [replies.undone(posting, error) for posting in postings]
         if [a.key for a in answers] != [p.key for p in postings]:
             return [Reply(posting.key, Fate.DOUBT) for posting in postings]
         return [self._reply(answer) for answer in answers]

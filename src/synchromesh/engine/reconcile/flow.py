@@ -18,6 +18,7 @@ from synchromesh.plant.stock import place
 PART_OF: Final = {
     "waiting": Part.IN_FLIGHT,
     "ready": Part.IN_FLIGHT,
+    "accepted": Part.IN_FLIGHT,
     "parked": Part.IN_FLIGHT,
     "rejected": Part.FAILED,
     "in doubt": Part.FAILED,
@@ -25,7 +26,7 @@ PART_OF: Final = {
 }
 """To which part a posting in a state belongs while it is not booked."""
 
-PERHAPS: Final = frozenset({"ready", "parked", "in doubt"})
+PERHAPS: Final = frozenset({"ready", "accepted", "parked", "in doubt"})
 """States of postings that the other side may have booked already."""
 
 

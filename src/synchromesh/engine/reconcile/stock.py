@@ -79,11 +79,14 @@ def key_of(told: Told) -> str:
 
 
 def items_of(books: OwnBooks, told: Mapping[str, Told]) -> Iterator[Item]:
-    """Item by item, whatever is known of each, from all sides."""
+    """Item by item, whatever is known of each, from all sides. Places of other plants, of which ERP's first reading spoke too, are none of
+    this plant's."""
+    reach = Reach(books)
 
     def own() -> Iterator[tuple[str, int, str, object]]:
         for name, balance in books.each(Balance, "stock"):
-            yield name.partition(SEPARATOR)[0], 0, name, balance
+            if reach.has(name.split(SEPARATOR)[1]):
+                yield name.partition(SEPARATOR)[0], 0, name, balance
 
     def theirs() -> Iterator[tuple[str, int, str, object]]:
         for name in sorted(told):
@@ -106,13 +109,23 @@ def items_of(books: OwnBooks, told: Mapping[str, Told]) -> Iterator[Item]:
         yield item
 
 
+class Reach:
+    """Which locations a plant knows: its own, and those that belong to no plant."""
+
+    def __init__(self, books: OwnBooks) -> None:
+        self._books = books
+        self._known: dict[str, bool] = {"": True}
+
+    def has(self, location: str) -> bool:
+        if location not in self._known:
+            self._known[location] = self._books.has("location", location)
+        return self._known[location]
+
+
 def in_reach(books: OwnBooks, told: Sequence[Told]) -> dict[str, Told]:
     """What ERP told, without the places of other plants."""
-    known: dict[str, bool] = {}
-    for each in told:
-        if each.location not in known:
-            known[each.location] = books.has("location", each.location)
-    return {key_of(each): each for each in told if known[each.location]}
+    reach = Reach(books)
+    return {key_of(each): each for each in told if reach.has(each.location)}
 
 
 # --- comparing ------------------------------------------------------------------------------------------------------------
@@ -315,11 +328,13 @@ async def _ask_again(books: OwnBooks, system: System, comparison: Comparison, si
 def own_of(books: OwnBooks, name: str) -> dict[str, Balance]:
     """The balances of one item now."""
     prefix = name + SEPARATOR
+    reach = Reach(books)
     found = {}
     for key, balance in books.each(Balance, "stock", prefix):
         if not key.startswith(prefix):
             break
-        found[key] = balance
+        if reach.has(key.split(SEPARATOR)[1]):
+            found[key] = balance
     return found
 
 

@@ -9,15 +9,15 @@ hash and filter say, an identity is known only when an entry equals it in full.
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from hashlib import blake2b
 from typing import Final
 
+import apsw
 import msgspec
 
 from synchromesh.plant.rows import Changes, Identity
-from synchromesh.sqlite.database import data_version
+from synchromesh.sqlite.database import data_version, query
 
 TAIL: Final = 32_768
 """How many entries wait in memory, at about 150 bytes, before their hashes are written to the index."""
@@ -40,7 +40,7 @@ class Segment(msgspec.Struct):
     newest: int
     indexed: int
     last: int = 0
-    tail: dict[int, list[int]] = {}
+    tail: dict[int, tuple[int, ...]] = {}
     bits: bytearray | None = None
 
     @property
@@ -62,45 +62,46 @@ class Entry(msgspec.Struct, frozen=True):
     position: int
 
 
-def segments_of(connection: sqlite3.Connection, partition: int) -> list[Segment]:
+def segments_of(connection: apsw.Connection, partition: int) -> list[Segment]:
     """A partition's segments, oldest first, without tails and filters."""
-    rows = connection.execute("SELECT segment, newest, indexed FROM identity_segment WHERE partition = ? ORDER BY segment", (partition,))
-    return [Segment(partition, number, newest, indexed) for number, newest, indexed in rows.fetchall()]
+    rows = query(connection, "SELECT segment, newest, indexed FROM identity_segment WHERE partition = ? ORDER BY segment", (partition,))
+    return [Segment(partition, number, newest, indexed) for number, newest, indexed in rows]
 
 
-def indexed_entries(connection: sqlite3.Connection, segment: Segment, source: str, id: str) -> list[tuple[int, int]]:
+def indexed_entries(connection: apsw.Connection, segment: Segment, source: str, id: str) -> list[tuple[int, int]]:
     """(row, position) of the entries that the index finds for an identity and that equal it in full, newest last."""
-    rows = connection.execute(
+    return query(
+        connection,
         f"SELECT e.row, e.position FROM {segment.index} h JOIN {segment.entries} e ON e.row = h.row "  # noqa: S608 - numbers in the name
         "WHERE h.hash = ? AND e.source = ? AND e.id = ? ORDER BY e.row",
         (hash_of(source, id), source, id),
     )
-    return rows.fetchall()
 
 
-def position_of_identity(connection: sqlite3.Connection, partition: int, identity: Identity) -> int | None:
+def position_of_identity(connection: apsw.Connection, partition: int, identity: Identity) -> int | None:
     """Where an identity was told, as a reader finds it, who has no tail: that part of the newest segments is read through."""
     for segment in reversed(segments_of(connection, partition)):
-        fresh = connection.execute(
+        fresh = query(
+            connection,
             f"SELECT row, position FROM {segment.entries} WHERE row > ? AND source = ? AND id = ? ORDER BY row",  # noqa: S608 - as above
             (segment.indexed, *identity),
-        ).fetchall()
+        )
         found = fresh or indexed_entries(connection, segment, *identity)
         if found:
             return int(found[-1][1])
     return None
 
 
-def positions_of_id(connection: sqlite3.Connection, partition: int, id: str) -> list[int]:
+def positions_of_id(connection: apsw.Connection, partition: int, id: str) -> list[int]:
     """Where any source told this id: reads all entries through."""
     return [
         int(position)
         for segment in segments_of(connection, partition)
-        for (position,) in connection.execute(f"SELECT position FROM {segment.entries} WHERE id = ?", (id,))  # noqa: S608 - as above
+        for (position,) in query(connection, f"SELECT position FROM {segment.entries} WHERE id = ?", (id,))  # noqa: S608 - as above
     ]
 
 
-def all_entries(connection: sqlite3.Connection, partition: int) -> Iterator[tuple[int, Identity]]:
+def all_entries(connection: apsw.Connection, partition: int) -> Iterator[tuple[int, Identity]]:
     """(position, identity) of all of a partition, by position."""
     for segment in segments_of(connection, partition):
         rows = connection.execute(f"SELECT position, source, id FROM {segment.entries} ORDER BY position, source, id")  # noqa: S608 - as above
@@ -112,11 +113,11 @@ class Identities:
     """A store's identities as its one writer sees them. What it holds in memory follows the writer's transactions: `forget` it after one
     that failed. It notices by itself when another writer has been there."""
 
-    def __init__(self, connection: sqlite3.Connection, span: int) -> None:
+    def __init__(self, connection: apsw.Connection, span: int) -> None:
         self._connection = connection
         self._span = span
         self._partitions: dict[int, list[Segment]] = {}
-        self._absent: dict[tuple[int, Identity], int] = {}
+        self._absent: dict[int, dict[Identity, int]] = {}
         self._version = -1
 
     def forget(self) -> None:
@@ -133,25 +134,27 @@ class Identities:
     def _find(self, partition: int, hashes: Mapping[Identity, int]) -> dict[Identity, Entry]:
         candidates = _maybe(self._loaded(partition), set(hashes.values()))
         found: dict[Identity, Entry] = {}
-        if len(self._absent) > _REMEMBERED:
-            self._absent.clear()
-        for identity, value in hashes.items():
+        absent = self._absent.setdefault(partition, {})
+        if len(absent) > _REMEMBERED:
+            absent.clear()
+        absent.update(hashes)
+        for identity, value in hashes.items() if candidates else ():
             entry = self._look_up(partition, identity, value) if value in candidates else None
-            if entry is None:
-                self._absent[partition, identity] = value
-            else:
+            if entry is not None:
                 found[identity] = entry
+                del absent[identity]
         return found
 
     def _look_up(self, partition: int, identity: Identity, value: int) -> Entry | None:
         for segment in reversed(self._loaded(partition)):
             for row in reversed(segment.tail.get(value, ())):
-                entry = self._connection.execute(
+                found = query(
+                    self._connection,
                     f"SELECT position FROM {segment.entries} WHERE row = ? AND source = ? AND id = ?",  # noqa: S608
                     (row, *identity),
-                ).fetchone()
-                if entry is not None:
-                    return Entry(segment, row, entry[0])
+                )
+                if found:
+                    return Entry(segment, row, found[0][0])
             if segment.bits is not None and _in_filter(segment.bits, value):
                 rows = indexed_entries(self._connection, segment, *identity)
                 if rows:
@@ -175,20 +178,14 @@ class Identities:
     def _add(self, partition: int, identities: Mapping[Identity, int], now: int) -> None:
         """One that was told before moves to its new position."""
         hashes = self._hashes_of_new(partition, identities)
-        rows: dict[int, list[tuple[int, int, str, str]]] = {}
+        rows: dict[int, list[tuple[int, str, str, int]]] = {}
+        for identity, position in identities.items():
+            rows.setdefault(position // self._span, []).append((position, *identity, hashes[identity]))
         segments = {segment.number: segment for segment in self._loaded(partition)}
-        for (source, id), position in identities.items():
-            number = position // self._span
-            segment = segments.get(number)
-            if segment is None:
-                segment = segments[number] = self._add_segment(partition, number, now)
-            segment.last += 1
-            segment.tail.setdefault(hashes[source, id], []).append(segment.last)
-            rows.setdefault(number, []).append((segment.last, position, source, id))
         for number, entries in rows.items():
-            segment = segments[number]
+            segment = segments.get(number) or self._add_segment(partition, number, now)
             segment.newest = max(segment.newest, now)
-            self._connection.executemany(f"INSERT INTO {segment.entries} VALUES (?, ?, ?, ?)", entries)  # noqa: S608
+            self._connection.executemany(f"INSERT INTO {segment.entries} VALUES (?, ?, ?, ?)", _entered(segment, entries))  # noqa: S608
             self._connection.execute(
                 "UPDATE identity_segment SET newest = ? WHERE partition = ? AND segment = ?", (segment.newest, partition, number)
             )
@@ -197,15 +194,16 @@ class Identities:
     def _hashes_of_new(self, partition: int, identities: Mapping[Identity, int]) -> dict[Identity, int]:
         hashes: dict[Identity, int] = {}
         unsure: dict[Identity, int] = {}
+        absent = self._absent.setdefault(partition, {})
         for identity in identities:
-            value = self._absent.pop((partition, identity), None)
+            value = absent.pop(identity, None)
             if value is None:
                 value = unsure[identity] = hash_of(*identity)
             hashes[identity] = value
         for entry in self._find(partition, unsure).values() if unsure else ():
             self._connection.execute(f"DELETE FROM {entry.segment.entries} WHERE row = ?", (entry.row,))  # noqa: S608
         for identity in unsure:
-            self._absent.pop((partition, identity), None)
+            absent.pop(identity, None)
         return hashes
 
     def _index_tails(self, partition: int) -> None:
@@ -264,16 +262,30 @@ class Identities:
         return segments
 
     def _load(self, segment: Segment) -> None:
-        bits = self._connection.execute(
-            "SELECT bits FROM identity_filter WHERE partition = ? AND segment = ?", (segment.partition, segment.number)
-        ).fetchone()
-        segment.bits = bytearray(bits[0]) if bits else None
+        key = (segment.partition, segment.number)
+        bits = query(self._connection, "SELECT bits FROM identity_filter WHERE partition = ? AND segment = ?", key)
+        segment.bits = bytearray(bits[0][0]) if bits else None
         segment.last = segment.indexed
         sql = f"SELECT row, source, id FROM {segment.entries} WHERE row > ? ORDER BY row"  # noqa: S608 - as above
-        rows = self._connection.execute(sql, (segment.indexed,))
+        rows = query(self._connection, sql, (segment.indexed,))
         for row, source, id in rows:
             segment.last = row
-            segment.tail.setdefault(hash_of(source, id), []).append(row)
+            _append(segment.tail, hash_of(source, id), row)
+
+
+def _entered(segment: Segment, entries: Sequence[tuple[int, str, str, int]]) -> Iterator[tuple[int, int, str, str]]:
+    """Rows for these (position, source, id, hash), which stand in the segment's tail from now on."""
+    tail, row = segment.tail, segment.last
+    for position, source, id, value in entries:
+        row += 1
+        _append(tail, value, row)
+        yield row, position, source, id
+    segment.last = row
+
+
+def _append(tail: dict[int, tuple[int, ...]], value: int, row: int) -> None:
+    known = tail.get(value)
+    tail[value] = (row,) if known is None else (*known, row)
 
 
 def _maybe(segments: Sequence[Segment], hashes: set[int]) -> set[int]:

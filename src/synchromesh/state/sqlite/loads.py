@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterable
 from typing import Final
+
+import apsw
 
 from synchromesh.plant.rows import ExceptionRow, FactRow, PostingId, PostingRow
 from synchromesh.state import encoding
@@ -24,23 +25,23 @@ _DOCUMENTS: Final = (
 )
 
 
-def entities(connection: sqlite3.Connection, number: int, kind: str, names: Iterable[str]) -> dict[str, bytes]:
+def entities(connection: apsw.Connection, number: int, kind: str, names: Iterable[str]) -> dict[str, bytes]:
     return dict(many(connection, _ENTITIES, (number, kind), [(name,) for name in names]))
 
 
-def facts(connection: sqlite3.Connection, number: int, positions: Iterable[int]) -> dict[int, FactRow]:
+def facts(connection: apsw.Connection, number: int, positions: Iterable[int]) -> dict[int, FactRow]:
     keys = ((at(number, position),) for position in positions)
     return {position_of(row): encoding.fact(value) for row, value in many(connection, _FACTS, (), keys)}
 
 
-def postings(connection: sqlite3.Connection, number: int, ids: Iterable[PostingId]) -> dict[PostingId, PostingRow]:
+def postings(connection: apsw.Connection, number: int, ids: Iterable[PostingId]) -> dict[PostingId, PostingRow]:
     return {(position, ordinal): encoding.posting(value) for position, ordinal, value in many(connection, _POSTINGS, (number,), ids)}
 
 
-def exceptions(connection: sqlite3.Connection, number: int, ids: Iterable[PostingId]) -> dict[PostingId, ExceptionRow]:
+def exceptions(connection: apsw.Connection, number: int, ids: Iterable[PostingId]) -> dict[PostingId, ExceptionRow]:
     return {(position, ordinal): encoding.exception(value) for position, ordinal, value in many(connection, _EXCEPTIONS, (number,), ids)}
 
 
-def documents(connection: sqlite3.Connection, number: int, numbers: Iterable[str]) -> dict[str, PostingId]:
+def documents(connection: apsw.Connection, number: int, numbers: Iterable[str]) -> dict[str, PostingId]:
     keys = ((each,) for each in numbers)
     return {name: (position, ordinal) for name, position, ordinal in many(connection, _DOCUMENTS, (number,), keys)}

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import sqlite3
+import apsw
+
+from synchromesh.sqlite.database import query
 
 
 class Partitions:
     """Names and numbers through one connection. Numbers never change; `forget` after a rollback."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: apsw.Connection) -> None:
         self._connection = connection
         self._numbers: dict[str, int] = {}
 
@@ -19,20 +21,20 @@ class Partitions:
         """The number, or 0, which no partition has."""
         known = self._numbers.get(name)
         if known is None:
-            row = self._connection.execute("SELECT number FROM partition WHERE name = ?", (name,)).fetchone()
-            if row is None:
+            found = query(self._connection, "SELECT number FROM partition WHERE name = ?", (name,))
+            if not found:
                 return 0
-            known = self._numbers[name] = row[0]
+            known = self._numbers[name] = found[0][0]
         return known
 
     def made(self, name: str) -> int:
         """The number, given now where there is none."""
         number = self.number(name)
         if not number:
-            cursor = self._connection.execute("INSERT INTO partition (name, position, now) VALUES (?, 0, 0) RETURNING number", (name,))
-            number = self._numbers[name] = cursor.fetchone()[0]
+            made = query(self._connection, "INSERT INTO partition (name, position, now) VALUES (?, 0, 0) RETURNING number", (name,))
+            number = self._numbers[name] = made[0][0]
         return number
 
     def all(self) -> dict[str, int]:
         """Every partition's number by name, in order of names."""
-        return dict(self._connection.execute("SELECT name, number FROM partition ORDER BY name").fetchall())
+        return dict(query(self._connection, "SELECT name, number FROM partition ORDER BY name"))

@@ -8,15 +8,30 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from synchromesh.plant.rows import EntityKey, ExceptionRow, FactRow, PostingRow
+from synchromesh.plant.rows import EntityKey, ExceptionRow, FactRow, PostingId, PostingRow
+from synchromesh.sqlite.database import query
 from synchromesh.state import encoding
+from synchromesh.state.agreement import CauseRow, Moment
 from synchromesh.state.sqlite import loads
 from synchromesh.state.sqlite.identities import position_of_identity, positions_of_id
+from synchromesh.state.sqlite.moment import SqliteMoment
 from synchromesh.state.sqlite.partitions import Partitions
 from synchromesh.state.sqlite.rows import at
 from synchromesh.state.sqlite.schema import in_state_words, open_existing
 
 CACHE_KIB: Final = 8_192
+
+_CAUSES: Final = """
+SELECT partition, category, subject, count(*), sum(facts), count(DISTINCT nullif(of_order, '')), min(opened)
+FROM exception INDEXED BY exception_of_cause WHERE state = 'open' GROUP BY category, subject, partition
+"""
+"""Answered from the index alone, in its order."""
+
+_OF_CAUSE: Final = """
+SELECT value FROM exception
+WHERE state = 'open' AND partition = ? AND category = ? AND subject = ? AND (position, ordinal) > (?, ?)
+ORDER BY position, ordinal LIMIT ?
+"""
 
 
 class SqliteReading:
@@ -33,9 +48,12 @@ class SqliteReading:
         with self._mutex, in_state_words(self._path, "reading the state"):
             yield
 
+    def moment(self) -> Moment:
+        return SqliteMoment(self._path)
+
     def positions(self) -> Mapping[str, int]:
         with self._asking():
-            return dict(self._connection.execute("SELECT name, position FROM partition").fetchall())
+            return dict(query(self._connection, "SELECT name, position FROM partition"))
 
     def entities(self, partition: str, keys: Iterable[EntityKey]) -> dict[EntityKey, bytes]:
         with self._asking():
@@ -44,10 +62,11 @@ class SqliteReading:
 
     def entities_of(self, partition: str, kind: str, after: str, limit: int) -> list[tuple[str, bytes]]:
         with self._asking():
-            return self._connection.execute(
+            return query(
+                self._connection,
                 "SELECT name, value FROM entity WHERE partition = ? AND kind = ? AND name > ? ORDER BY name LIMIT ?",
                 (self._partitions.number(partition), kind, after, limit),
-            ).fetchall()
+            )
 
     def facts_before(self, partition: str, position: int, limit: int) -> list[FactRow]:
         with self._asking():
@@ -74,15 +93,18 @@ class SqliteReading:
         newest: list[tuple[str, FactRow]] = []
         with self._asking():
             for name, number in self._partitions.all().items():
-                rows = self._connection.execute(
-                    "SELECT value FROM fact WHERE at >= ? AND at < ? ORDER BY at DESC LIMIT ?", (at(number, 0), at(number + 1, 0), limit)
+                rows = query(
+                    self._connection,
+                    "SELECT value FROM fact WHERE at >= ? AND at < ? ORDER BY at DESC LIMIT ?",
+                    (at(number, 0), at(number + 1, 0), limit),
                 )
                 newest += [(name, encoding.fact(value)) for (value,) in rows]
         return sorted(newest, key=lambda each: (each[1].received, each[1].position, each[0]), reverse=True)[:limit]
 
     def postings_of(self, partition: str, position: int) -> list[PostingRow]:
         with self._asking():
-            rows = self._connection.execute(
+            rows = query(
+                self._connection,
                 "SELECT value FROM posting WHERE partition = ? AND position = ? ORDER BY ordinal",
                 (self._partitions.number(partition), position),
             )
@@ -100,17 +122,32 @@ class SqliteReading:
         with self._asking():
             names = {number: name for name, number in self._partitions.all().items()}
             indexed = "state = 'open' AND" if state == "open" else ""
-            rows = self._connection.execute(
+            rows = query(
+                self._connection,
                 f"SELECT partition, value FROM exception WHERE {indexed} state = ? "  # noqa: S608 - constant
                 "ORDER BY opened DESC, position DESC, ordinal DESC LIMIT ?",
                 (state, limit),
             )
             return [(names[number], encoding.exception(value)) for number, value in rows]
 
+    def exception(self, partition: str, id: PostingId) -> ExceptionRow | None:
+        with self._asking():
+            return loads.exceptions(self._connection, self._partitions.number(partition), [id]).get(id)
+
+    def causes(self) -> list[CauseRow]:
+        with self._asking():
+            names = {number: name for name, number in self._partitions.all().items()}
+            return [CauseRow(names[number], *rest) for number, *rest in self._connection.execute(_CAUSES)]
+
+    def of_cause(self, partition: str, category: str, subject: str, after: PostingId, limit: int) -> list[ExceptionRow]:
+        with self._asking():
+            rows = self._connection.execute(_OF_CAUSE, (self._partitions.number(partition), category, subject, *after, limit))
+            return [encoding.exception(value) for (value,) in rows]
+
     def waiting(self, target: str = "") -> int:
         only, values = ("WHERE target = ?", (target,)) if target else ("", ())
         with self._asking():
-            count: int = self._connection.execute(f"SELECT count(*) FROM outbox {only}", values).fetchone()[0]  # noqa: S608 - constant
+            count: int = query(self._connection, f"SELECT count(*) FROM outbox {only}", values)[0][0]  # noqa: S608 - constant
             return count
 
     def close(self) -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any, Final
+
+import apsw
+
+from synchromesh.sqlite.database import query
 
 POSITION_BITS: Final = 40
 """Positions below 2 ** 40; more than a plant writes in thirty years at a thousand messages a second."""
@@ -29,11 +32,11 @@ def number_of(row: int) -> int:
     return row >> POSITION_BITS
 
 
-def many(connection: sqlite3.Connection, sql: str, first: Sequence[object], keys: Iterable[Sequence[object]]) -> Iterator[Any]:
+def many(connection: apsw.Connection, sql: str, first: Sequence[object], keys: Iterable[Sequence[object]]) -> Iterator[Any]:
     """The rows of a statement for many keys: `{keys}` in it becomes a list of values, each as wide as a key; `first` fills the
     parameters behind that list. The statement's text is the same for each full chunk, so it is prepared once. A key must not come twice."""
     rest = iter(keys)
     while chunk := list(islice(rest, CHUNK)):
         width = ",".join("?" * len(chunk[0]))
         values = ",".join([f"({width})"] * len(chunk))
-        yield from connection.execute(sql.format(keys=f"VALUES {values}"), [*(part for key in chunk for part in key), *first]).fetchall()
+        yield from query(connection, sql.format(keys=f"VALUES {values}"), [*(part for key in chunk for part in key), *first])

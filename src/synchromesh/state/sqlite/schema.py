@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+import apsw
 import msgspec
 
-from synchromesh.sqlite.database import Kinds, connect, create, damaged, in_words
+from synchromesh.sqlite.database import Kinds, connect, create, damaged, in_words, query, told
 from synchromesh.sqlite.lock import WriterLock
 from synchromesh.state.agreement import StateCorrupt, StateError, StateFull
 from synchromesh.state.migrations import CURRENT
@@ -44,22 +44,22 @@ def prepare(path: Path, lock: WriterLock) -> None:
             _migrate(path, revision)
 
 
-def check(connection: sqlite3.Connection, path: Path) -> None:
+def check(connection: apsw.Connection, path: Path) -> None:
     """Refuse a store that is not exactly of this program's schema; for those who only read."""
     revision = _revision(connection, path)
     if revision != CURRENT:
         raise StateError(f"{path} has schema {revision}, this program needs {CURRENT}; start the system once, it migrates the store")
 
 
-def _revision(connection: sqlite3.Connection, path: Path) -> str:
-    if connection.execute("PRAGMA application_id").fetchone()[0] != APPLICATION:
+def _revision(connection: apsw.Connection, path: Path) -> str:
+    if query(connection, "PRAGMA application_id")[0][0] != APPLICATION:
         raise damaged(path, KINDS, "it is a database, but not a state of Synchromesh")
-    row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
-    return str(row[0]) if row else ""
+    row = query(connection, "SELECT version_num FROM alembic_version")
+    return str(row[0][0]) if row else ""
 
 
 def _build(path: Path) -> None:
-    connection = sqlite3.connect(path, isolation_level=None)
+    connection = apsw.Connection(str(path))
     try:
         connection.execute(f"PRAGMA application_id = {APPLICATION}")
     finally:
@@ -78,24 +78,26 @@ def _migrate(path: Path, revision: str) -> None:
 
 
 def _upgrade(path: Path) -> None:
+    import sqlite3  # noqa: PLC0415 - SQLAlchemy speaks to SQLite through it; nobody else has the file open in this process
+
     from sqlalchemy import create_engine, event  # noqa: PLC0415 - as above
     from sqlalchemy.exc import DBAPIError  # noqa: PLC0415
     from sqlalchemy.pool import NullPool  # noqa: PLC0415
 
     from synchromesh.state.migrations.upgrade import upgrade  # noqa: PLC0415
 
-    engine = create_engine("sqlite://", creator=lambda: connect(path, cache_kib=1024), poolclass=NullPool)
+    engine = create_engine("sqlite://", creator=lambda: sqlite3.connect(path, isolation_level=None), poolclass=NullPool)
     # The connection leaves transactions to us, so that a migration is done whole or not at all.
     event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
     try:
         with engine.begin() as connection:
             upgrade(connection)
     except DBAPIError as error:
-        # Our own words are made of what the driver said.
-        raise error.orig or error from error
+        code: int = getattr(error.orig, "sqlite_errorcode", apsw.SQLITE_ERROR)
+        raise told(code, str(error.orig), path, KINDS, "bringing the state up to date") from error
 
 
-def open_existing(path: Path, cache_kib: int) -> sqlite3.Connection:
+def open_existing(path: Path, cache_kib: int) -> apsw.Connection:
     """A reading connection to a store that is there. Raises `StateError` when it is not."""
     with in_state_words(path, "opening the state"):
         if not path.exists():

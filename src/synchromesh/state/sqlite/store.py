@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
+import apsw
+
 from synchromesh.model.message import Message
-from synchromesh.sqlite.database import connect, publish, transaction
+from synchromesh.sqlite.database import connect, publish, query, transaction
 from synchromesh.sqlite.lock import WriterLock
 from synchromesh.state import encoding
 from synchromesh.state.agreement import (
@@ -61,15 +62,16 @@ class SqliteState:
 
     def lease(self, owner: str) -> int:
         with in_state_words(self._path, "taking the lease"), self._lock, transaction(self._connection):
-            row = self._connection.execute(
+            row = query(
+                self._connection,
                 "INSERT INTO lease VALUES (1, 1, ?) ON CONFLICT DO UPDATE SET epoch = epoch + 1, owner = excluded.owner RETURNING epoch",
                 (owner,),
-            ).fetchone()
-        return int(row[0])
+            )
+        return int(row[0][0])
 
     def positions(self) -> dict[str, int]:
         with in_state_words(self._path, "reading the state"):
-            return dict(self._connection.execute("SELECT name, position FROM partition").fetchall())
+            return dict(query(self._connection, "SELECT name, position FROM partition"))
 
     def load(self, partition: str, kind: str, names: Iterable[str]) -> dict[str, bytes]:
         with in_state_words(self._path, "reading the state"):
@@ -98,7 +100,7 @@ class SqliteState:
     def forwards(self, limit: int) -> list[tuple[str, Message]]:
         sql = "SELECT p.name, f.value FROM forward AS f JOIN partition AS p ON p.number = f.partition ORDER BY f.sequence LIMIT ?"
         with in_state_words(self._path, "reading the state"):
-            return [(name, encoding.message(value)) for name, value in self._connection.execute(sql, (limit,))]
+            return [(name, encoding.message(value)) for name, value in query(self._connection, sql, (limit,))]
 
     # --- writing ----------------------------------------------------------------------------------------------------------
 
@@ -115,43 +117,47 @@ class SqliteState:
                 raise
 
     def _check(self, epoch: int) -> None:
-        row = self._connection.execute("SELECT epoch, owner FROM lease").fetchone()
-        if row is None or row[0] != epoch:
-            raise Fenced(f"epoch {epoch} is over: {row[1] if row else 'nobody'} has taken over; stop this worker")
+        row = query(self._connection, "SELECT epoch, owner FROM lease")
+        if not row or row[0][0] != epoch:
+            raise Fenced(f"epoch {epoch} is over: {row[0][1] if row else 'nobody'} has taken over; stop this worker")
 
     def _write(self, number: int, changes: Changes) -> None:
         run, many = self._connection.execute, self._connection.executemany
         run("UPDATE partition SET position = ?, now = ? WHERE number = ?", (changes.position, changes.now, number))
-        # In the order of the keys, so that neighbours in a page are written together.
-        entities = changes.entities
-        kept = [(number, key[0], key[1], value) for key in sorted(entities) if (value := entities[key]) is not None]
-        many(_PUT_ENTITY, kept)
-        gone = [(number, *key) for key, value in entities.items() if value is None]
-        many("DELETE FROM entity WHERE partition = ? AND kind = ? AND name = ?", gone)
+        # Each row is made when it is written: none of them waits in memory for the others.
+        entities = changes.entities.items()
+        many(_PUT_ENTITY, ((number, kind, name, value) for (kind, name), value in entities if value is not None))
+        many(
+            "DELETE FROM entity WHERE partition = ? AND kind = ? AND name = ?", [(number, *key) for key, value in entities if value is None]
+        )
         encode, facts, postings = encoding.encode, changes.facts, changes.postings
         first = at(number, 0)
-        many("INSERT OR REPLACE INTO fact VALUES (?, ?)", [(first | position, encode(facts[position])) for position in sorted(facts)])
-        many(_PUT_POSTING, [(number, key[0], key[1], encode(postings[key])) for key in sorted(postings)])
+        many("INSERT OR REPLACE INTO fact VALUES (?, ?)", ((first | position, encode(facts[position])) for position in sorted(facts)))
+        many(_PUT_POSTING, ((number, key[0], key[1], encode(postings[key])) for key in sorted(postings)))
         self._identities.write(number, changes)
         self._write_outgoing(number, changes)
 
     def _write_outgoing(self, number: int, changes: Changes) -> None:
         run, many = self._connection.execute, self._connection.executemany
-        removed = [(number, position, ordinal) for position, ordinal in sorted(changes.outbox_removed)]
+        removed = ((number, position, ordinal) for position, ordinal in sorted(changes.outbox_removed))
         many("DELETE FROM outbox WHERE partition = ? AND position = ? AND ordinal = ?", removed)
-        added = [(number, *key, target, lane, changes.position) for key, (target, lane) in sorted(changes.outbox_added.items())]
+        position, outgoing = changes.position, changes.outbox_added
+        added = ((number, key[0], key[1], *outgoing[key], position) for key in sorted(outgoing))
         many(_INSERT_OUTBOX, added)
-        documents = sorted((name, *key) for name, key in changes.documents.items())
-        many("INSERT OR REPLACE INTO document VALUES (?, ?, ?, ?)", [(number, *each) for each in documents])
+        documents = changes.documents
+        many("INSERT OR REPLACE INTO document VALUES (?, ?, ?, ?)", ((number, name, *documents[name]) for name in sorted(documents)))
         many(
-            "INSERT OR REPLACE INTO exception VALUES (?, ?, ?, ?, ?, ?)",
-            [(number, *key, row.state, row.opened, encoding.encode(row)) for key, row in changes.exceptions.items()],
+            "INSERT OR REPLACE INTO exception VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            [
+                (number, *key, row.state, row.opened, encoding.encode(row), row.category, row.subject, row.order, row.facts)
+                for key, row in changes.exceptions.items()
+            ],
         )
         if changes.forwarded:
             oldest = "SELECT sequence FROM forward WHERE partition = ? ORDER BY sequence LIMIT ?"
-            cursor = run(f"DELETE FROM forward WHERE sequence IN ({oldest})", (number, changes.forwarded))  # noqa: S608 - constant
-            if cursor.rowcount != changes.forwarded:
-                raise StateError(f"{self._path}: {changes.forwarded} forwards can't be forgotten, only {cursor.rowcount} are pending")
+            run(f"DELETE FROM forward WHERE sequence IN ({oldest})", (number, changes.forwarded))  # noqa: S608 - constant
+            if (gone := self._connection.changes()) != changes.forwarded:
+                raise StateError(f"{self._path}: {changes.forwarded} forwards can't be forgotten, only {gone} are pending")
         many("INSERT INTO forward (partition, value) VALUES (?, ?)", [(number, encoding.encode(each)) for each in changes.forwards])
 
     # --- comparing --------------------------------------------------------------------------------------------------------
@@ -159,10 +165,10 @@ class SqliteState:
     def rows(self, partition: str) -> Iterator[encoding.Row]:
         with in_state_words(self._path, "reading the state"):
             number = self._partitions.number(partition)
-            found = self._connection.execute("SELECT position, now FROM partition WHERE number = ?", (number,)).fetchone()
-            if found is None or not found[0]:
+            found = query(self._connection, "SELECT position, now FROM partition WHERE number = ?", (number,))
+            if not found or not found[0][0]:
                 return
-            yield encoding.position_row(*found)
+            yield encoding.position_row(*found[0])
             yield from self._rows(number)
 
     def _rows(self, number: int) -> Iterator[encoding.Row]:
@@ -194,9 +200,10 @@ class SqliteState:
             provisional.unlink(missing_ok=True)
             source = connect(self._path, cache_kib=1024, read_only=True)
             try:
-                target = sqlite3.connect(provisional)
+                target = apsw.Connection(str(provisional))
                 try:
-                    source.backup(target)
+                    with target.backup("main", source, "main") as copying:
+                        copying.step()
                 finally:
                     target.close()
             finally:

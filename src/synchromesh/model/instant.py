@@ -1,4 +1,4 @@
-"""Times as the plant's rows keep them: microseconds since 1970 in UTC."""
+"""Moments as the state keeps them: whole microseconds since 1970 in UTC."""
 
 from __future__ import annotations
 
