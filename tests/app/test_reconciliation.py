@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from tests.app.installation import Installation, Serve, installation, report, until
 from tests.engine.reconcile.desk import desk_of, world_of
-from tests.engine.world import PLANT
+from tests.engine.world import PLANT, World
 
 from synchromesh.app.faults import SettingsError
 from synchromesh.app.reading import read_settings
@@ -112,6 +112,13 @@ def test_runs_come_when_they_are_due() -> None:
     runs = desk_of(world).kept(PLANT).runs
     assert 3 <= len(runs) <= 4
     assert all(run.scheduled for run in runs)
+
+
+def test_nothing_is_compared_before_the_books_were_read_once() -> None:
+    world = World()
+    world.order()
+    scheduled(world, plant_of(every_hours=1), 3)
+    assert desk_of(world).kept(PLANT).runs == ()
 
 
 def test_a_run_that_fails_is_tried_again_and_nothing_else_ends() -> None:
