@@ -45,10 +45,14 @@ def remember(view: View, row: ExceptionRow) -> None:
         if index:
             view.made(Expected, "expected", index).names[row.subject] = None
     paged.append(view, LIST + name, f"{row.position}/{row.ordinal}")
+    row.listed = True
 
 
 def forget(view: View, row: ExceptionRow) -> None:
     """The exception is closed. With the last one the cause has gone."""
+    if not row.listed:
+        return
+    row.listed = False
     name = name_of(row.category, row.subject)
     cause = view.of(Cause, "cause", name)
     assert cause is not None, "an open exception has a cause"

@@ -44,7 +44,7 @@ def _open(view: View, row: ExceptionRow) -> None:
         view.totals().exceptions += 1
         causes.remember(view, row)
     elif (known.category, known.subject) == (row.category, row.subject):
-        row.opened, row.assigned = known.opened, known.assigned
+        row.opened, row.assigned, row.listed = known.opened, known.assigned, known.listed
     else:
         causes.forget(view, known)
         causes.remember(view, row)

@@ -104,6 +104,8 @@ class ExceptionRow(msgspec.Struct, array_like=True, gc=False):
     facts: int = 1
     assigned: str = ""
     doings: tuple[Doing, ...] = ()
+    listed: bool = False
+    """Whether it stands among those of its cause: one of an earlier program does not."""
 
 
 class Changes(msgspec.Struct):
