@@ -239,7 +239,8 @@ def test_the_template_names_every_option_and_every_default_in_it_is_true(config:
     assert everything.plants[0].files
     (plant,) = everything.plants
     assert msgspec.structs.replace(everything, plants=(msgspec.structs.replace(plant, files=(), adapters=()),)) == plain
-    for struct in (Http, type(plant.policy), type(plant), type(plant.files[0]), type(plain.limits), type(plain.synchromesh)):
+    of_plant = (type(plant), type(plant.policy), type(plant.reconcile), type(plant.files[0]))
+    for struct in (Http, *of_plant, type(plain.limits), type(plain.synchromesh)):
         for field in msgspec.structs.fields(struct):
-            if field.name not in (*DERIVED, "files", "policy"):
+            if field.name not in (*DERIVED, "files", "policy", "reconcile"):
                 assert re.search(rf"^#? ?{field.encode_name} = ", template, re.MULTILINE), field.name

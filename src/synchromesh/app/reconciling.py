@@ -60,7 +60,7 @@ async def _run_if_due(desk: Desk, plant: Plant, scope: str, now: datetime) -> bo
     schedule = plant.reconcile
     try:
         last = desk.last_run(scope, plant.id)
-        if due(last, now, plant.zone, schedule.every_hours, schedule.at):
+        if desk.begun(plant.id) and due(last, now, plant.zone, schedule.every_hours, schedule.at):
             report = await asyncio.to_thread(lambda: asyncio.run(desk.run(scope, plant.id, scheduled=True)))
             emit(RECONCILED, plant=plant.id, scope=scope, compared=report.compared, beyond=report.beyond)
     except Exception as error:  # noqa: BLE001 (also a defect in comparing must not end the sending)

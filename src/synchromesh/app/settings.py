@@ -31,7 +31,7 @@ Name = Annotated[str, Meta(min_length=1, max_length=64, description="a text of 1
 Port = Annotated[int, Meta(ge=0, le=65535, description="a whole number from 0 to 65535")]
 Positive = Annotated[int, Meta(ge=1, le=10**12, description="a whole number from 1 up")]
 PlantId = Annotated[str, Meta(pattern=PLANT_ID, description="1 to 32 of the characters a-z, 0-9 and -")]
-TimeOfDay = Annotated[str, Meta(pattern="^([01][0-9]|2[0-3]):[0-5][0-9]$", description='a time of day such as "06:00"')]
+TimeOfDay = Annotated[str, Meta(pattern="^([01][0-9]|2[0-3]):[0-5][0-9]$")]
 Character = Annotated[str, Meta(min_length=1, max_length=1, description="one character in quotes")]
 
 
@@ -114,10 +114,14 @@ class Reconcile(Section, frozen=True):
     every_hours: Annotated[int, Meta(ge=0, le=8784, description="a whole number from 0 to 8784")] = 0
     """Hours between two runs. 0: only at the times of day."""
 
-    at: tuple[TimeOfDay, ...] = ()
+    at: Annotated[tuple[TimeOfDay, ...], Meta(description='times of day such as ["06:00", "22:00"]')] = ()
     """Times of day in the plant's zone, such as `["06:00", "22:00"]`."""
 
-    what: tuple[Literal["stock", "orders", "states"], ...] = ("stock", "orders", "states")
+    what: Annotated[tuple[Literal["stock", "orders", "states"], ...], Meta(description='some of "stock", "orders" and "states"')] = (
+        "stock",
+        "orders",
+        "states",
+    )
     """What is compared."""
 
 

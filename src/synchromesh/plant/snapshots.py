@@ -36,6 +36,8 @@ def place_of(line: StockLine) -> str:
 
 def require(view: View, event: StockSnapshotTaken) -> None:
     """A snapshot that can't be compared whole is refused whole: it would be stale when it went on."""
+    if event.system == view.policy.target:
+        raise _refused(Category.INVALID, event, "has the name of the plant's business system, whose books are asked for themselves")
     if micros(event.as_of) > view.clock().now + AHEAD:
         raise _refused(Category.INVALID, event, f"is of {event.as_of.isoformat()}, which is more than a day ahead")
     _load(view, event)

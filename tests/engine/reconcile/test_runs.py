@@ -205,6 +205,17 @@ def test_what_was_counted_is_right_before_what_was_reported() -> None:
     assert (world.balance("BAR", "RM").booked, world.balance("BAR", "RM").reported) == (97, {"EA": Decimal(-3)})
 
 
+def test_what_was_counted_is_right_before_erp_and_reports_that_agree() -> None:
+    world = world_of()
+    world.tell(ev.StockSnapshotTaken("wms", world.time, (ev.StockLine("BAR", "RM", ea(97)),)), source="wms")
+    world.step()
+    kept(world, "stock")
+    assert [each.words for each in standing(world)] == ["Adjust item BAR at RM in ERP by -3 EA."]
+    approve(world)
+    assert world.books.stock["BAR", "RM", "", "", ""] == 97
+    assert stock(world) == []
+
+
 def test_where_erp_and_the_count_agree_only_the_own_ledgers_follow() -> None:
     world = world_of()
     lose(world)

@@ -304,6 +304,14 @@ def test_a_newer_snapshot_of_a_whole_location_ends_what_an_older_one_said() -> N
     assert stock(world) == []
 
 
+def test_a_snapshot_under_the_name_of_the_business_system_is_refused() -> None:
+    world = world_of()
+    position = world.tell(ev.StockSnapshotTaken("erp", START, locations=("RM",)), source="wms")
+    world.step()
+    assert world.fact(position).fate == "exception"
+    assert stock(world) == []
+
+
 def test_an_old_snapshot_is_not_compared() -> None:
     world = world_of()
     snapshot(world, ("BAR", "RM", 90))
@@ -353,3 +361,6 @@ def test_places_of_other_plants_are_not_compared_though_the_first_reading_spoke_
     world.step()
     report = compared(world, "stock")
     assert (report.different, report.stock) == (0, ())
+    world.erp_knows(StockSet("GEAR", "FG", ea(7)))
+    (row,) = stock(world)
+    assert (row.location, parts(row)) == ("FG", {"unexplained": 2})

@@ -36,7 +36,7 @@ from synchromesh.model.event import DifferenceAdjusted, Proposal, Reconciled
 from synchromesh.model.message import OWN, Message
 from synchromesh.model.quantity import exactly
 from synchromesh.plant import reconciling
-from synchromesh.plant.entities import Balance, Found, Reconciliation, SnapshotScope
+from synchromesh.plant.entities import Balance, Clock, Found, Reconciliation, SnapshotScope
 from synchromesh.plant.reconciling import SCOPES
 from synchromesh.plant.stock import SEPARATOR
 from synchromesh.state.agreement import Reading
@@ -164,6 +164,12 @@ class Desk:
         message = Message(plant, SOURCE, f"{scope}:{report.at.isoformat()}", OWN, report.at, _encode(event))
         (position,) = await asyncio.to_thread(self._log.append, [message])
         return msgspec.structs.replace(report, kept=position)
+
+    def begun(self, plant: str) -> bool:
+        """Whether there is something to compare: ERP's stock was read once, or ERP books the plant by itself."""
+        books = self._books(plant)
+        clock = books.one(Clock, "clock", "")
+        return clock is not None and (clock.observed or books.policy().booking == "record")
 
     def last_run(self, scope: str, plant: str) -> datetime | None:
         """When the last kept run was that the schedule made; None before the first."""

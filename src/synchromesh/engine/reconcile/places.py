@@ -8,7 +8,6 @@ from fractions import Fraction
 
 import msgspec
 
-from synchromesh.model import tally
 from synchromesh.model.unit import ItemUnits
 from synchromesh.plant.entities import Balance, SnapshotLine, SnapshotScope
 from synchromesh.plant.snapshots import scope_name
@@ -17,10 +16,22 @@ from synchromesh.plant.stock import SEPARATOR
 EMPTY = Balance()
 
 
+def in_base(amount: Decimal, unit: str, units: ItemUnits) -> Decimal | Fraction:
+    """An amount in the item's unit, exactly; a plain decimal where nothing needs converting. Raises `MissingConversion`."""
+    return amount if unit == units.base else Fraction(amount) * units.factor(unit, units.base)
+
+
+def plus(one: Decimal | Fraction, other: Decimal | Fraction) -> Decimal | Fraction:
+    """The sum, exactly; a plain decimal as long as both are. To be called within `exactly()`."""
+    if isinstance(one, Decimal) and isinstance(other, Decimal):
+        return one + other
+    return Fraction(one) + Fraction(other)
+
+
 class Side(msgspec.Struct):
     """What one system says of a place, in the item's unit, and as of when (microseconds; 0 for now)."""
 
-    amount: Fraction
+    amount: Decimal | Fraction
     as_of: int = 0
 
 
@@ -29,22 +40,28 @@ class Spot(msgspec.Struct):
 
     key: str
     keys: list[str] = []
-    reported: Fraction = Fraction(0)
-    booked: Fraction = Fraction(0)
+    reported: Decimal | Fraction = Decimal(0)
+    booked: Decimal | Fraction = Decimal(0)
     sides: dict[str, Side] = {}
+    balances: list[Balance] = []
 
     def add_own(self, key: str, balance: Balance, units: ItemUnits) -> None:
         """One balance more. Raises `MissingConversion`."""
         self.keys.append(key)
-        factor = units.factor(balance.unit, units.base) if balance.unit else Fraction(1)
-        self.reported += tally.total(balance.reported, units.base, units) + Fraction(balance.opening) * factor
-        self.booked += Fraction(balance.booked) * factor
+        self.balances.append(balance)
+        unit = balance.unit or units.base
+        for own, amount in balance.reported.items():
+            self.reported = plus(self.reported, in_base(amount, own, units))
+        self.reported = plus(self.reported, in_base(balance.opening, unit, units))
+        self.booked = plus(self.booked, in_base(balance.booked, unit, units))
 
     def add_side(self, system: str, amount: Decimal, unit: str, units: ItemUnits, as_of: int = 0) -> None:
         """What a system says, once more where several of its places are one here. Raises `MissingConversion`."""
-        side = self.sides.setdefault(system, Side(Fraction(0), as_of))
-        side.amount += Fraction(amount) * units.factor(unit, units.base)
-        side.as_of = min(side.as_of, as_of)
+        side = self.sides.get(system)
+        if side is None:
+            self.sides[system] = Side(in_base(amount, unit, units), as_of)
+        else:
+            side.amount, side.as_of = plus(side.amount, in_base(amount, unit, units)), min(side.as_of, as_of)
 
 
 class Spots:

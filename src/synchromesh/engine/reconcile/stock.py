@@ -36,7 +36,7 @@ from synchromesh.plant.stock import SEPARATOR, place
 READINGS: Final = 3
 """How often a place is asked again while its books move."""
 
-AGAIN: Final = 50
+AGAIN: Final = 250
 """How many items are asked again together."""
 
 SUSPECTS: Final = 1_000
@@ -138,6 +138,7 @@ class Comparison:
         self._books = books
         self._sights = sights
         self._tolerance = tolerance_of(sights.policy)
+        self._stale = books.now() - STALE
         self.best = best
         self.compared = self.different = self.beyond = 0
         self.problems: list[str] = []
@@ -183,12 +184,15 @@ class Comparison:
 
     def _row(self, spot: Spot, system: str, unit: str, moving: Collection[str]) -> StockRow | None:
         side = spot.sides[system]
-        reported, theirs = shown(spot.reported + self._elsewhere(spot)), shown(side.amount)
-        difference = EXACT.subtract(theirs, reported)
         is_erp = system == self._sights.erp
-        if not is_erp and side.as_of < self._now() - STALE:
+        if not is_erp and side.as_of < self._stale:
             return None
+        own = places.plus(spot.reported, self._elsewhere(spot)) if self._sights.others else spot.reported
         certain, perhaps = self._of_erp(spot) if is_erp else (self._of_snapshot(spot, side.as_of), [])
+        if own == side.amount and not certain and not perhaps:
+            return None  # the common case, and nothing else is to be said of it
+        reported, theirs = shown(own), shown(side.amount)
+        difference = EXACT.subtract(theirs, reported)
         shares = split(difference, certain, perhaps)
         if is_erp and unexplained(shares) and any(key in moving for key in spot.keys):
             shares = still_moving(shares)
@@ -201,9 +205,6 @@ class Comparison:
             sure=not (perhaps and unexplained(shares)) and not any(key in moving for key in spot.keys),
             as_of=datetime.fromtimestamp(side.as_of / 1_000_000, UTC) if side.as_of else None,
         )  # fmt: skip
-
-    def _now(self) -> int:
-        return self._books.now()
 
     def _of_erp(self, spot: Spot) -> tuple[Piles, list[Perhaps]]:
         """What ERP's books lack and have beyond the reported ledger, by what is known. Where ERP books by itself its documents are no
@@ -220,8 +221,7 @@ class Comparison:
         return piles, perhaps
 
     def _decided_otherwise(self, spot: Spot, piles: Piles) -> None:
-        balances = self._books.some(Balance, "stock", spot.keys)
-        for balance in balances.values():
+        for balance in spot.balances:
             if balance.outside:
                 merge(piles, Part.OUTSIDE, Pile(Fraction(balance.outside)))
             if balance.unbooked:
@@ -328,11 +328,13 @@ async def _ask_again(books: OwnBooks, system: System, comparison: Comparison, si
 def own_of(books: OwnBooks, name: str) -> dict[str, Balance]:
     """The balances of one item now."""
     prefix = name + SEPARATOR
+    reach = Reach(books)
     found = {}
     for key, balance in books.each(Balance, "stock", prefix):
         if not key.startswith(prefix):
             break
-        found[key] = balance
+        if reach.has(key.split(SEPARATOR)[1]):
+            found[key] = balance
     return found
 
 
