@@ -186,7 +186,7 @@ def test_a_plant_has_its_own_rate_and_leaves_the_rest_to_others(monkeypatch: pyt
     line.run(5)
     assert Counter(erp.plants())["loud"] == pytest.approx(16, abs=1)
     assert Counter(erp.plants())["other"] == pytest.approx(12, abs=1)
-    assert sum(ready.partition == "loud" for ready in (job.ready for job in line.dispatcher._jobs.values())) <= 20, "claims stay few"
+    assert sum(ready.partition == "loud" for ready in (job.ready for job in line.dispatcher._jobs.values())) < 40, "claims stay few"
 
 
 # --- the circuit ------------------------------------------------------------------------------------------------------------------
