@@ -167,7 +167,7 @@ def drop_lane_order(patch: Patch) -> None:
             if row is not None and row.state == "waiting":
                 row.state, row.waits_for = "ready", ""
                 view.put_posting(row)
-                view.send(row)
+                view.send(id_, row)
 
     patch.setattr(lanes, "promote", rush)
 
