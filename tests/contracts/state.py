@@ -105,6 +105,7 @@ class StateContract:
         assert dict(state.positions()) == dict(reading.positions()) == {}
         assert state.load(P, "order", ["1"]) == state.known(P, [("mes", "1")]) == state.facts(P, [1]) == state.postings(P, [(1, 0)]) == {}
         assert state.exceptions(P, [(1, 0)]) == state.documents(P, ["4900"]) == reading.entities(P, [("order", "1")]) == {}
+        assert state.outgoing(P, [(1, 0)]) == set()
         assert state.forwards(9) == reading.recent(9) == reading.find_identity("1") == reading.postings_of(P, 1) == []
         assert reading.document("4900") == reading.exceptions("open", 9) == list(state.rows(P)) == []
         assert reading.fact(P, 1) is reading.identity(P, "mes", "1") is None
@@ -200,6 +201,16 @@ class StateContract:
         entities = {("order", f"{number:05d}"): str(number).encode() for number in range(1234)}
         state.commit(state.lease("w"), [Changes(P, 1, entities=dict(entities))])
         assert state.load(P, "order", [name for _, name in entities]) == {name: value for (_, name), value in entities.items()}
+
+    def test_the_writer_knows_what_stands_in_the_outbox(self, open: Openings) -> None:
+        state = open.state()
+        epoch = state.lease("w")
+        state.commit(epoch, [ready(2, (1, 0), (1, 1), (2, 0)), ready(3, (3, 0), partition="other")])
+        open.outbox().take("erp", "d", 1, 1)
+        assert state.outgoing(P, [(1, 0), (1, 1), (2, 0), (3, 0)]) == {(1, 0), (1, 1), (2, 0)}
+        state.commit(epoch, [Changes(P, 3, outbox_removed={(1, 1)})])
+        assert state.outgoing(P, [(1, 0), (1, 1)]) == {(1, 0)}
+        assert state.outgoing("other", [(1, 0), (3, 0)]) == {(3, 0)}
 
     def test_a_row_handed_out_is_a_copy(self, open: Openings) -> None:
         state = open.state()

@@ -14,6 +14,7 @@ from tests.mapping import world as mapping
 
 from synchromesh.connectors.sandbox.faults import Fault
 from synchromesh.engine import replay as module
+from synchromesh.engine.inquiry import Inquiry
 from synchromesh.engine.replay import Replay, ReplayRefused, Request, replay, review
 from synchromesh.engine.worker import own_message
 from synchromesh.mapping.adapter import Adapter
@@ -481,3 +482,24 @@ def test_what_is_no_json_is_refused_and_stays_an_exception(line: Line, readings:
     line.step()
     assert refusal(line.replayed(readings, at)).startswith("the mapping refuses it: The message is no canonical event")
     assert line.fates() == {"exception": 1}
+
+
+def test_a_trace_tells_what_was_replayed_with_its_closed_exception_and_both_ends_of_a_correction(line: Line, readings: Readings) -> None:
+    line.faults.arm(Fault.CLOSED_PERIOD)
+    at = line.machine()
+    key = line.postings()[0].key
+    line.own(ev.PostingRetried(key, "ann"))
+    line.step()
+    line.adapt(HALF)
+    line.replayed(readings, at)
+    inquiry = Inquiry("one", [PLANT], readings(line), line.log, tuple, now=lambda: line.time, clock=lambda: 0.0)
+    later = line.facts()[-1].position
+    first, correction = inquiry.story(PLANT, at), inquiry.story(PLANT, later)
+    assert first is not None
+    assert correction is not None
+    assert [(each.category, each.state) for each in first.exceptions] == [("closed period", "resolved")]
+    assert (first.caused_by, first.led_to) == ((), (f"{PLANT}:{later}",))
+    assert (correction.caused_by, correction.led_to) == ((f"{PLANT}:{at}",), ())
+    for query in (key, line.postings()[-1].key, line.documents()[-1].number):
+        assert inquiry.trace(query).stories, query
+    assert inquiry.trace("oslo:" + "9" * 40 + ":receipt:1").stories == ()

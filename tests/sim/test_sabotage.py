@@ -122,6 +122,18 @@ def forget_claims(patch: Patch) -> None:
     patch.setattr(MemoryOutbox, "take_over", lambda _, target, claimant, heads, limit: TakenOver([], list(heads)))
 
 
+def let_the_followed_one_send(patch: Patch) -> None:
+    """A dispatcher that stood still goes on sending what another one has taken over."""
+    take = MemoryOutbox.take
+
+    def unfenced(self: MemoryOutbox, target: str, *arguments: object, **more: object) -> object:
+        self._store.senders.pop(target, None)
+        return take(self, target, *arguments, **more)  # type: ignore[arg-type]
+
+    patch.setattr(MemoryOutbox, "take", unfenced)
+    patch.setattr(MemoryOutbox, "sends", lambda *_: True)
+
+
 def take_silence_for_success(patch: Patch) -> None:
     """A request without an answer counts as posted."""
     post = MortalConnector.post
@@ -155,7 +167,7 @@ def drop_lane_order(patch: Patch) -> None:
             if row is not None and row.state == "waiting":
                 row.state, row.waits_for = "ready", ""
                 view.put_posting(row)
-                view.send(row)
+                view.send(id_, row)
 
     patch.setattr(lanes, "promote", rush)
 
@@ -371,6 +383,7 @@ def release_without_closing(patch: Patch) -> None:
     patch.setattr(repair.exceptions, "close", lambda view, id_, state="resolved": None)
 
 
+RESTLESS = {grade: msgspec.structs.replace(PROFILES[grade], revenants=0.4, stalls=0.1) for grade in ("askable", "blind")}
 STUBBORN = msgspec.structs.replace(PROFILES["reversals"], erp={**ROUGH, Fault.DECLINED: 0.45}, rash=0.6)
 CROWDED = msgspec.structs.replace(PROFILES["rough"], kills=0.03)
 
@@ -385,6 +398,8 @@ CROWDED = msgspec.structs.replace(PROFILES["rough"], kills=0.03)
         (resend_blindly, PROFILES["askable"]),
         (believe_absence_at_once, PROFILES["askable"]),
         (forget_claims, CROWDED),
+        (let_the_followed_one_send, RESTLESS["askable"]),
+        (let_the_followed_one_send, RESTLESS["blind"]),
         (take_silence_for_success, PROFILES["rough"]),
         (take_refusal_for_success, PROFILES["rough"]),
         (drop_lane_order, PROFILES["rough"]),

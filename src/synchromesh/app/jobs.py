@@ -83,7 +83,8 @@ class Jobs:
             self._hear(msgspec.json.decode(line, type=Said))
         code = process.wait()
         with self._mutex:
-            if self._view.state == "running":
+            # What said that it was done may end after the next one has begun.
+            if self._process is process and self._view.state == "running":
                 self._view = msgspec.structs.replace(
                     self._view, state="failed", ended=self._now(), problem=f"it ended with code {code} before it was done"
                 )

@@ -10,6 +10,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Final
 
+from synchromesh.app.pages import keep_large
 from synchromesh.app.process import Ready, announce
 from synchromesh.app.room import Room
 from synchromesh.app.settings import Settings
@@ -47,6 +48,7 @@ def run_worker(settings: Settings, stop: threading.Event) -> None:
     worker = Worker(log, state, plants, f"worker-{os.getpid()}", now=lambda: datetime.now(UTC), batch=settings.limits.batch)
     trimmer = threading.Thread(target=_trim, args=(log, worker, settings.log.keep, stop), name="trim", daemon=True)
     trimmer.start()
+    threading.Thread(target=keep_large, args=(stop,), name="pages", daemon=True).start()
     announce(Ready("worker"))
     try:
         _fold(log, worker, stop)

@@ -28,9 +28,9 @@ app = typer.Typer(add_completion=False)
 T = TypeVar("T")
 
 Plant = Annotated[str, typer.Argument(help="The plant whose messages are meant.", show_default=False)]
-First = Annotated[int, typer.Option("--first", min=1, help="From this position of the log on.", show_default=False)]
-Last = Annotated[int, typer.Option("--last", min=1, help="Through this position.", show_default=False)]
-Position = Annotated[int, typer.Option("--position", min=1, help="Only the message at this position.", show_default=False)]
+First = Annotated[int | None, typer.Option("--first", min=1, help="From this position of the log on.", show_default=False)]
+Last = Annotated[int | None, typer.Option("--last", min=1, help="Through this position.", show_default=False)]
+Position = Annotated[int | None, typer.Option("--position", min=1, help="Only the message at this position.", show_default=False)]
 Since = Annotated[str, typer.Option("--since", help="Received at or after this time, such as 2026-03-02T06:00Z.", show_default=False)]
 Until = Annotated[str, typer.Option("--until", help="Received at or before this time.", show_default=False)]
 Interface = Annotated[str, typer.Option("--interface", help="Only messages of this interface, as name/version.", show_default=False)]
@@ -49,9 +49,9 @@ Proposed = Annotated[Path | None, typer.Option("--proposed", help="Rehearse unde
 @app.command()
 def replay(
     plant: Plant,
-    position: Position = 0,
-    first: First = 0,
-    last: Last = 0,
+    position: Position = None,
+    first: First = None,
+    last: Last = None,
     since: Since = "",
     until: Until = "",
     interface: Interface = "",
@@ -77,7 +77,15 @@ def replay(
     if proposed is not None and not sandbox:
         raise Failure("--proposed only rehearses; add --sandbox", Code.USAGE)
     selection = Selection(
-        plant, position or first, position or last, _time(since, "--since"), _time(until, "--until"), interface, message, category, subject
+        plant,
+        position or first or 0,
+        position or last or 0,
+        _time(since, "--since"),
+        _time(until, "--until"),
+        interface,
+        message,
+        category,
+        subject,
     )
     configured = settings(config)
     which = _mapping(mapping)

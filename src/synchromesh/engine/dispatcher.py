@@ -158,7 +158,7 @@ class Dispatcher:
 
     def _full(self) -> set[str]:
         """Plants of which enough is claimed."""
-        return self._turns.full(Counter(partition for partition, _, _ in self._jobs)) if self._limits.plant_rate_per_second else set()
+        return self._turns.full(Counter(partition for partition, _, _ in self._jobs)) if self._turns.share else set()
 
     def _room(self, now: float) -> int:
         """How many more may be claimed. Of a system that can't be asked not more than is sent at once: a crash makes exceptions of them."""
@@ -167,7 +167,8 @@ class Dispatcher:
         room = most - len(self._jobs)
         if room <= 0:
             room += sum(job.due > now for job in self._waiting.values())
-        return min(room, HELD - len(self._jobs))
+        room = min(room, HELD - len(self._jobs))
+        return min(room, self._turns.share) if self._turns.share else room
 
     def _take_over(self, room: int, now: float) -> int:
         """Take over what others claimed, partition by partition as the state reaches the log's head; how many these are now. Those before

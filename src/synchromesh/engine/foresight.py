@@ -75,16 +75,20 @@ def _places(view: View, events: Iterable[CanonicalEvent]) -> _Named:
     items: dict[str, None] = {}
     lots: dict[str, str] = {}
     places: dict[str, None] = {}
+    newest: list[PostingId] = []
     for event in events:
         order_name, item, lot, location = _about(type(event))(event)
         order = view.order(order_name) if order_name else None
         if order is not None:
             item, location = item or order.item, location or order.location
+            if not order.lane.queue and order.lane.last[0]:
+                newest.append(order.lane.last)
         if item:
             items[item] = None
             places[stock.place(item, location, lot)] = None
             if lot:
                 lots[f"{item}/{lot}"] = lot
+    view.prefetch_outgoing(newest)
     view.prefetch("lot", lots)
     # Only a lot that is new is entered among the items of its name.
     return {"item": items, "stock": places, "lot.items": {lot: None for name, lot in lots.items() if view.lot(name) is None}}
@@ -104,12 +108,13 @@ def _about(type_: type[CanonicalEvent]) -> Callable[[CanonicalEvent], tuple[str,
 
 
 def _booked(view: View, postings: Iterable[PostingId]) -> _Named:
-    """What the outcomes of postings change: their lanes and balances."""
+    """What the outcomes of postings change: their balances, and lanes that know of them."""
     named: _Named = {"order": {}, "lane": {}, "stock": {}}
     for id_ in postings:
         row = view.posting(id_)
         if row is not None:
-            named["order" if row.order else "lane"][row.order or row.lane] = None
+            if not row.alone:
+                named["order" if row.order else "lane"][row.order or row.lane] = None
             for key, _, _ in stock.effects(view, id_):
                 named["stock"][key] = None
     return named

@@ -150,19 +150,25 @@ class Inquiry:
         if row is None:
             return None
         postings = self._postings(plant, row)
-        keys = {posting.key for posting in postings}
-        raised = [
-            self._duties.exception(plant, each)
-            for where, each in self._reading.exceptions("open", 1000)
-            if where == plant and (each.posting in keys or (each.position == position and each.ordinal == 0))
-        ]
+        ids = ((position, 0), *((posting.position, posting.ordinal) for posting in postings))
+        raised = [self._duties.exception(plant, each) for id_ in ids if (each := self._reading.exception(plant, id_)) is not None]
+        message = self._message(plant, position)
         return Story(
             fact=self._fact(plant, row, postings),
-            message=self._message(plant, position),
+            message=message,
             events=_events(row),
             postings=tuple(_posting_view(plant, posting) for posting in postings),
             exceptions=tuple(raised),
+            caused_by=tuple(dict.fromkeys(filter(None, (message.causation, *self._corrected(plant, row))))),
+            led_to=(f"{plant}:{later}",) if (later := _corrected_by(row)) else (),
         )
+
+    def _corrected(self, plant: str, row: FactRow) -> Iterator[str]:
+        """The facts that a correction is about."""
+        for event in _events(row) if row.type.startswith("correction.") else ():
+            position = self._reading.identity(plant, str(event.get("source", "")), str(event.get("id", "")))
+            if position is not None:
+                yield f"{plant}:{position}"
 
     def held_up_by(self, view: ExceptionView, limit: int) -> list[Story]:
         """The facts that an exception holds up, so many at the most: those that its posting would book, those that wait for a name that is
@@ -328,9 +334,14 @@ class Inquiry:
 
 def _position(key: str) -> int:
     try:
-        return id_of(key)[0]
+        position = id_of(key)[0]
     except ValueError:
         return 0
+    return position if 0 < position < _BEYOND else 0
+
+
+_BEYOND: Final = 1 << 40
+"""No position is as high."""
 
 
 def _corrected_by(row: FactRow) -> int:

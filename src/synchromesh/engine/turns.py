@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from synchromesh.engine.job import Job
@@ -69,10 +69,16 @@ class Turns:
         self._meet(due, now)
         return max(self._all.next_at(now), min((self._each[plant].next_at(now) for plant in due), default=now))
 
-    def full(self, held: dict[str, int]) -> set[str]:
+    def full(self, held: Mapping[str, int]) -> set[str]:
         """Plants of which so much is held that their rate will not let more go soon."""
+        share = self.share
+        return {plant for plant, count in held.items() if count >= share} if share else set()
+
+    @property
+    def share(self) -> int:
+        """How much of one plant is enough to hold, and to take at a time; 0 for no bound."""
         rate = self._limits.plant_rate_per_second
-        return {plant for plant, count in held.items() if count >= max(1.0, rate * HELD_SECONDS)} if rate else set()
+        return max(1, int(rate * HELD_SECONDS)) if rate else 0
 
     def _meet(self, plants: Iterable[str], now: float) -> None:
         for plant in plants:

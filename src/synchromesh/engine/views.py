@@ -168,13 +168,17 @@ class MessageView(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Story(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One fact from message to document: the message, the canonical events it became, the postings they led to, the exceptions."""
+    """One fact from message to document: the message, the canonical events it became, the postings they led to, the exceptions, closed ones
+    too. `caused_by` names what it comes from (another message, or the fact that it corrects), and `led_to` the fact that corrects it, each
+    as `plant:position`."""
 
     fact: FactView
     message: MessageView
     events: tuple[dict[str, object], ...] = ()
     postings: tuple[PostingView, ...] = ()
     exceptions: tuple[ExceptionView, ...] = ()
+    caused_by: tuple[str, ...] = ()
+    led_to: tuple[str, ...] = ()
 
 
 class ExceptionStory(msgspec.Struct, frozen=True):

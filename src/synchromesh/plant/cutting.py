@@ -91,7 +91,8 @@ def _decide_one(view: View, lane_name: str, lane: Lane, cut: Cut) -> int | None:
         return None
     lane.open = {}
     total.decided += amount
-    enter(view, lane_name, lane, cut, content(view, lane_name, cut, kind, (line,)))
+    row = enter(view, lane_name, lane, cut, content(view, lane_name, cut, kind, (line,)))
+    lanes.leave_alone(lane, row)
     total.last = lane.last
     return 1
 

@@ -57,7 +57,11 @@ class Group(Entity):
 
 
 class Lane(Entity):
-    """Postings that must stay in order, and the sums they are cut from. The head of the queue is the only one on its way."""
+    """Postings that must stay in order, and the sums they are cut from. The head of the queue is the only one on its way.
+
+    A lane whose only open posting is on its way keeps neither queue nor group for it: the posting says so itself (`PostingRow.alone`), and
+    its good end need not touch the lane.
+    """
 
     queue: tuple[tuple[int, int], ...] = ()
     groups: dict[int, Group] = {}

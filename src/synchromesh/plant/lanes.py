@@ -65,6 +65,21 @@ def promote(view: View, lane: Lane) -> None:
         return
 
 
+def leave_alone(lane: Lane, row: PostingRow) -> None:
+    """When the posting is on its way, and nothing else of the lane is open, the lane need not know of it: its good end is `arrive_alone`.
+    The caller has put the posting into the lane just now."""
+    if row.state == "ready" and len(lane.queue) == 1 and len(lane.groups) == 1:
+        row.alone = True
+        lane.queue = ()
+        lane.groups = {}
+
+
+def arrive_alone(view: View, row: PostingRow) -> None:
+    """`finish` for a posting that is alone: the facts of its group are booked."""
+    row.alone = False
+    view.move(_BOOKING, _BOOKED, row.facts)
+
+
 def _dated(view: View, lane: Lane, row: PostingRow) -> bool:
     """Whether the posting may be sent on its day: the period may have been closed since it was decided. Else the policy says what becomes
     of it: it gets another day, waits, or a person is asked."""

@@ -58,9 +58,12 @@ def _posted(view: View, row: PostingRow, outcome: Outcome) -> None:
 def book(view: View, row: PostingRow, document: str, link: str = "") -> None:
     """The posting is in the books under `document`."""
     id_ = (row.position, row.ordinal)
-    lane = view.lane(row.lane)
+    lane = None if row.alone else view.lane(row.lane)
     was_stuck = row.state in lanes.STUCK
-    lanes.finish(view, lane, row)
+    if lane is None:
+        lanes.arrive_alone(view, row)
+    else:
+        lanes.finish(view, lane, row)
     row.state, row.document, row.link, row.waits_for, row.settled = "posted", document, link, "", view.clock().now
     view.put_posting(row)
     view.put_document(document, id_)
@@ -72,7 +75,8 @@ def book(view: View, row: PostingRow, document: str, link: str = "") -> None:
     stock.arrive(view, changes)
     if row.kind == _REVERSAL:
         _reversed(view, view.content(id_).reverses)
-    lanes.promote(view, lane)
+    if lane is not None:
+        lanes.promote(view, lane)
     lanes.serve(view, changes)
     if row.kind == _RECEIPT:
         causes.received(view, view.content(id_).lines)

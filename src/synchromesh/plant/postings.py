@@ -122,6 +122,7 @@ def enter(
     one of its lane, whose turn or an earlier one it then has; `insist` lets it wait for no stock, since a person wants it sent; `asks`
     says what a person is asked before it is sent."""
     policy = view.policy
+    view.whole(lane)
     row = PostingRow(
         cut.position,
         cut.ordinal,

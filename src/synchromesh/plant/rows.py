@@ -75,6 +75,8 @@ class PostingRow(msgspec.Struct, array_like=True, gc=False):
     """The position at which it was decided: later than `position` for a fact that had waited or was gathered. Lanes keep this order."""
     previous: PostingId = (0, 0)
     """The posting that entered the same lane before this one; (0, 0) for the first."""
+    alone: bool = False
+    """It is on its way and nothing else of its lane is open: the lane keeps no queue for it (see `View.whole`)."""
 
 
 Doing = tuple[int, str, str]

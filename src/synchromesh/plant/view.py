@@ -15,7 +15,7 @@ import msgspec
 
 from synchromesh.model.message import Message
 from synchromesh.model.posting import Posting
-from synchromesh.plant.entities import KINDS, Balance, Clock, Decision, Entity, Item, Lane, Lot, Order, Totals
+from synchromesh.plant.entities import KINDS, Balance, Clock, Decision, Entity, Group, Item, Lane, Lot, Order, Totals
 from synchromesh.plant.fates import Fate
 from synchromesh.plant.keys import stem_of
 from synchromesh.plant.policy import DEFAULT, Policy
@@ -50,6 +50,8 @@ class Loads(Protocol):
     def exceptions(self, partition: str, ids: Iterable[PostingId]) -> dict[PostingId, ExceptionRow]: ...
 
     def documents(self, partition: str, numbers: Iterable[str]) -> dict[str, PostingId]: ...
+
+    def outgoing(self, partition: str, ids: Iterable[PostingId]) -> set[PostingId]: ...
 
 
 class View:
@@ -86,6 +88,7 @@ class View:
         self._changed: dict[str, dict[str, None]] = {kind: {} for kind in KINDS}
         self._facts: dict[int, FactRow] = {}
         self._known: dict[Identity, int] = {}
+        self._outgoing: dict[PostingId, bool] = {}
         self._exceptions: dict[PostingId, ExceptionRow] = {}
         self._documents: dict[str, PostingId] = {}
         self.changes = Changes(partition=self.partition, position=self.position)
@@ -129,6 +132,13 @@ class View:
         wanted = dict.fromkeys([id_ for id_ in postings if id_ not in self._postings])
         if wanted:
             self._postings.update(self.store.postings(self.partition, wanted))
+
+    def prefetch_outgoing(self, postings: Iterable[PostingId]) -> None:
+        """Load which of these postings are on their way."""
+        wanted = set(postings)
+        if wanted:
+            self._outgoing.update(dict.fromkeys(wanted, False))
+            self._outgoing.update(dict.fromkeys(self.store.outgoing(self.partition, wanted), True))
 
     def get(self, kind: str, name: str) -> Entity | None:
         """The entity, or None. The caller marks it with `touch` before it changes it."""
@@ -201,13 +211,25 @@ class View:
         return self._totals
 
     def lane(self, name: str) -> Lane:
-        """The lane of this name, to be changed: an order's own lane, or one that stands alone."""
-        if name.startswith("order:"):
-            order = self.order(name[6:])
-            if order is not None:
-                self._changed["order"][name[6:]] = None
-                return order.lane
-        return self.made(Lane, "lane", name)
+        """The lane of this name, whole and to be changed: an order's own lane, or one that stands alone."""
+        order = self.order(name[6:]) if name.startswith("order:") else None
+        if order is not None:
+            self._changed["order"][name[6:]] = None
+            lane = order.lane
+        else:
+            lane = self.made(Lane, "lane", name)
+        self.whole(lane)
+        return lane
+
+    def whole(self, lane: Lane) -> None:
+        """Bring a posting that is on its way alone back into the lane's queue, before anything joins it or it has another end than a good
+        one. The caller has marked the lane as changed."""
+        row = self.posting(lane.last) if not lane.queue and lane.last[0] and self.outgoing(lane.last) else None
+        if row is not None and row.alone:
+            row.alone = False
+            self.put_posting(row)
+            lane.queue = (lane.last,)
+            lane.groups[row.group] = Group(row.facts, 1)
 
     def count(self, fate: Fate, by: int) -> None:
         """So many facts more (or fewer) have this fate."""
@@ -295,6 +317,15 @@ class View:
         """The posting has its outcome and leaves the outbox."""
         if self.changes.outbox_added.pop(id_, None) is None:
             self.changes.outbox_removed.add(id_)
+
+    def outgoing(self, id_: PostingId) -> bool:
+        """Whether the posting is on its way: it was sent and has no outcome."""
+        changes = self.changes
+        if id_ in changes.outbox_added or id_ in changes.outbox_removed:
+            return id_ in changes.outbox_added
+        if id_ not in self._outgoing:
+            self.prefetch_outgoing((id_,))
+        return self._outgoing[id_]
 
     def exception(self, id_: PostingId) -> ExceptionRow | None:
         row = self._exceptions.get(id_)

@@ -85,6 +85,10 @@ class State(Protocol):
 
     def documents(self, partition: str, numbers: Iterable[str]) -> dict[str, PostingId]: ...
 
+    def outgoing(self, partition: str, ids: Iterable[PostingId]) -> set[PostingId]:
+        """Which of these postings stand in the outbox."""
+        ...
+
     def forwards(self, limit: int) -> list[tuple[str, Message]]:
         """The oldest messages still to be forwarded, each with the partition that sends it."""
         ...

@@ -141,6 +141,9 @@ class MemoryState:
     def documents(self, partition: str, numbers: Iterable[str]) -> dict[str, PostingId]:
         return _found(self._store, self._store.of(partition).documents, numbers, _itself)
 
+    def outgoing(self, partition: str, ids: Iterable[PostingId]) -> set[PostingId]:
+        return set(_found(self._store, self._store.of(partition).outbox, ids, bool))
+
     def forwards(self, limit: int) -> list[tuple[str, Message]]:
         with self._store.changed:
             pending = sorted(

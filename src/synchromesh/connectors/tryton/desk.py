@@ -50,8 +50,8 @@ class Item(msgspec.Struct, frozen=True, rename={"unit": "default_uom."}):
     cost_price: Decimal | None = None
 
 
-class Production(msgspec.Struct, frozen=True):
-    """An order. `name` is what the posting called it."""
+class Production(msgspec.Struct, frozen=True, rename={"timestamp": "_timestamp"}):
+    """An order as it was when it was looked at: `timestamp` is its version."""
 
     id: int
     state: str
@@ -61,6 +61,12 @@ class Production(msgspec.Struct, frozen=True):
     number: str | None = None
     outputs: list[int] = []
     inputs: list[int] = []
+    timestamp: str = ""
+
+    @classmethod
+    def wanted(cls) -> list[str]:
+        """The fields to read."""
+        return [field.encode_name for field in msgspec.structs.fields(cls) if field.name != "id"]
 
 
 class Warehouse(msgspec.Struct, frozen=True):
@@ -110,7 +116,7 @@ class Desk:
         if not name:
             raise Refused(Category.INVALID, subject.order(""), "The posting names no order, and its kind needs one.")
         company = await self.tryton.company()
-        fields = [*Production.__struct_fields__][1:]
+        fields = Production.wanted()
         for field in ("reference", "number"):
             domain: list[Json] = [[field, "=", name], ["company", "=", company]]
             rows = await self.tryton.call("model.production.search_read", domain, 0, 2, None, fields)

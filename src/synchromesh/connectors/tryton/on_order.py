@@ -73,6 +73,17 @@ class OnOrder:
             noted = await self._book_moves(desk, posting, production, begun)
         return document_on(production.number or "", noted)
 
+    async def check(self, posting: Posting) -> None:
+        """Look again at what Tryton has failed on: raises `Refused` where the reason can be seen in its books by now."""
+        desk = Desk(self._tryton)
+        production = await desk.production(posting.order)
+        desk.check_released(production, posting.order)
+        await desk.check_day(posting.effective)
+        if posting.kind is PostingKind.ISSUE:
+            warehouse = await desk.warehouse_of(production)
+            for line in posting.lines:
+                await self._values(desk, posting, line, production, warehouse)
+
     # --- moves ------------------------------------------------------------------------------------------------------------
 
     async def _book_moves(self, desk: Desk, posting: Posting, production: Production, begun: list[Noted]) -> Noted:
@@ -206,17 +217,20 @@ class OnOrder:
     # --- completion, reversal ---------------------------------------------------------------------------------------------
 
     async def _complete(self, desk: Desk, production: Production, posting: Posting) -> None:
-        """Close a production at what was booked: what is only planned is cancelled, then it runs through to done."""
+        """Close a production at what was booked: what is only planned is cancelled, then it runs through to done. An order that somebody
+        has changed since it was looked at is left as it is (`Changed`)."""
         moves = await self._read([*production.inputs, *production.outputs])
-        planned = [move for move in moves if move.state in _OPEN]
-        if planned:
-            await self._empty_unlotted(desk, planned)
-            await press(self._tryton, "stock.move.cancel", [move.id for move in planned])
         days = [posting.effective.isoformat(), *(move.effective_date for move in moves if move.state == "done" and move.effective_date)]
         first, last = typed_date(min(days)), typed_date(max(days))
         values: Json = {"effective_start_date": first, "effective_date": last}
         if production.state != "running":
-            await self._tryton.call("model.production.write", [production.id], values)
+            seen: Json = {f"production,{production.id}": production.timestamp}
+            await self._tryton.call_in({"_timestamp": seen}, "model.production.write", [production.id], values)
+        planned = [move for move in moves if move.state in _OPEN]
+        if planned:
+            await self._empty_unlotted(desk, planned)
+            await press(self._tryton, "stock.move.cancel", [move.id for move in planned])
+        if production.state != "running":
             if production.state == "waiting":
                 await press(self._tryton, "production.assign_try", [production.id])
             await press(self._tryton, "production.run", [production.id])
@@ -308,8 +322,7 @@ class OnOrder:
         return bool(moves) and all(move.state == "done" or was_withdrawn(move) for move in moves)
 
     async def _production(self, resource: str) -> Production:
-        fields = [*Production.__struct_fields__][1:]
-        rows = await self._tryton.call("model.production.read", [int(resource.partition(",")[2])], fields)
+        rows = await self._tryton.call("model.production.read", [int(resource.partition(",")[2])], Production.wanted())
         return read_as(rows, list[Production], "the order")[0]
 
     async def _read(self, moves: Iterable[int]) -> list[Move]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from synchromesh.connectors.agreement import ConnectorError
-from synchromesh.connectors.tryton.rpc import Busy, Denied, Failed, NotSent
+from synchromesh.connectors.tryton.rpc import Busy, Changed, Denied, Failed, NotSent
 from synchromesh.connectors.tryton.settings import Settings
 from synchromesh.model import subject
 from synchromesh.model.posting import Category, Fate, Posting, Refusal, Reply
@@ -11,16 +11,21 @@ from synchromesh.model.posting import Category, Fate, Posting, Refusal, Reply
 
 def undone(posting: Posting, error: ConnectorError) -> Reply:
     """A call without an answer to rely on: not booked when it was never sent, or rolled back; else in doubt."""
+    if isinstance(error, Changed):
+        remedy = "Let whoever works on it finish."
+        return Reply(posting.key, Fate.RETRY, refusal=Refusal(Category.LOCKED, subject.about(posting), str(error), remedy))
     if isinstance(error, Busy):
-        return Reply(posting.key, Fate.RETRY, refusal=Refusal(Category.LOCKED, subject.SYSTEM, str(error)), retry_after=error.retry_after)
+        refusal = Refusal(Category.LOCKED, subject.SYSTEM, "Tryton is locked, or has too much to do.", "See who works there.", str(error))
+        return Reply(posting.key, Fate.RETRY, refusal=refusal, retry_after=error.retry_after)
     if isinstance(error, NotSent):
-        return Reply(
-            posting.key, Fate.RETRY, refusal=Refusal(Category.OTHER, subject.SYSTEM, str(error), "see that Tryton runs and can be reached")
-        )
+        refusal = Refusal(Category.OTHER, subject.SYSTEM, "Tryton can't be reached.", "See that it runs and can be reached.", str(error))
+        return Reply(posting.key, Fate.RETRY, refusal=refusal)
     if isinstance(error, Denied):
-        return Reply(
-            posting.key, Fate.RETRY, refusal=Refusal(Category.NOT_PERMITTED, subject.SYSTEM, str(error), "correct the connector's settings")
+        sentence = "Tryton does not let Synchromesh do this."
+        refusal = Refusal(
+            Category.NOT_PERMITTED, subject.SYSTEM, sentence, "Correct the connector's settings or the user's rights.", str(error)
         )
+        return Reply(posting.key, Fate.RETRY, refusal=refusal)
     if isinstance(error, Failed):
         return failed(posting, error)
     return Reply(posting.key, Fate.DOUBT)

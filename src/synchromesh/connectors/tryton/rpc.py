@@ -1,7 +1,7 @@
 """Tryton's JSON-RPC over HTTP, with the failures told apart by what may have happened in the books.
 
 - `NotSent`: no connection; certainly nothing happened.
-- `Busy`: a lock or a limit; Tryton rolled back and says so. Trying again unchanged may help.
+- `Busy`: a lock, a limit, or a record that was `Changed` meanwhile; Tryton rolled back and says so. Trying again may help.
 - `Denied`: the request was understood as not permitted or not possible; nothing happened.
 - `Failed`: Tryton's own error inside the transaction, which it rolled back; nothing happened.
 - `Unclear`: the request was sent and no answer can be relied on; it may be in the books.
@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import base64
 import json
+import time
 from decimal import Decimal
 from typing import Final, TypeVar
 
@@ -48,6 +49,10 @@ class Busy(RpcError):
     def __init__(self, text: str, retry_after: float | None = None) -> None:
         super().__init__(text)
         self.retry_after = retry_after
+
+
+class Changed(Busy):
+    """Somebody changed the same record meanwhile, and Tryton did nothing; a call that looks again may succeed."""
 
 
 class Denied(RpcError):
@@ -154,6 +159,7 @@ class Tryton:
         headers = {"Content-Type": "application/json", "Accept-Encoding": "gzip"}
         if self._authorization:
             headers["Authorization"] = self._authorization
+        began = time.monotonic()
         try:
             async with self._session().post(self._url, data=body, headers=headers) as response:
                 payload = await _read(method, response)
@@ -164,6 +170,9 @@ class Tryton:
             raise NotSent(f"{self._settings.url} does not accept connections in time") from error
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise Unclear(f"{method} was sent and the answer is missing: {type(error).__name__} {error}") from error
+        if time.monotonic() - began > self._settings.timeout:
+            # This process stood still. Another one may have followed meanwhile, and then the next step of the posting is not this one's.
+            raise Unclear(f"the answer to {method} was read after its time")
         return _result(method, payload)
 
     def _session(self) -> aiohttp.ClientSession:
@@ -233,7 +242,7 @@ def _error(error: object) -> RpcError:
         arguments = error[1] if len(error) > 1 and isinstance(error[1], list) else []
     words = [a for a in arguments if isinstance(a, str)]
     if kind == "ConcurrencyException":
-        return Busy("Tryton's records were changed meanwhile")
+        return Changed("Somebody changed the same record in Tryton meanwhile.")
     if kind == "UserWarning" and len(words) > 1:
         return Failed(kind, words[1][:MAX_DETAIL], name=words[0])
     if kind == "UserError" and words:

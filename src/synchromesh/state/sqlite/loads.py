@@ -23,6 +23,10 @@ _EXCEPTIONS: Final = _POSTINGS.replace("posting AS", "exception AS")
 _DOCUMENTS: Final = (
     "SELECT d.number, d.position, d.ordinal FROM ({keys}) AS k CROSS JOIN document AS d ON d.partition = ? AND d.number = k.column1"
 )
+_OUTGOING: Final = (
+    "SELECT o.position, o.ordinal FROM ({keys}) AS k "
+    "CROSS JOIN outbox AS o ON o.partition = ? AND o.position = k.column1 AND o.ordinal = k.column2"
+)
 
 
 def entities(connection: apsw.Connection, number: int, kind: str, names: Iterable[str]) -> dict[str, bytes]:
@@ -45,3 +49,7 @@ def exceptions(connection: apsw.Connection, number: int, ids: Iterable[PostingId
 def documents(connection: apsw.Connection, number: int, numbers: Iterable[str]) -> dict[str, PostingId]:
     keys = ((each,) for each in numbers)
     return {name: (position, ordinal) for name, position, ordinal in many(connection, _DOCUMENTS, (number,), keys)}
+
+
+def outgoing(connection: apsw.Connection, number: int, ids: Iterable[PostingId]) -> set[PostingId]:
+    return set(many(connection, _OUTGOING, (number,), ids))

@@ -97,6 +97,10 @@ class SqliteState:
         with in_state_words(self._path, "reading the state"):
             return loads.documents(self._connection, self._partitions.number(partition), numbers)
 
+    def outgoing(self, partition: str, ids: Iterable[PostingId]) -> set[PostingId]:
+        with in_state_words(self._path, "reading the state"):
+            return loads.outgoing(self._connection, self._partitions.number(partition), ids)
+
     def forwards(self, limit: int) -> list[tuple[str, Message]]:
         sql = "SELECT p.name, f.value FROM forward AS f JOIN partition AS p ON p.number = f.partition ORDER BY f.sequence LIMIT ?"
         with in_state_words(self._path, "reading the state"):
