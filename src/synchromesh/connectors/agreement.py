@@ -113,7 +113,9 @@ class Connector(Protocol):
         """Book the postings, each once; one reply each, in the same order.
 
         Never raises for what happens on the way: a failure before anything can have been booked is `Fate.RETRY`, one after which
-        it may have been is `Fate.DOUBT`. `Fate.POSTED` only after the books were read back. Cancelling the call leaves doubt.
+        it may have been is `Fate.DOUBT`. Their refusal's subject is `subject.SYSTEM` when the system as a whole is the cause, which
+        then is left alone; any other subject is a trouble of that posting only. `Fate.POSTED` only after the books were read back.
+        `Fate.ACCEPTED` and `Fate.PARKED` are asked about with `find` until they are decided. Cancelling the call leaves doubt.
         """
         ...
 

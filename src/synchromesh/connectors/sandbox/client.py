@@ -7,6 +7,7 @@ request could leave is `Fate.RETRY`; so is an answer that says that nothing was 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Annotated, Final, TypeVar
 from urllib.parse import quote
 
@@ -15,6 +16,7 @@ import msgspec
 from msgspec import Meta
 from yarl import URL
 
+from synchromesh.connectors import retry_after
 from synchromesh.connectors.agreement import Abilities, Balance, ConnectorError, Finding, FindingState, Grade, OrderTotal, Pulled
 from synchromesh.connectors.sandbox import refusals
 from synchromesh.model import subject
@@ -189,7 +191,8 @@ class SandboxConnector:
                     told += chunk
                     if len(told) > MAX_ANSWER:
                         raise _LostError(f"the answer is longer than {MAX_ANSWER} bytes")
-                return _Response(response.status, bytes(told), _seconds(response.headers.get("Retry-After")))
+                wait = retry_after.seconds(response.headers.get("Retry-After"), datetime.now(UTC))
+                return _Response(response.status, bytes(told), wait)
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
             raise _NotSentError(str(error)) from error
         except (aiohttp.ClientError, TimeoutError) as error:
@@ -214,8 +217,3 @@ def _words(response: _Response) -> str:
         return _PROBLEM.decode(response.body).detail
     except (msgspec.MsgspecError, UnicodeDecodeError):
         return response.body[:200].decode("utf-8", "replace")
-
-
-def _seconds(text: str | None) -> float | None:
-    """Retry-After in seconds; its other form, a date, is not used by a sandbox and counts as none."""
-    return float(text) if text and text.isascii() and text.isdigit() else None

@@ -15,12 +15,14 @@ from __future__ import annotations
 import base64
 import json
 import time
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Final, TypeVar
 
 import aiohttp
 import msgspec
 
+from synchromesh.connectors import retry_after
 from synchromesh.connectors.agreement import ConnectorError
 from synchromesh.connectors.tryton.settings import Settings
 
@@ -163,7 +165,7 @@ class Tryton:
         try:
             async with self._session().post(self._url, data=body, headers=headers) as response:
                 payload = await _read(method, response)
-                _judge_status(method, response.status, response.headers.get("Retry-After", ""))
+                _judge_status(method, response.status, retry_after.seconds(response.headers.get("Retry-After"), datetime.now(UTC)))
         except aiohttp.ClientConnectorError as error:
             raise NotSent(f"{self._settings.url} can't be reached: {error.strerror or error}") from error
         except aiohttp.ConnectionTimeoutError as error:
@@ -202,14 +204,13 @@ class _Unauthorized(Exception):
     """The session is not, or no longer, valid."""
 
 
-def _judge_status(method: str, status: int, retry_after: str) -> None:
+def _judge_status(method: str, status: int, wait: float | None) -> None:
     if status == 200:
         return
     if status == 401:
         raise _Unauthorized(f"Tryton refused the session in {method}")
     if status in {429, 503}:
-        seconds = float(retry_after) if retry_after.isdigit() else None
-        raise Busy(f"Tryton answered {method} with {status}: locked or too busy", seconds)
+        raise Busy(f"Tryton answered {method} with {status}: locked or too busy", wait)
     if 400 <= status < 500:
         raise Denied(f"Tryton answered {method} with {status}: {_MEANINGS.get(status, 'it does not accept the request')}")
     raise Unclear(f"the answer to {method} was {status}, which does not say whether it was executed")

@@ -52,8 +52,8 @@ def read(books: OwnBooks) -> Flow:
     flow = Flow()
     for name, lane, order in books.lanes():
         _undecided(books, flow, name, lane)
-        for row in books.queue_of(lane):
-            _posting(books, flow, row)
+        for queued in books.queue_of(lane):
+            _posting(books, flow, queued)
         if order is not None and BACKFLUSH in lane.open:
             _planned(books, flow, order)
     for row in books.alone():
