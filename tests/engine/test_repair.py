@@ -342,6 +342,7 @@ def test_a_dry_run_of_what_needs_four_eyes_shows_what_an_approval_would_do() -> 
     (told,) = desk_of(world).release(ev.CauseReleased(Category.UNKNOWN_ITEM, "item GEAR", "ann"), dry_run=True)
     assert told.foreseen is not None
     assert told.foreseen.made.count == 2
+    assert told.warnings == ("a second person must approve it: this plant's policy wants four eyes to release",)
 
 
 def test_what_the_policy_does_not_name_needs_nobody_else() -> None:

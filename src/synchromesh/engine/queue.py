@@ -28,6 +28,10 @@ _event: Final = msgspec.json.Decoder(DecisionEvent)
 _plain: Final = msgspec.json.Decoder(dict[str, object]).decode
 
 
+OLDEST: Final = 10
+"""How many of a cause are asked in each plant for who works on it."""
+
+
 class Unknown(LookupError):
     """There is nothing of this name or number; the text says what was looked for, and how to find what there is."""
 
@@ -71,12 +75,16 @@ class Queue:
         )
 
     def _with_words(self, cause: CauseView) -> CauseView:
-        for plant in cause.plants:
-            oldest = self._reading.of_cause(plant, cause.category, cause.subject, (0, 0), 1)
-            if oldest:
-                releasing = tuple(self.releasing(cause.category, cause.subject, cause.plants))
-                return msgspec.structs.replace(cause, sentence=oldest[0].sentence, remedy=oldest[0].remedy, releasing=releasing)
-        return cause  # the last one was closed meanwhile
+        oldest = [row for plant in cause.plants for row in self._reading.of_cause(plant, cause.category, cause.subject, (0, 0), OLDEST)]
+        if not oldest:
+            return cause  # the last one was closed meanwhile
+        return msgspec.structs.replace(
+            cause,
+            sentence=oldest[0].sentence,
+            remedy=oldest[0].remedy,
+            releasing=tuple(self.releasing(cause.category, cause.subject, cause.plants)),
+            working=tuple(dict.fromkeys(row.assigned for row in oldest if row.assigned)),
+        )
 
     def releasing(self, category: str, subject: str, plants: Iterable[str] = ()) -> Iterator[ReleaseView]:
         """What is being worked off of a cause, plant by plant."""

@@ -119,7 +119,7 @@ class Desk:
             raise Unknown(
                 f"no exception “{event.category}: {event.subject}” is open{where}; `synchromesh exceptions list` shows the causes"
             )
-        warnings = {each: self._alike(each, event, dry_run or sure) for each in plants}
+        warnings = {each: (*self._four_eyes(each, event), *self._alike(each, event, dry_run or sure)) for each in plants}
         if dry_run:
             return [Decided(each, verb_of(event), foreseen=self._foresee(each, event), warnings=warnings[each]) for each in plants]
         return self._take([(each, event) for each in plants], tuple(chain(*warnings.values())))

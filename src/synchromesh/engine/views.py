@@ -111,7 +111,8 @@ class ReleaseView(msgspec.Struct, frozen=True):
 class CauseView(msgspec.Struct, frozen=True, omit_defaults=True):
     """Open exceptions with one thing to be fixed: how many they are, and how many facts and orders they hold up, in which plants.
 
-    `sentence` and `remedy` are those of the oldest, `due` is by when that shall be resolved.
+    `sentence` and `remedy` are those of the oldest, `due` is by when that shall be resolved. `working` names who works
+    on the oldest of them.
     """
 
     category: str
@@ -127,6 +128,7 @@ class CauseView(msgspec.Struct, frozen=True, omit_defaults=True):
     remedy: str = ""
     late: bool = False
     releasing: tuple[ReleaseView, ...] = ()
+    working: tuple[str, ...] = ()
 
 
 class ProposalView(msgspec.Struct, frozen=True):

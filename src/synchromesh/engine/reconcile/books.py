@@ -16,7 +16,6 @@ from synchromesh.model.posting import Line, Posting, PostingKind
 from synchromesh.model.unit import ItemUnits
 from synchromesh.plant.entities import Clock, Decision, Entity, Item, Lane, Names, Order, Outside, Pages, SnapshotLine, SnapshotScope
 from synchromesh.plant.keys import id_of
-from synchromesh.plant.lanes import open_in
 from synchromesh.plant.paged import page_key
 from synchromesh.plant.policy import DEFAULT, Policy
 from synchromesh.plant.postings import units_of
@@ -102,20 +101,6 @@ class OwnBooks:
             left = tally.total(total.reported, total.unit, units) - Fraction(total.decided)
             if left:
                 yield key, left
-
-    def alone(self) -> Iterator[PostingRow]:
-        """The postings that are on their way alone: no lane's queue has them."""
-        after = (0, 0)
-        while page := self.reading.ready(self.plant, after, PAGE):
-            for id_ in page:
-                row = self.posting(id_)
-                if row is not None and row.alone:
-                    yield row
-            after = page[-1]
-
-    def queue_of(self, lane: Lane) -> list[PostingRow]:
-        """The postings of a lane without a good end, those in its queue or the one that is on its way alone."""
-        return [row for id_ in open_in(lane, self.posting) if (row := self.posting(id_)) is not None]
 
     def posting(self, id_: PostingId) -> PostingRow | None:
         return next((row for row in self.reading.postings_of(self.plant, id_[0]) if row.ordinal == id_[1]), None)
