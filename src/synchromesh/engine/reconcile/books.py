@@ -102,22 +102,6 @@ class OwnBooks:
             if left:
                 yield key, left
 
-    def alone(self) -> Iterator[PostingRow]:
-        """The postings that are on their way alone: no lane's queue has them."""
-        after = (0, 0)
-        while page := self.reading.ready(self.plant, after, PAGE):
-            for id_ in page:
-                row = self.posting(id_)
-                if row is not None and row.alone:
-                    yield row
-            after = page[-1]
-
-    def queue_of(self, lane: Lane) -> list[PostingRow]:
-        """The postings of a lane without a good end, those in its queue or the one that is on its way alone."""
-        rows = [row for id_ in lane.queue if (row := self.posting(id_)) is not None]
-        last = self.posting(lane.last) if not rows and lane.last[0] else None
-        return [last] if last is not None and last.alone and last.state in ("ready", "parked") else rows
-
     def posting(self, id_: PostingId) -> PostingRow | None:
         return next((row for row in self.reading.postings_of(self.plant, id_[0]) if row.ordinal == id_[1]), None)
 

@@ -58,8 +58,6 @@ def read(books: OwnBooks) -> Flow:
                 _posting(books, flow, row)
         if order is not None and BACKFLUSH in lane.open:
             _planned(books, flow, order)
-    for row in books.alone():
-        _posting(books, flow, row)
     for exception in books.exceptions():
         row = books.posting(id_of(exception.posting)) if exception.posting else None
         if row is not None and row.state == "reversed outside" and not row.successor:

@@ -150,7 +150,6 @@ def _postings(books: OwnBooks) -> Iterator[PostingRow]:
             row = books.posting(id_)
             if row is not None and row.state in PART_OF:
                 yield row
-    yield from books.alone()
     for exception in books.exceptions():
         found = books.posting(id_of(exception.posting)) if exception.posting else None
         if found is not None and found.state == "reversed outside" and not found.successor:

@@ -85,8 +85,9 @@ class Comparison:
     def _completion(self, order: Order) -> str:
         """Why ERP does not say yet that an order is complete."""
         if order.completion:
-            for row in self._books.queue_of(order.lane):
-                if row.kind == PostingKind.COMPLETION:
+            for id_ in order.lane.queue:
+                row = self._books.posting(id_)
+                if row is not None and row.kind == PostingKind.COMPLETION:
                     return f"its completion {row.key} is {row.state}"
             return ""
         if not self._policy.completions or self._policy.booking == "record":
@@ -94,9 +95,8 @@ class Comparison:
         return "its completion comes after what of it still waits" if order.waiting else ""
 
     def _open(self, order: Order) -> str:
-        queue = self._books.queue_of(order.lane)
-        if queue:
-            return f"{len(queue)} posting(s) of it are on their way or stuck"
+        if order.lane.queue:
+            return f"{len(order.lane.queue)} posting(s) of it are on their way or stuck"
         return f"{order.lane.gather.facts} fact(s) of it are gathered" if order.lane.gather is not None else ""
 
     def _waited_for(self, name: str, facts: int) -> None:
