@@ -9,7 +9,7 @@ from decimal import Decimal
 import msgspec
 from benchmarks.figures import Figure
 from benchmarks.plant import PLANT, Size, load, reports
-from benchmarks.working import rare_collection
+from benchmarks.working import as_the_worker
 
 from synchromesh.engine import foresight
 from synchromesh.engine.reader import Reader
@@ -38,7 +38,7 @@ def measure(size: Size) -> Figure:
     first = worker.positions[PLANT] + 1
     view = View(PLANT, state, bound=4 * size.orders + 4 * size.facts)
     records = [Record(first + number, message) for number, message in enumerate(messages)]
-    with rare_collection():
+    with as_the_worker():
         taken = sum(_batch(view, records[number : number + BATCH]) for number in range(0, len(records), BATCH))
     totals = view.totals()
     assert totals.fates.get("booking") == size.facts, f"every report is booked, and {totals.fates} were"

@@ -26,14 +26,20 @@ _REGION: Final = re.compile(rb"([0-9a-f]+)-([0-9a-f]+) rw-p [0-9a-f]+ 00:00 0 *(
 
 def keep_large(stop: threading.Event) -> None:
     """Ask for large pages now and then until `stop`; returns at once where the system has none to give."""
+    while ask() and not stop.wait(PAUSE):
+        pass
+
+
+def ask() -> bool:
+    """Ask for large pages wherever memory is in use; False where the system has none to give."""
     if sys.platform != "linux" or not _MAPS.exists():
-        return
+        return False
     system = ctypes.CDLL(None)
     system.madvise.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
-    while not stop.wait(PAUSE):
-        for start in in_use(_MAPS.read_bytes()):
-            # One at a time: others wait for memory meanwhile. What can't be had now is asked for again.
-            system.madvise(start, LARGE, _COLLAPSE)
+    for start in in_use(_MAPS.read_bytes()):
+        # One at a time: others wait for memory meanwhile. What can't be had now is asked for again.
+        system.madvise(start, LARGE, _COLLAPSE)
+    return True
 
 
 def in_use(regions: bytes) -> Iterator[int]:

@@ -10,6 +10,7 @@ import msgspec
 from synchromesh.model.posting import Posting
 from synchromesh.plant.entities import Lane, Order
 from synchromesh.plant.keys import id_of
+from synchromesh.plant.lanes import open_in
 from synchromesh.plant.rows import PostingId, PostingRow
 from synchromesh.plant.stock import moves
 from synchromesh.plant.view import Effect
@@ -47,6 +48,9 @@ class Inflows:
                             self._places.setdefault(each, []).append(row)
         return self._places.get(place, [])
 
+    def _row(self, id_: PostingId) -> PostingRow | None:
+        return posting_at(self._reading, self._plant, id_)
+
     def _queued(self) -> Iterator[PostingId]:
         """All postings that stand in a lane."""
         seen = 0
@@ -54,7 +58,7 @@ class Inflows:
             after = ""
             while page := self._reading.entities_of(self._plant, kind, after, PAGE):
                 for _, value in page:
-                    yield from (_order(value).lane if kind == "order" else _lane(value)).queue
+                    yield from open_in(_order(value).lane if kind == "order" else _lane(value), self._row)
                 after = page[-1][0]
                 seen += len(page)
                 if seen >= LANES:

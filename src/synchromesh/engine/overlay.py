@@ -28,6 +28,7 @@ class Overlay:
         """How many messages other partitions would be told."""
         self._identities: dict[Identity, int] = {}
         self._documents: dict[str, PostingId] = {}
+        self._outgoing: dict[PostingId, bool] = {}
 
     def apply(self, changes: Changes) -> None:
         """Put a batch's changes on top."""
@@ -37,6 +38,8 @@ class Overlay:
         self.exception_rows |= {id_: copy(row) for id_, row in changes.exceptions.items()}
         self._identities |= changes.identities
         self._documents |= changes.documents
+        self._outgoing |= dict.fromkeys(changes.outbox_removed, False)
+        self._outgoing |= dict.fromkeys(changes.outbox_added, True)
         for message in changes.forwards:
             self.forwards[message.partition] = self.forwards.get(message.partition, 0) + 1
 
@@ -71,6 +74,12 @@ class Overlay:
         below = [name for name in names if name not in self._documents]
         found = {name: self._documents[name] for name in names if name in self._documents}
         return found | self.base.documents(partition, below) if below else found
+
+    def outgoing(self, partition: str, ids: Iterable[PostingId]) -> set[PostingId]:
+        wanted = list(ids)
+        below = [id_ for id_ in wanted if id_ not in self._outgoing]
+        found = {id_ for id_ in wanted if self._outgoing.get(id_)}
+        return found | self.base.outgoing(partition, below) if below else found
 
 
 def _found(table: dict[K, R], keys: Iterable[K], load: Callable[[list[K]], dict[K, R]]) -> dict[K, R]:

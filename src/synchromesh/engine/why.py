@@ -20,7 +20,7 @@ from synchromesh.plant.corrections import CANCELLED, CORRECTED
 from synchromesh.plant.entities import KINDS, Balance, Clock, Entity, Lane, Lot, Names, Order, Pages
 from synchromesh.plant.fates import Fate
 from synchromesh.plant.keys import id_of, plant_of
-from synchromesh.plant.lanes import HOLDS
+from synchromesh.plant.lanes import HOLDS, open_in
 from synchromesh.plant.paged import page_key
 from synchromesh.plant.rows import FactRow, PostingId, PostingRow
 from synchromesh.state.agreement import Reading
@@ -299,7 +299,7 @@ class _Tree:
         order = self._entity("order", name)
         if not isinstance(order, Order):
             return self._node("order", name, f"Order {name} is not known yet.", lambda: self._thing(f"order {name}"))
-        queue = order.lane.queue
+        queue = open_in(order.lane, self._row)
         if not queue and not order.waiting and order.lane.gather is None:
             return self._node("order", name, f"Order {name} ({order.status}) waits for nothing.")
         parts = [f"{len(queue)} posting{'s' if len(queue) != 1 else ''} on the way"] if queue else []
@@ -308,7 +308,7 @@ class _Tree:
         return self._node("order", name, f"Order {name} ({order.status}) has {', '.join(parts)}.", lambda: self._of_order(name, order))
 
     def _of_order(self, name: str, order: Order) -> Iterator[Node]:
-        yield from self._some(self._postings(order.lane.queue))
+        yield from self._some(self._postings(open_in(order.lane, self._row)))
         if order.waiting:
             yield from self._some(self._open_facts(name))
         if order.lane.gather is not None:
@@ -336,9 +336,12 @@ class _Tree:
 
     # --- postings --------------------------------------------------------------------------------------------------------------
 
+    def _row(self, id_: PostingId) -> PostingRow | None:
+        return posting_at(self._reading, self._plant, id_)
+
     def _postings(self, ids: Iterable[PostingId]) -> Iterator[Node]:
         for id_ in ids:
-            row = posting_at(self._reading, self._plant, id_)
+            row = self._row(id_)
             if row is not None:
                 yield self._posting(row)
 
@@ -376,7 +379,7 @@ class _Tree:
         """What a posting waits for: things by name, and what stands before it in its lane."""
         for hold in filter(None, row.waits_for.split(HOLDS)):
             yield from self._hold(row, hold)
-        queue = self._lane(row).queue
+        queue = open_in(self._lane(row), self._row)
         id_ = (row.position, row.ordinal)
         before = queue[: queue.index(id_)] if id_ in queue else ()
         if before:

@@ -6,6 +6,7 @@ lane waits, and nothing else does (law 5).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 import msgspec
@@ -72,6 +73,15 @@ def leave_alone(lane: Lane, row: PostingRow) -> None:
         row.alone = True
         lane.queue = ()
         lane.groups = {}
+
+
+def open_in(lane: Lane, posting: Callable[[PostingId], PostingRow | None]) -> tuple[PostingId, ...]:
+    """What is open in a lane, in its order, for who only looks: also a posting that is alone on its way. Who changes a lane has it whole
+    (`View.lane`)."""
+    if lane.queue or not lane.last[0]:
+        return lane.queue
+    row = posting(lane.last)
+    return (lane.last,) if row is not None and row.alone else ()
 
 
 def arrive_alone(view: View, row: PostingRow) -> None:

@@ -11,6 +11,7 @@ from synchromesh.model import tally
 from synchromesh.model.posting import Category, PostingKind
 from synchromesh.plant.entities import Lane, Order
 from synchromesh.plant.keys import id_of
+from synchromesh.plant.lanes import open_in
 from synchromesh.plant.postings import BACKFLUSH, line_key, places_of
 from synchromesh.plant.rows import PostingRow
 from synchromesh.plant.stock import place
@@ -52,7 +53,7 @@ def read(books: OwnBooks) -> Flow:
     flow = Flow()
     for name, lane, order in books.lanes():
         _undecided(books, flow, name, lane)
-        for id_ in lane.queue:
+        for id_ in open_in(lane, books.posting):
             row = books.posting(id_)
             if row is not None:
                 _posting(books, flow, row)

@@ -22,6 +22,7 @@ from synchromesh.plant.entities import Lane
 from synchromesh.plant.fates import Fate
 from synchromesh.plant.fold import local_day
 from synchromesh.plant.keys import id_of
+from synchromesh.plant.lanes import open_in
 from synchromesh.plant.rows import FactRow, PostingRow
 
 REFERENCES: Final = 20
@@ -146,7 +147,7 @@ def _left(books: OwnBooks, lane: Lane) -> tally.Tally:
 def _postings(books: OwnBooks) -> Iterator[PostingRow]:
     """Postings without a good end: those in their lanes, and those that were cancelled outside."""
     for _, lane, _ in books.lanes():
-        for id_ in lane.queue:
+        for id_ in open_in(lane, books.posting):
             row = books.posting(id_)
             if row is not None and row.state in PART_OF:
                 yield row

@@ -17,6 +17,7 @@ from synchromesh.engine.reconcile.stock import Item, items_of
 from synchromesh.engine.reconcile.views import StateRow
 from synchromesh.model.posting import PostingKind
 from synchromesh.plant.entities import Order, Pages
+from synchromesh.plant.lanes import open_in
 from synchromesh.plant.policy import Policy
 from synchromesh.plant.stock import SEPARATOR
 from synchromesh.plant.waiting import WAITING
@@ -85,7 +86,7 @@ class Comparison:
     def _completion(self, order: Order) -> str:
         """Why ERP does not say yet that an order is complete."""
         if order.completion:
-            for id_ in order.lane.queue:
+            for id_ in open_in(order.lane, self._books.posting):
                 row = self._books.posting(id_)
                 if row is not None and row.kind == PostingKind.COMPLETION:
                     return f"its completion {row.key} is {row.state}"
@@ -95,8 +96,8 @@ class Comparison:
         return "its completion comes after what of it still waits" if order.waiting else ""
 
     def _open(self, order: Order) -> str:
-        if order.lane.queue:
-            return f"{len(order.lane.queue)} posting(s) of it are on their way or stuck"
+        if on_the_way := open_in(order.lane, self._books.posting):
+            return f"{len(on_the_way)} posting(s) of it are on their way or stuck"
         return f"{order.lane.gather.facts} fact(s) of it are gathered" if order.lane.gather is not None else ""
 
     def _waited_for(self, name: str, facts: int) -> None:

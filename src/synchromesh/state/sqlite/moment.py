@@ -62,5 +62,9 @@ class SqliteMoment:
         with in_state_words(self._path, "reading the state"):
             return loads.documents(self._connection, self._partitions.number(partition), numbers)
 
+    def outgoing(self, partition: str, ids: Iterable[PostingId]) -> set[PostingId]:
+        with in_state_words(self._path, "reading the state"):
+            return loads.outgoing(self._connection, self._partitions.number(partition), ids)
+
     def close(self) -> None:
         self._connection.close()
