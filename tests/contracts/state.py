@@ -542,17 +542,6 @@ class StateContract:
         assert reading.entities_of(P, "order", names[-1], 9) == reading.entities_of("b", "order", "", 9) == []
         assert reading.entities_of("never", "order", "", 9) == []
 
-    def test_the_outbox_of_a_partition_is_listed_in_pages_by_id(self, open: Openings) -> None:
-        state = open.state()
-        epoch = state.lease("w")
-        state.commit(epoch, [ready(9, (9, 2), (9, 1), (2, 1)), ready(9, (9, 3), partition="b")])
-        open.outbox().take("erp", "d", 1, 1)
-        reading = open.reading()
-        assert reading.ready(P, (0, 0), 9) == [(2, 1), (9, 1), (9, 2)]
-        assert (reading.ready(P, (2, 1), 1), reading.ready(P, (9, 2), 9), reading.ready("never", (0, 0), 9)) == ([(9, 1)], [], [])
-        state.commit(epoch, [Changes(P, 10, outbox_removed={(9, 1)})])
-        assert reading.ready(P, (0, 0), 9) == [(2, 1), (9, 2)]
-
     def test_facts_are_listed_back_from_a_position(self, open: Openings) -> None:
         state = open.state()
         rows = {position: fact(position, received=100 - position) for position in (2, 5, 6, 9)}

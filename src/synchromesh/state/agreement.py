@@ -232,10 +232,6 @@ class Reading(Protocol):
         """The newest facts by received time, newest first, with their partitions."""
         ...
 
-    def ready(self, partition: str, after: PostingId, limit: int) -> list[PostingId]:
-        """The first `limit` postings of a partition in the outbox after one, claimed or not, in the order of their ids."""
-        ...
-
     def postings_of(self, partition: str, position: int) -> list[PostingRow]:
         """Postings that the message at `position` caused, by ordinal."""
         ...

@@ -389,10 +389,6 @@ class MemoryReading:
             ]
         return sorted(newest, key=lambda each: (each[1].received, each[1].position, each[0]), reverse=True)[:limit]
 
-    def ready(self, partition: str, after: PostingId, limit: int) -> list[PostingId]:
-        with self._store.changed:
-            return sorted(id for id in self._store.of(partition).outbox if id > after)[:limit]
-
     def postings_of(self, partition: str, position: int) -> list[PostingRow]:
         with self._store.changed:
             postings = self._store.of(partition).postings

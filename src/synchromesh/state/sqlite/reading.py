@@ -101,16 +101,6 @@ class SqliteReading:
                 newest += [(name, encoding.fact(value)) for (value,) in rows]
         return sorted(newest, key=lambda each: (each[1].received, each[1].position, each[0]), reverse=True)[:limit]
 
-    def ready(self, partition: str, after: PostingId, limit: int) -> list[PostingId]:
-        with self._asking():
-            rows = query(
-                self._connection,
-                "SELECT position, ordinal FROM outbox WHERE partition = ? AND (position, ordinal) > (?, ?) "
-                "ORDER BY position, ordinal LIMIT ?",
-                (self._partitions.number(partition), *after, limit),
-            )
-            return [(position, ordinal) for position, ordinal in rows]
-
     def postings_of(self, partition: str, position: int) -> list[PostingRow]:
         with self._asking():
             rows = query(
