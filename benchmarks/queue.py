@@ -11,7 +11,7 @@ from pathlib import Path
 
 from benchmarks.figures import Figure
 from benchmarks.plant import PLANT, SERIES, Size, encode, load, order_name
-from benchmarks.working import BATCH, NOW, drain, rare_collection
+from benchmarks.working import BATCH, NOW, drain, as_the_worker
 
 from synchromesh.engine.queue import Queue
 from synchromesh.engine.worker import Worker, own_message
@@ -44,7 +44,7 @@ def measure(size: Size) -> list[Figure]:
         head = worker.positions[PLANT]
         log.append([_report(number) for number in range(count)])
         log.append([_refused(head, first, min(GROUP, count - first + 1), count) for first in range(1, count + 1, GROUP)])
-        with rare_collection():
+        with as_the_worker():
             drain(worker)
             reading = open_reading(folder / "state.db")
             queue = Queue([PLANT], reading, log, now=lambda: NOW)
