@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo demo-tryton test lint types floors docs ci bench soak example-4tu constraints clean
+.PHONY: help venv demo demo-tryton test lint types floors docs ci bench soak soak-tryton example-4tu example-adventureworks constraints clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -42,9 +42,16 @@ bench: $(VENV)/.base ## every figure, beside the machine's raw loop
 soak: $(VENV)/.dev ## the simulation on many seeds (SEEDS=1000)
 	@$(BIN)/synchromesh simulate --seeds $(or $(SEEDS),1000)
 
+soak-tryton: $(VENV)/.dev ## a real Tryton with broken lines, kills and restarts, with the module and without (RUNS=50 SEED=1)
+	@$(BIN)/python -m tests.connectors.tryton.soak --runs $(or $(RUNS),50) --seed $(or $(SEED),1)
+
 example-4tu: $(VENV)/.tryton ## real reports of a real factory into a real ERP: DATA=folder of the data set
 	@test -n "$(DATA)" || { echo "say where the data set is: make example-4tu DATA=folder (examples/4tu/README.md says where it is published)"; exit 2; }
 	@$(BIN)/python examples/4tu/run.py "$(DATA)"
+
+example-adventureworks: $(VENV)/.base ## 20,000 real work orders against an ERP's ledger: DATA=folder of the data set
+	@test -n "$(DATA)" || { echo "say where the data set is: make example-adventureworks DATA=folder (examples/adventureworks/README.md says where it is published)"; exit 2; }
+	@$(BIN)/python examples/adventureworks/run.py "$(DATA)"
 
 venv: $(VENV)/.dev ## only set everything up
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Final
 
 import msgspec
-from benchmarks import folding, history, system, working
+from benchmarks import folding, history, queue, system, working
 from benchmarks.figures import Figure, amount
 from benchmarks.plant import QUICK, TINY, Size
 from rich.console import Console
@@ -18,6 +18,7 @@ PARTS: Final[dict[str, Callable[[Size], list[Figure]]]] = {
     "fold": lambda size: [folding.measure(size)],
     "worker": lambda size: [working.measure(size)],
     "system": system.measure,
+    "queue": queue.measure,
     "history": lambda size: [history.measure(size)],
 }
 SIZES: Final = {"full": Size(), "quick": QUICK, "tiny": TINY}

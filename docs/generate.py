@@ -17,10 +17,11 @@ from typing import Annotated, Literal, Union, get_args, get_origin
 import msgspec
 
 from synchromesh.app import settings
-from synchromesh.connectors import sandbox, tryton
+from synchromesh.connectors import listening, sandbox, tryton
 from synchromesh.connectors.agreement import Grade
 from synchromesh.connectors.sandbox.client import Settings as SandboxSettings
 from synchromesh.connectors.tryton.settings import Settings as TrytonSettings
+from synchromesh.engine import sending
 from synchromesh.mapping import expression, manifest
 from synchromesh.model import event, posting
 from synchromesh.observe import names
@@ -65,8 +66,11 @@ def _configuration() -> Iterator[str]:
         ("[limits]", settings.Limits),
         ("[[plant]]", settings.Plant),
         ("[plant.policy]", Policy),
+        ("[plant.reconcile]", settings.Reconcile),
         ("[[plant.files]]", settings.Files),
         ("[erp.NAME]", settings.Erp),
+        ("[erp.NAME.limits]", sending.Limits),
+        ("[erp.NAME.retry]", sending.Retry),
     ]
     for title, struct in tables:
         yield f"## `{title}`\n\n{_flat(struct.__doc__)}\n"
@@ -107,6 +111,7 @@ def _connectors() -> Iterator[str]:
         for field in msgspec.structs.fields(struct):
             yield f"| `{field.encode_name}` | {_cell(_kind(field.type))} | {_default(field)} |"
         yield ""
+    yield f'## `connector = "listening"`\n\n{_flat(listening.__doc__)} It has no keys.\n'
 
 
 def _events() -> Iterator[str]:
@@ -124,7 +129,17 @@ def _events() -> Iterator[str]:
             yield f"### `{struct.__struct_config__.tag}`\n\n{_flat(struct.__doc__)}\n"
             yield from _fields(struct)
     yield "## Parts of events\n"
-    for part in (event.StockLine, event.AlternativeUnit, event.Operation, event.Component, posting.Line, posting.Outcome, posting.Refusal):
+    for part in (
+        event.StockLine,
+        event.Difference,
+        event.Proposal,
+        event.AlternativeUnit,
+        event.Operation,
+        event.Component,
+        posting.Line,
+        posting.Outcome,
+        posting.Refusal,
+    ):
         yield f"### {part.__name__}\n\n{_flat(part.__doc__)}\n"
         yield from _fields(part)
     yield "### Quantity\n"
@@ -230,6 +245,9 @@ WORDS = {
     "Path": "path",
     "ZoneInfo": "IANA time zone",
     "Policy": "table",
+    "Reconcile": "table",
+    "Decimal": "decimal",
+    "Proposal": "a proposal",
     "Files": "table",
     "PostingKind": "a kind of posting",
     "Fate": "a fate of a posting",

@@ -13,6 +13,7 @@ import pytest
 from synchromesh.app.faults import SettingsError
 from synchromesh.app.reading import MAX_FILE, read_settings
 from synchromesh.app.settings import DERIVED, Http, Settings
+from synchromesh.engine.sending import Limits, Retry
 
 GOOD = """
 [[plant]]
@@ -86,6 +87,38 @@ def test_paths_are_relative_to_the_file_and_policy_and_folders_arrive(config: Pa
 )  # fmt: skip
 def test_a_wrong_key_is_named_with_its_line_and_the_nearest_right_one(config: Path, change: str, expected: str) -> None:
     assert faults(config, change + GOOD) == [expected]
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ("[erp.main.limits]\nconcurency = 2", "10 [erp.main.limits] concurency: there is no such key; did you mean 'concurrency'?"),
+        ("[erp.main.limits]\nrate_per_second = -1", "10 [erp.main.limits] rate_per_second: must be a number from 0 up, not -1"),
+        ("[erp.main.limit]\nconcurrency = 2", "9 [erp.main] limit: there is no such table; did you mean 'limits'?"),
+        ("[erp.main.retries]\nattempts = 2", "9 [erp.main] retries: there is no such table; did you mean 'retry'?"),
+        ("[erp.main.retry]\nattempts = 0", "10 [erp.main.retry] attempts: must be a whole number from 1 up, not 0"),
+        ("[erp.main.retry]\nbackoff = 1", "10 [erp.main.retry] backoff: there is no such key; did you mean 'backoff_seconds'?"),
+        (
+            "[erp.main.retry]\nbackoff_seconds = 90",
+            "10 [erp.main.retry] backoff_seconds: longest_seconds (60) must not be less than backoff_seconds (90)",
+        ),
+        (
+            "[erp.main.retry]\napproval_seconds = 9\nlongest_follow_seconds = 8",
+            "11 [erp.main.retry] longest_follow_seconds: longest_follow_seconds (8) must not be less than approval_seconds (9)",
+        ),
+        ("retry = 3", "9 [erp.main] retry: must be a table, not a number"),
+    ],
+)
+def test_how_a_system_is_sent_to_is_not_the_connectors_business(config: Path, change: str, expected: str) -> None:
+    assert faults(config, f"{GOOD.strip()}\n{change}\n") == [expected]
+
+
+def test_limits_and_retries_arrive_and_the_connector_is_not_told(config: Path) -> None:
+    more = "[erp.main.limits]\nconcurrency = 1\nplant_rate_per_second = 2.5\n[erp.main.retry]\nattempts = 3\n"
+    erp = read(config, GOOD + more).erps["main"]
+    assert erp.limits == Limits(concurrency=1, plant_rate_per_second=2.5)
+    assert erp.retry == Retry(attempts=3)
+    assert erp.settings == {"url": "http://127.0.0.1:8090"}
 
 
 @pytest.mark.parametrize(
@@ -206,7 +239,8 @@ def test_the_template_names_every_option_and_every_default_in_it_is_true(config:
     assert everything.plants[0].files
     (plant,) = everything.plants
     assert msgspec.structs.replace(everything, plants=(msgspec.structs.replace(plant, files=(), adapters=()),)) == plain
-    for struct in (Http, type(plant.policy), type(plant), type(plant.files[0]), type(plain.limits), type(plain.synchromesh)):
+    of_plant = (type(plant), type(plant.policy), type(plant.reconcile), type(plant.files[0]))
+    for struct in (Http, *of_plant, type(plain.limits), type(plain.synchromesh)):
         for field in msgspec.structs.fields(struct):
-            if field.name not in (*DERIVED, "files", "policy"):
+            if field.name not in (*DERIVED, "files", "policy", "reconcile"):
                 assert re.search(rf"^#? ?{field.encode_name} = ", template, re.MULTILINE), field.name

@@ -38,7 +38,8 @@ from typing import NamedTuple, get_args
 import msgspec
 import pytest
 
-from synchromesh.connectors.agreement import Change, Connector, ConnectorError, FindingState, Grade
+from synchromesh.connectors.agreement import Change, Connector, ConnectorError, FindingState, Grade, TellsOrders
+from synchromesh.model import subject
 from synchromesh.model.event import DocumentBooked, DocumentCancelled, EnterpriseEvent, ItemChanged, OrderChanged
 from synchromesh.model.posting import Category, Fate, Line, Posting, PostingKind, Reply
 from synchromesh.model.quantity import Quantity
@@ -66,6 +67,8 @@ class Trouble(enum.StrEnum):
     """The posting waits for an approval, which it gets when the world settles."""
     DECLINED = "declined"
     """The posting waits for an approval, which is refused when the world settles."""
+    ACCEPTED = "accepted"
+    """The posting is accepted at once, and booked when the world settles."""
 
 
 @dataclass(frozen=True)
@@ -207,30 +210,30 @@ _KINDS: dict[PostingKind, Callable[[Writer], Posting]] = {
 
 
 def _refused_case(category: Category, world: World, writer: Writer) -> tuple[Posting, str]:
-    """A posting that must be refused so, and the subject that its refusal names ('' if any will do)."""
+    """A posting that must be refused so, and the subject that its refusal names."""
     names = world.names
     match category:
         case Category.CLOSED_PERIOD:
             assert names.closed_day is not None
-            return writer.receipt(effective=names.closed_day), ""
+            return writer.receipt(effective=names.closed_day), subject.period(names.closed_day)
         case Category.UNKNOWN_ITEM:
-            return writer.posting(PostingKind.ISSUE, writer.line("NO-SUCH-ITEM", "1")), "NO-SUCH-ITEM"
+            return writer.posting(PostingKind.ISSUE, writer.line("NO-SUCH-ITEM", "1")), subject.item("NO-SUCH-ITEM")
         case Category.UNKNOWN_ORDER:
-            return writer.receipt(order="NO-SUCH-ORDER"), "NO-SUCH-ORDER"
+            return writer.receipt(order="NO-SUCH-ORDER"), subject.order("NO-SUCH-ORDER")
         case Category.UNKNOWN_LOT:
-            return writer.issue(lot="NO-SUCH-LOT"), "NO-SUCH-LOT"
+            return writer.issue(lot="NO-SUCH-LOT"), subject.lot("NO-SUCH-LOT", names.component)
         case Category.UNKNOWN_LOCATION:
-            return writer.issue(location="NO-SUCH-PLACE"), "NO-SUCH-PLACE"
+            return writer.issue(location="NO-SUCH-PLACE"), subject.location("NO-SUCH-PLACE")
         case Category.INSUFFICIENT_STOCK:
-            return writer.issue(HUGE), names.component
+            return writer.issue(HUGE), subject.item(names.component)
         case Category.MISSING_UNIT:
-            return writer.issue(unit=names.foreign_unit), names.component
+            return writer.issue(unit=names.foreign_unit), subject.unit(names.foreign_unit, names.component)
         case Category.ORDER_NOT_RELEASED:
-            return writer.receipt(order=names.planned_order), names.planned_order
+            return writer.receipt(order=names.planned_order), subject.order(names.planned_order)
         case Category.ORDER_CLOSED:
-            return writer.receipt(order=names.closed_order), names.closed_order
+            return writer.receipt(order=names.closed_order), subject.order(names.closed_order)
         case Category.INVALID:
-            return writer.issue("0.123456789"), names.component
+            return writer.issue("0.123456789"), subject.item(names.component)
         case _:
             return names.others[category]
 
@@ -277,6 +280,8 @@ class ConnectorContract:
     async def post(world: World, posting: Posting) -> Reply:
         replies = await world.connector.post([posting])
         assert [reply.key for reply in replies] == [posting.key]
+        refusal = replies[0].refusal
+        assert refusal is None or subject.is_canonical(refusal.subject), f"{refusal.subject!r} groups with nothing: see model/subject.py"
         return replies[0]
 
     async def posted(self, world: World, posting: Posting) -> str:
@@ -379,7 +384,7 @@ class ConnectorContract:
         reply = await self.post(world, other)
         assert reply.fate is Fate.REJECTED
         assert reply.refusal is not None
-        assert reply.refusal.category is Category.DUPLICATE
+        assert (reply.refusal.category, reply.refusal.subject) == (Category.DUPLICATE, subject.posting(posting.key))
         assert (await world.totals(writer.order)).received == 2
 
     async def test_two_posts_of_one_key_at_a_time_are_one_document(self, world: World, writer: Writer) -> None:
@@ -420,14 +425,14 @@ class ConnectorContract:
     async def test_a_refusal_says_why(self, world: World, writer: Writer, category: Category) -> None:
         if category not in world.refuses:
             pytest.skip(f"this system refuses nothing as: {category}")
-        posting, subject = _refused_case(category, world, writer)
+        posting, about = _refused_case(category, world, writer)
         reply = await self.post(world, posting)
         assert reply.fate is Fate.REJECTED
         assert reply.document == ""
         refusal = reply.refusal
         assert refusal is not None
         assert refusal.category is category, refusal
-        assert refusal.subject == subject if subject else refusal.subject
+        assert refusal.subject == about
         assert refusal.sentence.endswith(".")
         assert len(refusal.sentence) < 500
         assert len(refusal.detail) <= 2000
@@ -464,6 +469,8 @@ class ConnectorContract:
         await self.posted(world, writer.reversal(original, document))
         reply = await self.post(world, writer.reversal(original, document))
         assert reply.fate is Fate.REJECTED
+        assert reply.refusal is not None
+        assert reply.refusal.subject == subject.document(document)
         assert (await world.totals(writer.order)).received == 0
 
     async def test_a_reversal_of_nothing_is_refused(self, world: World, writer: Writer) -> None:
@@ -472,7 +479,7 @@ class ConnectorContract:
         reply = await self.post(world, writer.reversal(never, "NO-SUCH-DOCUMENT"))
         assert reply.fate is Fate.REJECTED
         assert reply.refusal is not None
-        assert reply.refusal.subject
+        assert reply.refusal.subject == subject.document("NO-SUCH-DOCUMENT")
 
     # --- trouble --------------------------------------------------------------------------------------------------------
 
@@ -483,6 +490,8 @@ class ConnectorContract:
         async with world.trouble(trouble):
             reply = await self.post(world, posting)
         assert reply.fate is Fate.RETRY
+        assert reply.refusal is not None
+        assert reply.refusal.subject == (subject.order(writer.order) if trouble is Trouble.LOCKED else subject.SYSTEM)
         await world.settle()
         assert await world.documents(posting.key) == 0
         await self.posted(world, posting)
@@ -551,18 +560,25 @@ class ConnectorContract:
         assert await world.documents(posting.key) == 1
         assert await self.posted(world, posting) == document
 
-    @pytest.mark.parametrize(("trouble", "then"), [(Trouble.PARKED, Fate.POSTED), (Trouble.DECLINED, Fate.REJECTED)])
-    async def test_a_parked_posting_is_followed(self, world: World, writer: Writer, trouble: Trouble, then: Fate) -> None:
+    @pytest.mark.parametrize(
+        ("trouble", "first", "then"),
+        [
+            (Trouble.PARKED, Fate.PARKED, Fate.POSTED),
+            (Trouble.DECLINED, Fate.PARKED, Fate.REJECTED),
+            (Trouble.ACCEPTED, Fate.ACCEPTED, Fate.POSTED),
+        ],
+    )
+    async def test_what_is_not_decided_is_followed(self, world: World, writer: Writer, trouble: Trouble, first: Fate, then: Fate) -> None:
         self.need_trouble(world, trouble)
         posting = writer.receipt()
         async with world.trouble(trouble):
             reply = await self.post(world, posting)
-        assert reply.fate is Fate.PARKED
+        assert reply.fate is first
         assert await world.documents(posting.key) == 0
         if world.connector.abilities.grade is not Grade.BLIND:
             finding = await world.connector.find(posting.key)
             assert finding.reply is not None
-            assert finding.reply.fate is Fate.PARKED
+            assert finding.reply.fate is first
         await world.settle()
         assert await world.documents(posting.key) == (1 if then is Fate.POSTED else 0)
         self.need_asking(world)
@@ -673,3 +689,28 @@ class ConnectorContract:
         everything = await world.connector.balances()
         assert one
         assert all(balance in everything for balance in one)
+
+    # --- what a connector may be able to do besides ---------------------------------------------------------------------
+
+    async def test_order_totals_are_what_the_books_hold(self, world: World, writer: Writer) -> None:
+        """Where a system tells what is booked for an order: each kind and item, less what was taken back, and of these orders only."""
+        connector = world.connector
+        if not isinstance(connector, TellsOrders):
+            pytest.skip("this system does not tell what is booked for an order")
+        other = await world.new_order()
+        assert await connector.order_totals([]) == await connector.order_totals(["NO-SUCH-ORDER"]) == []
+        await self.posted(world, writer.issue("5"))
+        await self.posted(world, writer.receipt("3"))
+        await self.posted(world, writer.scrap())
+        original = writer.receipt("4")
+        document = await self.posted(world, original)
+        await self.posted(world, writer.receipt("9", order=other, lane=other))
+        await self.posted(world, writer.reversal(original, document))
+        names, totals = world.names, await world.totals(writer.order)
+        found = {(total.order, total.kind, total.item): total.quantity for total in await connector.order_totals([writer.order])}
+        assert found == {
+            (writer.order, PostingKind.ISSUE, names.component): Quantity(totals.issued, names.unit),
+            (writer.order, PostingKind.RECEIPT, names.product): Quantity(totals.received, names.unit),
+            (writer.order, PostingKind.SCRAP, names.product): Quantity(totals.scrapped, names.unit),
+        }
+        assert {total.order for total in await connector.order_totals([writer.order, other])} == {writer.order, other}

@@ -26,7 +26,7 @@ import pytest
 
 from synchromesh.model.message import Message
 from synchromesh.plant.rows import Changes, ExceptionRow, FactRow, PostingRow
-from synchromesh.state.agreement import Fenced, Outbox, Reading, State, StateError, TakenOver
+from synchromesh.state.agreement import CauseRow, Fenced, Outbox, Reading, State, StateError, TakenOver
 
 PATIENCE = 20.0
 """Seconds after which what must happen counts as not happening."""
@@ -78,6 +78,20 @@ def forward(id: str) -> Message:
 def ready(position: int, *ids: tuple[int, int], partition: str = P, target: str = "erp") -> Changes:
     """A batch through `position` that makes postings ready."""
     return Changes(partition, position, postings={id: posting(*id) for id in ids}, outbox_added=dict.fromkeys(ids, (target, "lane")))
+
+
+def _everything(position: int) -> Changes:
+    """A batch with a row of every kind that is found by its key."""
+    return Changes(
+        P,
+        position,
+        entities={("order", "1"): f"at {position}".encode()},
+        facts={position: fact(position)},
+        identities={("mes", f"m-{position}"): position},
+        postings={(position, 0): posting(position)},
+        documents={"4900": (position, 0)},
+        exceptions={(position, 0): exception(position)},
+    )
 
 
 class StateContract:
@@ -320,6 +334,35 @@ class StateContract:
         rest = outbox.take("erp", "d", 100, 2)
         assert [each.position for each in rest] == [*range(59, 100), 1]
 
+    def test_taken_one_by_one_the_plants_take_turns(self, open: Openings) -> None:
+        state = open.state()
+        outbox = open.outbox()
+        state.commit(state.lease("w"), [ready(9, *((number, 0) for number in range(1, 9))), ready(9, (1, 0), (2, 0), partition="quiet")])
+        taken = [each.partition for _ in range(4) for each in outbox.take("erp", "d", 1, 1)]
+        assert sorted(taken) == sorted([P, P, "quiet", "quiet"])
+
+    def test_nothing_is_taken_of_a_plant_that_is_full(self, open: Openings) -> None:
+        state = open.state()
+        outbox = open.outbox()
+        state.commit(state.lease("w"), [ready(9, (1, 0), (2, 0)), ready(9, (1, 0), partition="quiet")])
+        assert [each.partition for each in outbox.take("erp", "d", 9, 1, {P})] == ["quiet"]
+        assert [each.position for each in outbox.take("erp", "d", 9, 1)] == [1, 2]
+
+    def test_who_began_last_sends_and_the_one_before_is_fenced(self, open: Openings) -> None:
+        state = open.state()
+        state.commit(state.lease("w"), [ready(9, (1, 0), (2, 0), (3, 0))])
+        old, new = open.outbox(), open.outbox()
+        old.begin("erp", "old")
+        assert [each.position for each in old.take("erp", "old", 1, 1)] == [1]
+        assert old.sends("erp", "old")
+        new.begin("erp", "new")
+        assert not old.sends("erp", "old")
+        assert old.sends("mes", "old"), "to each business system its own"
+        with pytest.raises(Fenced):
+            old.take("erp", "old", 1, 2)
+        assert [each.position for each in new.take("erp", "new", 1, 3)] == [2]
+        assert new.sends("erp", "new")
+
     def test_what_becomes_ready_later_is_taken_wherever_it_stands(self, open: Openings) -> None:
         state = open.state()
         outbox = open.outbox()
@@ -459,6 +502,55 @@ class StateContract:
         assert [(name, row.opened) for name, row in reading.exceptions("open", 2)] == [("a", 9), ("b", 7)]
         assert [(name, row.ordinal) for name, row in reading.exceptions("resolved", 9)] == [("a", 1)]
 
+    def test_open_exceptions_are_counted_and_listed_by_their_cause(self, open: Openings) -> None:
+        state = open.state()
+        epoch, reading = state.lease("w"), open.reading()
+
+        def row(position: int, ordinal: int, subject: str, order: str, facts: int = 1, state: str = "open") -> ExceptionRow:
+            return ExceptionRow(position, ordinal, "unknown item", subject, "s", "r", state, order, "", position, facts=facts)
+
+        rows = [
+            row(1, 0, "item X", "1", 3), row(1, 1, "item X", "1"), row(2, 0, "item X", "2"), row(3, 0, "item X", ""),
+            row(4, 0, "item X", "3", state="resolved"), row(5, 0, "item Y", "1"),
+        ]  # fmt: skip
+        state.commit(epoch, [Changes("a", 5, exceptions={(each.position, each.ordinal): each for each in rows})])
+        state.commit(epoch, [Changes("b", 9, exceptions={(9, 0): row(9, 0, "item X", "1")})])
+        assert sorted(reading.causes(), key=lambda cause: (cause.partition, cause.subject)) == [
+            CauseRow("a", "unknown item", "item X", 4, 6, 2, 1),
+            CauseRow("a", "unknown item", "item Y", 1, 1, 1, 5),
+            CauseRow("b", "unknown item", "item X", 1, 1, 1, 9),
+        ]
+        first = reading.of_cause("a", "unknown item", "item X", (0, 0), 3)
+        assert first == [rows[0], rows[1], rows[2]]
+        assert reading.of_cause("a", "unknown item", "item X", (2, 0), 9) == [rows[3]]
+        assert reading.of_cause("c", "unknown item", "item X", (0, 0), 9) == []
+        assert reading.exception("a", (4, 0)) == rows[4]
+        assert reading.exception("a", (4, 1)) is None
+        rows[5].state = "dismissed"
+        state.commit(epoch, [Changes("a", 6, exceptions={(5, 0): rows[5]})])
+        assert {cause.subject for cause in reading.causes()} == {"item X"}
+
+    def test_entities_of_a_kind_are_listed_in_pages_by_name(self, open: Openings) -> None:
+        state, names = open.state(), ["10", "2", "B", "a", "\u00e9", "\U0001f600"]
+        told: dict[tuple[str, str], bytes | None] = {("order", name): name.encode() for name in reversed(names)}
+        epoch = state.lease("w")
+        state.commit(epoch, [Changes(P, 1, entities={**told, ("stock", "0"): b"x", ("order", "gone"): b"x"}), Changes("b", 1)])
+        state.commit(epoch, [Changes(P, 2, entities={("order", "gone"): None})])
+        reading = open.reading()
+        assert reading.entities_of(P, "order", "", 9) == [(name, name.encode()) for name in names]
+        assert [name for name, _ in reading.entities_of(P, "order", "10", 2)] == ["2", "B"]
+        assert reading.entities_of(P, "order", names[-1], 9) == reading.entities_of("b", "order", "", 9) == []
+        assert reading.entities_of("never", "order", "", 9) == []
+
+    def test_facts_are_listed_back_from_a_position(self, open: Openings) -> None:
+        state = open.state()
+        rows = {position: fact(position, received=100 - position) for position in (2, 5, 6, 9)}
+        state.commit(state.lease("w"), [Changes(P, 9, facts=rows), Changes("b", 7, facts={7: fact(7)})])
+        reading = open.reading()
+        assert [row.position for row in reading.facts_before(P, 10, 9)] == [9, 6, 5, 2]
+        assert [row.position for row in reading.facts_before(P, 9, 2)] == [6, 5]
+        assert reading.facts_before(P, 2, 9) == reading.facts_before("never", 9, 9) == []
+
     def test_the_chain_of_facts_leads_back_to_the_first(self, open: Openings) -> None:
         state = open.state()
         epoch = state.lease("w")
@@ -470,6 +562,58 @@ class StateContract:
             chain.append(position)
             position = row.previous
         assert chain == [5, 4, 3, 2, 1]
+
+    # --- one moment ---------------------------------------------------------------------------------------------------------
+
+    def test_a_moment_answers_by_key_as_the_writer_does(self, open: Openings) -> None:
+        state = open.state()
+        state.commit(state.lease("w"), [_everything(2), Changes("other", 5, entities={("order", "1"): b"of the other"})])
+        moment = open.reading().moment()
+        try:
+            assert moment.positions() == {P: 2, "other": 5}
+            assert moment.load(P, "order", ["1", "2"]) == {"1": b"at 2"}
+            assert moment.known(P, [("mes", "m-2"), ("mes", "m-9"), ("wms", "m-2")]) == {("mes", "m-2"): 2}
+            assert moment.facts(P, [2, 3]) == {2: fact(2)}
+            assert moment.postings(P, [(2, 0), (2, 1)]) == {(2, 0): posting(2)}
+            assert moment.exceptions(P, [(2, 0), (2, 1)]) == {(2, 0): exception(2)}
+            assert moment.documents(P, ["4900", "4901"]) == {"4900": (2, 0)}
+            assert moment.load("nobody", "order", ["1"]) == {}
+        finally:
+            moment.close()
+
+    def test_a_moment_stays_as_it_was(self, open: Openings) -> None:
+        state = open.state()
+        epoch = state.lease("w")
+        state.commit(epoch, [_everything(2)])
+        moment = open.reading().moment()
+        try:
+            state.commit(epoch, [_everything(3), Changes("new", 1)])
+            state.commit(epoch, [Changes(P, 4, entities={("order", "1"): None}, postings={(2, 0): posting(2, state="posted")})])
+            assert moment.positions() == {P: 2}
+            assert moment.load(P, "order", ["1"]) == {"1": b"at 2"}
+            assert moment.postings(P, [(2, 0), (3, 0)]) == {(2, 0): posting(2)}
+            assert moment.known(P, [("mes", "m-2"), ("mes", "m-3")]) == {("mes", "m-2"): 2}
+            assert moment.documents(P, ["4900"]) == {"4900": (2, 0)}
+            assert moment.facts(P, [3]) == {}
+        finally:
+            moment.close()
+        later = open.reading().moment()
+        try:
+            assert later.positions() == {P: 4, "new": 1}
+            assert later.load(P, "order", ["1"]) == {}
+            assert later.known(P, [("mes", "m-2"), ("mes", "m-3")]) == {("mes", "m-2"): 2, ("mes", "m-3"): 3}
+        finally:
+            later.close()
+
+    def test_a_row_of_a_moment_is_a_copy(self, open: Openings) -> None:
+        state = open.state()
+        state.commit(state.lease("w"), [_everything(2)])
+        moment = open.reading().moment()
+        try:
+            moment.postings(P, [(2, 0)])[2, 0].state = "changed at hand"
+            assert moment.postings(P, [(2, 0)]) == {(2, 0): posting(2)}
+        finally:
+            moment.close()
 
     # --- comparing ----------------------------------------------------------------------------------------------------------
 

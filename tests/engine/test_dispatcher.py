@@ -19,7 +19,7 @@ from synchromesh.log.agreement import LogFull
 from synchromesh.model import event as ev
 from synchromesh.model.message import Message
 from synchromesh.model.posting import Category, Fate, Posting, PostingKind, Refusal, Reply
-from synchromesh.state.agreement import StateFull
+from synchromesh.state.agreement import Fenced, StateFull
 
 GRADES = pytest.mark.parametrize("grade", [Grade.UNIQUE, Grade.ASKABLE, Grade.BLIND])
 
@@ -73,6 +73,13 @@ def world_of(grade: Grade = Grade.UNIQUE, orders: int = 1) -> tuple[World, Betwe
     return world, between
 
 
+def claim_as(world: World, name: str, limit: int = 10) -> None:
+    """Another dispatcher began, claimed, and is gone."""
+    outbox = world.store.outbox()
+    outbox.begin("erp", name)
+    outbox.take("erp", name, limit, 1)
+
+
 def report(world: World, good: int = 5, order: str = "4711") -> int:
     return world.tell(ev.ProductionReported(order, good=ea(good)))
 
@@ -115,7 +122,7 @@ def test_after_a_crash_everything_is_booked_once_or_an_exception(grade: Grade, m
         raise Died
 
     if moment == "after the claim":
-        world.store.outbox().take("erp", "somebody", 10, 1)
+        claim_as(world, "somebody", 10)
     else:
         if moment == "before it arrives":
             between.before = die  # type: ignore[assignment]
@@ -147,7 +154,7 @@ def test_a_new_dispatcher_asks_before_it_sends_what_another_had_claimed() -> Non
     world, between = world_of(Grade.ASKABLE)
     report(world)
     world.work()
-    world.store.outbox().take("erp", "the one before", 10, 1)
+    claim_as(world, "the one before", 10)
     world.start()
     send(world)
     assert (len(between.asked), len(between.sent)) == (1, 0)
@@ -157,7 +164,7 @@ def test_a_new_dispatcher_asks_before_it_sends_what_another_had_claimed() -> Non
     assert len(between.sent) == 1
 
 
-def test_two_dispatchers_after_one_another_tell_the_same_story() -> None:
+def test_a_dispatcher_that_was_only_asleep_ends_when_another_one_has_followed() -> None:
     world, between = world_of(Grade.ASKABLE)
     at = report(world)
     world.work()
@@ -166,11 +173,77 @@ def test_two_dispatchers_after_one_another_tell_the_same_story() -> None:
     send(world)
     world.start()
     world.run(10)
-    world.dispatcher = old
+    with pytest.raises(Fenced):
+        asyncio.run(old.step())
     world.run(10)
     assert world.fate(at) == "booked"
     assert len(world.documents()) == 1
     assert len(between.sent) == 1
+
+
+@GRADES
+def test_what_a_sleeper_had_claimed_is_not_its_to_send_when_it_wakes_up(grade: Grade) -> None:
+    """It stands still with something to send. Another one takes over, waits, sends; and then it goes on."""
+    world, between = world_of(grade)
+    between.before = refuse_all(Fate.RETRY)
+    at = report(world)
+    world.step()
+    sleeper = world.dispatcher
+    between.before = lambda postings: None
+    world.start()
+    world.run(10)
+    with pytest.raises(Fenced):
+        asyncio.run(sleeper.step())
+    asyncio.run(sleeper.stop(0))
+    if grade is Grade.BLIND:
+        world.own(ev.DoubtSettled(world.postings()[0].key, "ann"))
+        world.run(10)
+    assert world.fate(at) == "booked"
+    assert len(world.documents()) == 1
+
+
+def test_a_sleeper_that_wakes_up_before_a_call_sends_nothing() -> None:
+    """It was stopped between claiming and sending."""
+    world, between = world_of(Grade.ASKABLE, orders=2)
+    report(world)
+    world.work()
+    take = world.store.outbox().take
+    sleeper = world.dispatcher
+
+    def sleep(*arguments: object) -> object:
+        taken = take(*arguments)  # type: ignore[arg-type]
+        world.store.outbox().begin("erp", "the next one")
+        return taken
+
+    sleeper._outbox.take = sleep  # type: ignore[assignment, method-assign]
+    with pytest.raises(Fenced):
+        asyncio.run(sleeper.step())
+    assert between.sent == []
+
+
+def test_what_a_sleeper_knows_to_be_unbooked_is_not_told_after_a_takeover() -> None:
+    """The one that followed may have sent it again meanwhile."""
+    world, between = world_of()
+    between.before = refuse_all(Fate.REJECTED, refusal=Refusal(Category.INVALID, "item GEAR", "No."))
+    at = report(world)
+    world.work()
+    sleeper = world.dispatcher
+
+    async def hear_and_sleep() -> None:
+        await sleeper.step(None)
+        await asyncio.wait_for(sleeper.news.wait(), 30)
+
+    asyncio.run(hear_and_sleep())
+    between.before = refuse_all(Fate.RETRY)
+    world.start()
+    send(world)
+    with pytest.raises(Fenced):
+        asyncio.run(sleeper.step())
+    world.work()
+    assert world.exceptions() == []
+    between.before = lambda postings: None
+    world.run(10)
+    assert world.fate(at) == "booked"
 
 
 @GRADES
@@ -202,7 +275,7 @@ def test_a_takeover_goes_on_when_the_worker_does(grade: Grade) -> None:
     world, between = world_of(grade, orders=2)
     at = report(world)
     world.work()
-    world.store.outbox().take("erp", "the one before", 10, 1)
+    claim_as(world, "the one before", 10)
     other = report(world, order="4712")
     world.start()
     send(world)
@@ -483,7 +556,7 @@ def test_questions_and_postings_take_turns() -> None:
     for number in range(20):
         report(world, order=str(4711 + number))
     world.work()
-    world.store.outbox().take("erp", "the one before", 100, 1)
+    claim_as(world, "the one before", 100)
     world.start()
     for number in range(20, 40):
         report(world, order=str(4711 + number))

@@ -15,8 +15,8 @@ from synchromesh.engine.worker import Worker, own_message
 from synchromesh.log.agreement import LogFull
 from synchromesh.log.memory import MemoryLog
 from synchromesh.model import event as ev
+from synchromesh.model.instant import micros
 from synchromesh.model.message import ENTERPRISE, NATIVE, Message
-from synchromesh.plant.fold import micros
 from synchromesh.state.memory import MemoryStore
 
 

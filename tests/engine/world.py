@@ -16,16 +16,17 @@ from synchromesh.connectors.sandbox.faults import Faults
 from synchromesh.connectors.sandbox.inprocess import InProcess
 from synchromesh.connectors.sandbox.records import Booking, Document, Entry, ErpLocation, ErpOrder, Rules
 from synchromesh.engine.dispatcher import Dispatcher
+from synchromesh.engine.sending import Limits, Retry
 from synchromesh.engine.worker import Worker, own_message
 from synchromesh.log.memory import MemoryLog
 from synchromesh.model import event as ev
+from synchromesh.model.instant import micros
 from synchromesh.model.message import NATIVE, Message
 from synchromesh.model.posting import Line, Posting
 from synchromesh.model.quantity import Quantity
 from synchromesh.plant import paged
 from synchromesh.plant.entities import KINDS, Balance, Order, Totals
 from synchromesh.plant.fates import Fate
-from synchromesh.plant.fold import micros
 from synchromesh.plant.policy import Policy
 from synchromesh.plant.rows import ExceptionRow, FactRow, PostingRow
 from synchromesh.plant.stock import place
@@ -57,6 +58,8 @@ class World:
         self.faults = Faults(seed)
         self.erp = InProcess(self.books, self.faults, lambda: self.time)
         self.sent: list[Posting] = []
+        self.limits = Limits()
+        self.retry = Retry()
         self.starts = 0
         self.activate(policy or Policy())
         self.start()
@@ -76,6 +79,8 @@ class World:
             clock=lambda: self.time.timestamp(),  # noqa: PLW0108 - the time moves
             now=lambda: self.time,
             jitter=lambda: 1.0,
+            limits=self.limits,
+            retry=self.retry,
         )
 
     def work(self) -> None:
@@ -185,7 +190,7 @@ class World:
         states = {posting.state for posting in group if not posting.successor and posting.lane == group[0].lane}
         if states & {"rejected", "in doubt", "reversed outside"}:
             return Fate.EXCEPTION
-        if states & {"waiting", "ready", "parked"}:
+        if states & {"waiting", "ready", "accepted", "parked"}:
             return Fate.BOOKING
         if group:
             return Fate.BOOKED

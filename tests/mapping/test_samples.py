@@ -16,7 +16,10 @@ def run(folder):
     return {sample.name: sample.problem for sample in samples.test_adapter(folder).samples}
 
 
-@pytest.mark.parametrize("folder", ["two-plants/oslo", "two-plants/lyon", "4tu/adapter"])
+@pytest.mark.parametrize(
+    "folder",
+    ["two-plants/oslo", "two-plants/lyon", "4tu/adapter", *(f"adventureworks/{name}" for name in ("items", "orders", "reports", "ledger"))],
+)
 def test_the_examples_keep_their_promises(folder):
     report = samples.test_adapter(ROOT / "examples" / folder)
     assert [sample for sample in report.samples if sample.problem] == []

@@ -126,6 +126,31 @@ def test_a_parked_posting_that_is_declined_is_an_exception() -> None:
     assert world.exceptions()[0].category == Category.NOT_PERMITTED
 
 
+def test_a_posting_that_is_accepted_early_is_followed_until_it_is_booked() -> None:
+    world = world_of()
+    world.faults.arm(Fault.ACCEPTED)
+    at = report(world)
+    report(world, 1)
+    world.step()
+    assert [row.state for row in world.postings()] == ["accepted", "waiting"]
+    assert world.fate(at) == "booking"
+    world.run(30)
+    assert [row.state for row in world.postings()] == ["posted", "posted"]
+    assert world.exceptions() == []
+
+
+def test_what_was_accepted_early_and_is_refused_later_is_an_exception_in_the_words_of_the_rule() -> None:
+    world = world_of()
+    world.faults.arm(Fault.ACCEPTED)
+    at = report(world)
+    world.work()
+    world.erp_knows(ev.PeriodChanged(world.time.date(), world.time.date(), open=False))
+    world.run(30)
+    assert (state(world), world.fate(at)) == ("rejected", "exception")
+    (row,) = world.exceptions()
+    assert (row.category, row.subject) == (Category.CLOSED_PERIOD, f"period of {world.time.date()}")
+
+
 # --- people in ERP ----------------------------------------------------------------------------------------------------------
 
 

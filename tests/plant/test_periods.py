@@ -83,7 +83,7 @@ def test_a_period_that_closes_again_before_all_have_gone_on_is_waited_for_again(
     assert world.fates() == {"booked": 1}
 
 
-def test_a_person_is_asked_and_retries_when_the_period_is_open() -> None:
+def test_a_person_is_asked_and_it_goes_on_by_itself_when_the_period_is_open() -> None:
     world = world_of("ask")
     at = report(world)
     world.step()
@@ -93,8 +93,6 @@ def test_a_person_is_asked_and_retries_when_the_period_is_open() -> None:
     world.step()
     assert len(world.exceptions()) == 1, "still closed: asked again"
     reopen(world)
-    world.own(ev.PostingRetried(world.exceptions()[0].posting, "ann"))
-    world.step()
     assert world.exceptions() == []
     assert [document.effective for document in world.documents()] == [LATE.date()]
 

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 
 import pytest
 
+from synchromesh.connectors.sandbox.faults import Fault, Faults
+from synchromesh.engine.dispatcher import Dispatcher
+from synchromesh.engine.job import Job
 from synchromesh.model.posting import Category
 from synchromesh.sim.harness import Night, run_seed
 from synchromesh.sim.profile import PROFILES
@@ -13,7 +17,8 @@ from synchromesh.sim.profile import PROFILES
 
 @pytest.mark.parametrize("seed", range(12))
 @pytest.mark.parametrize(
-    "profile", ["calm", "rough", "askable", "blind", "gathered", "operations", "confirmed", "undone", "moved", "waiting", "asking"]
+    "profile",
+    ["calm", "rough", "unique", "askable", "blind", "gathered", "operations", "confirmed", "undone", "moved", "waiting", "asking"],
 )
 def test_a_night_ends_well(profile: str, seed: int) -> None:
     verdict = run_seed(seed, profile)
@@ -69,6 +74,42 @@ def _play(seed: int) -> list[object]:
     asyncio.run(night.play())
     rows = [row for plant in night.scene.zones for row in night.store.state().rows(plant)]
     return [night.log.read({"oslo": 0}, 10_000), rows, list(night.books.documents.values())]
+
+
+@pytest.mark.parametrize("grade", ["unique", "askable", "blind"])
+def test_a_night_of_each_grade_has_every_fault_that_the_grade_is_promised_to_stand(grade: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    met: Counter[str] = Counter()
+    for_request, ask = Faults.for_request, Dispatcher._ask
+
+    def noted(self: Faults) -> Fault | None:
+        fault = for_request(self)
+        met[fault or "none"] += 1
+        return fault
+
+    async def asked(self: Dispatcher, job: Job, *, probe: bool) -> None:
+        met["asked after a takeover"] += not job.attempts
+        met["asked after a sending"] += bool(job.attempts)
+        await ask(self, job, probe=probe)
+
+    monkeypatch.setattr(Faults, "for_request", noted)
+    monkeypatch.setattr(Dispatcher, "_ask", asked)
+    for seed in range(15):
+        night = Night(seed, PROFILES[grade])
+        asyncio.run(night.play())
+        met["killed"] += night.processes.deaths
+        met["came back"] += night.processes.revenants
+        met["ERP restarted"] += night.restarts
+    wanted = [
+        Fault.LOST,
+        Fault.DROPPED,
+        Fault.LATE,
+        "killed",
+        "came back",
+        "ERP restarted",
+        "asked after a takeover",
+        "asked after a sending",
+    ]
+    assert [what for what in wanted if met[what] < 10] == [], met
 
 
 def test_a_rough_night_is_rough() -> None:

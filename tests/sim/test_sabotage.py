@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import types
 from collections.abc import Callable, Sequence
 from decimal import Decimal
 from fractions import Fraction
@@ -10,6 +11,7 @@ from fractions import Fraction
 import msgspec
 import pytest
 
+from synchromesh.connectors.agreement import Grade
 from synchromesh.connectors.sandbox.faults import Fault
 from synchromesh.connectors.sandbox.inprocess import InProcess
 from synchromesh.engine import dispatcher as dispatching
@@ -19,7 +21,6 @@ from synchromesh.model.message import Record
 from synchromesh.model.posting import Fate, Posting, PostingKind, Reply
 from synchromesh.plant import (
     corrections,
-    decisions,
     exceptions,
     fold,
     lanes,
@@ -28,6 +29,7 @@ from synchromesh.plant import (
     periods,
     postings,
     production,
+    repair,
     stock,
     takeback,
     waiting,
@@ -96,8 +98,8 @@ def resend_blindly(patch: Patch) -> None:
     """Law 4: what may be booked is sent again without asking."""
     after_reply = jobs.after_reply
 
-    def blind(job: jobs.Job, reply: Reply, now: float, jitter: Callable[[], float]) -> Reply | None:
-        heard = after_reply(job, reply, now, jitter)
+    def blind(job: jobs.Job, *arguments: object, **more: object) -> Reply | None:
+        heard = after_reply(job, *arguments, **more)  # type: ignore[arg-type]
         job.doubtful = False
         return heard
 
@@ -118,6 +120,18 @@ def believe_absence_at_once(patch: Patch) -> None:
 def forget_claims(patch: Patch) -> None:
     """After a death nobody asks about what was claimed."""
     patch.setattr(MemoryOutbox, "take_over", lambda _, target, claimant, heads, limit: TakenOver([], list(heads)))
+
+
+def let_the_followed_one_send(patch: Patch) -> None:
+    """A dispatcher that stood still goes on sending what another one has taken over."""
+    take = MemoryOutbox.take
+
+    def unfenced(self: MemoryOutbox, target: str, *arguments: object, **more: object) -> object:
+        self._store.senders.pop(target, None)
+        return take(self, target, *arguments, **more)  # type: ignore[arg-type]
+
+    patch.setattr(MemoryOutbox, "take", unfenced)
+    patch.setattr(MemoryOutbox, "sends", lambda *_: True)
 
 
 def take_silence_for_success(patch: Patch) -> None:
@@ -249,7 +263,7 @@ def commit_without_outgoing_work(patch: Patch) -> None:
 
 def dismiss_half_a_pair(patch: Patch) -> None:
     """A dismissed reversal leaves behind what was to be booked in the place of what it takes back."""
-    patch.setattr(decisions, "_rebooked", lambda *_: [])
+    patch.setattr(repair, "_rebooked", lambda *_: [])
 
 
 def lose_an_edge(patch: Patch) -> None:
@@ -354,6 +368,22 @@ def count_operations_once_only(patch: Patch) -> None:
     patch.setattr(production, "_count_operation", lambda order, event, sign: count(order, event, sign) if sign > 0 else None)
 
 
+def send_doubt_again(patch: Patch) -> None:
+    """A release sends again what may be booked already."""
+    patch.setattr(repair, "may_go_again", lambda row: row.state in ("rejected", "in doubt", "reversed outside") and not row.successor)
+
+
+def tell_what_differs_again(patch: Patch) -> None:
+    """A fact that came again with other content is booked when a person tries it again."""
+    patch.setattr(repair, "Category", types.SimpleNamespace(DUPLICATE="nothing"))
+
+
+def release_without_closing(patch: Patch) -> None:
+    """What was told again stays counted as an exception."""
+    patch.setattr(repair.exceptions, "close", lambda view, id_, state="resolved": None)
+
+
+RESTLESS = {grade: msgspec.structs.replace(PROFILES[grade], revenants=0.4, stalls=0.1) for grade in ("askable", "blind")}
 STUBBORN = msgspec.structs.replace(PROFILES["reversals"], erp={**ROUGH, Fault.DECLINED: 0.45}, rash=0.6)
 CROWDED = msgspec.structs.replace(PROFILES["rough"], kills=0.03)
 
@@ -368,6 +398,8 @@ CROWDED = msgspec.structs.replace(PROFILES["rough"], kills=0.03)
         (resend_blindly, PROFILES["askable"]),
         (believe_absence_at_once, PROFILES["askable"]),
         (forget_claims, CROWDED),
+        (let_the_followed_one_send, RESTLESS["askable"]),
+        (let_the_followed_one_send, RESTLESS["blind"]),
         (take_silence_for_success, PROFILES["rough"]),
         (take_refusal_for_success, PROFILES["rough"]),
         (drop_lane_order, PROFILES["rough"]),
@@ -394,6 +426,9 @@ CROWDED = msgspec.structs.replace(PROFILES["rough"], kills=0.03)
         (wait_for_ever, PROFILES["waiting"]),
         (lose_an_edge, PROFILES["rough"]),
         (forget_what_lots_went_into, PROFILES["rough"]),
+        (send_doubt_again, msgspec.structs.replace(PROFILES["desk"], grade=Grade.BLIND)),
+        (tell_what_differs_again, PROFILES["desk"]),
+        (release_without_closing, PROFILES["desk"]),
         (confirm_twice, PROFILES["confirmed"]),
         (keep_times_that_a_correction_takes_back, PROFILES["confirmed"]),
         (lose_times_that_a_correction_leaves, PROFILES["undone"]),

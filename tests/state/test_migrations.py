@@ -5,12 +5,13 @@ from __future__ import annotations
 import sqlite3
 from pathlib import Path
 
+import msgspec
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import create_engine
 
-from synchromesh.state.agreement import StateCorrupt, StateError
+from synchromesh.state.agreement import CauseRow, StateCorrupt, StateError
 from synchromesh.state.migrations import CURRENT, upgrade
 from synchromesh.state.sqlite import open_outbox, open_reading, open_state
 from synchromesh.state.sqlite.schema import APPLICATION
@@ -73,3 +74,19 @@ def test_a_migration_that_fails_changes_nothing(tmp_path: Path) -> None:
     tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
     connection.close()
     assert tables == {"alembic_version", "identity_segment"}
+
+
+def test_exceptions_of_the_first_release_are_found_by_their_cause(tmp_path: Path) -> None:
+    path = tmp_path / "state.db"
+    open_state(path).close()
+    _execute(path, "DROP INDEX exception_of_cause")
+    for column in ("category", "subject", "of_order", "facts"):
+        _execute(path, f"ALTER TABLE exception DROP COLUMN {column}")
+    _execute(path, "UPDATE alembic_version SET version_num = '0001'")
+    _execute(path, "INSERT INTO partition VALUES (1, 'oslo', 5, 0)")
+    row = msgspec.msgpack.encode([5, 0, "unknown item", "item X", "s", "r", "open", "4711", "", 7]).hex()
+    _execute(path, f"INSERT INTO exception VALUES (1, 5, 0, 'open', 7, x'{row}')")
+    open_state(path).close()
+    reading = open_reading(path)
+    assert reading.causes() == [CauseRow("oslo", "unknown item", "item X", 1, 1, 1, 7)]
+    reading.close()

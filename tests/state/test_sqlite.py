@@ -152,7 +152,10 @@ def test_what_was_claimed_is_known_again_when_the_state_has_caught_up(tmp_path: 
     state.close()
 
 
-def test_claims_of_an_earlier_program_are_kept(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "earlier", ["DROP TABLE sender; DROP TABLE unknown; PRAGMA user_version = 1;", "DROP TABLE sender; PRAGMA user_version = 2;"]
+)
+def test_claims_of_an_earlier_program_are_kept(tmp_path: Path, earlier: str) -> None:
     path = tmp_path / "state.db"
     state = open_state(path)
     state.commit(state.lease("w"), [ready(2, (1, 0), (2, 0))])
@@ -160,11 +163,13 @@ def test_claims_of_an_earlier_program_are_kept(tmp_path: Path) -> None:
     assert [each.position for each in dispatcher.take("erp", "d", 1, 1)] == [1]
     dispatcher.close()
     connection = sqlite3.connect(path.with_suffix(".claims"))
-    connection.executescript("DROP TABLE unknown; PRAGMA user_version = 1;")
+    connection.executescript(earlier)
     connection.close()
     dispatcher = open_outbox(path)
     assert [each.position for each in dispatcher.take_over("erp", "e", {P: 2}, 9).entries] == [1]
     assert [each.position for each in dispatcher.take("erp", "e", 9, 1)] == [2]
+    dispatcher.begin("erp", "e")
+    assert not dispatcher.sends("erp", "d")
     dispatcher.close()
     state.close()
 

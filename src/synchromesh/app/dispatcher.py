@@ -13,6 +13,7 @@ from typing import Final
 from synchromesh.app.plugins import connector_of
 from synchromesh.app.presence import showing
 from synchromesh.app.process import Ready, announce, on_signals
+from synchromesh.app.reconciling import desk_of, keep_reconciling
 from synchromesh.app.room import Room
 from synchromesh.app.settings import Erp, Settings
 from synchromesh.app.stores import Stores
@@ -22,8 +23,8 @@ from synchromesh.engine.presence import Presence
 from synchromesh.engine.puller import Puller
 from synchromesh.log.agreement import LogFull
 from synchromesh.observe.lines import emit
-from synchromesh.observe.names import PULL_BACK, PULL_FAILED
-from synchromesh.state.agreement import Outbox, StateFull
+from synchromesh.observe.names import PULL_BACK, PULL_FAILED, SENDER_FENCED
+from synchromesh.state.agreement import Fenced, Outbox, StateFull
 
 GRACE: Final = 10.0
 """Seconds that a stop waits for answers on their way."""
@@ -64,22 +65,30 @@ class _System:
         self._connector = connector_of(erp)
         loop = asyncio.get_running_loop()
         self._presence = Presence(name, loop.time, showing(settings.synchromesh.data, name))
+        self._claimant = f"dispatcher-{os.getpid()}-{int(datetime.now(UTC).timestamp() * 1000)}"
         self._dispatcher = Dispatcher(
             name,
             self._connector,
             self._outbox,
             self._log,
-            f"dispatcher-{os.getpid()}-{int(datetime.now(UTC).timestamp() * 1000)}",
+            self._claimant,
             clock=loop.time,
             now=lambda: datetime.now(UTC),
             jitter=random.random,
             presence=self._presence,
+            limits=erp.limits,
+            retry=erp.retry,
         )
+        self._desk = desk_of(settings, self._reading, self._log)
+        self._scheduled = [plant for plant in settings.plants if plant.erp == name and (plant.reconcile.every_hours or plant.reconcile.at)]
         plants = [plant.id for plant in settings.plants if plant.erp == name]
         self._puller = Puller(name, self._connector, self._log, self._reading, plants, now=lambda: datetime.now(UTC))
 
     def start(self, stop: asyncio.Event) -> list[asyncio.Task[None]]:
-        return [asyncio.create_task(self._dispatch(stop)), asyncio.create_task(self._watch(stop)), asyncio.create_task(self._pull(stop))]
+        parts = [self._dispatch(stop), self._watch(stop), self._pull(stop)]
+        if self._scheduled:
+            parts.append(keep_reconciling(self._desk, self._scheduled, stop))
+        return [asyncio.create_task(part) for part in parts]
 
     async def close(self) -> None:
         """Finish what is on its way; what the log has no room for now is in doubt, and asked about at the next start."""
@@ -106,6 +115,9 @@ class _System:
             except (LogFull, StateFull) as error:
                 room.gone(error)
                 await _until(stop, PAUSE)
+            except Fenced:
+                emit(SENDER_FENCED, system=self._name, owner=self._claimant)
+                return
             with suppress(TimeoutError):
                 async with asyncio.timeout(pause):
                     await news.wait()

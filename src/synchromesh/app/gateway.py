@@ -10,14 +10,21 @@ from datetime import UTC, datetime
 from typing import Final
 
 import msgspec
+from starlette.routing import BaseRoute
 
 from synchromesh.app.adapters import Adapters, drops
+from synchromesh.app.desk import desk_of
+from synchromesh.app.jobs import LongWorks
 from synchromesh.app.plugins import connector_of
 from synchromesh.app.presence import silence_of
 from synchromesh.app.process import Ready, announce, on_signals
+from synchromesh.app.reconciling import desk_of as reconciliation_desk_of
 from synchromesh.app.settings import Settings
 from synchromesh.app.stores import Stores
+from synchromesh.console.exceptions import exception_routes
 from synchromesh.console.page import create_page
+from synchromesh.console.reconcile import reconciliation_routes
+from synchromesh.console.replay import replay_routes
 from synchromesh.edges.agreement import Edge
 from synchromesh.edges.files.drop import FileEdge
 from synchromesh.edges.http.server import HttpEdge
@@ -25,6 +32,7 @@ from synchromesh.edges.intake import GroupIntake
 from synchromesh.edges.pace import Pace
 from synchromesh.engine.inquiry import Inquiry
 from synchromesh.engine.views import SystemView
+from synchromesh.engine.why import Asking
 from synchromesh.log.agreement import LogError
 from synchromesh.plant.fates import Fate
 from synchromesh.state.agreement import StateError
@@ -56,6 +64,7 @@ class Gateway:
         plants = [plant.id for plant in settings.plants]
         self._grades = {name: connector_of(erp).abilities.grade for name, erp in settings.erps.items()}
         self._intake: GroupIntake | None = None
+        self._works = LongWorks(settings, self._reading)
         self.inquiry = Inquiry(settings.synchromesh.name, plants, self._reading, self._log, self._systems, now=now, clock=time.monotonic)
         self._http = HttpEdge(
             settings.http.host,
@@ -64,10 +73,19 @@ class Gateway:
             settled=self._settled,
             problems=self._problems,
             clock=now,
-            other=create_page(self.inquiry),
+            other=create_page(self.inquiry, self._themes()),
         )
         self._edges: list[Edge] = [self._http]
         self._edges += [FileEdge(drop, catalogue=self._adapters, clock=now) for drop in drops(settings)]
+
+    def _themes(self) -> list[BaseRoute]:
+        """The routes beside the page's own."""
+        settings, reading, log = self._settings, self._reading, self._log
+        return [
+            *exception_routes(desk_of(settings, reading, log), self.inquiry.held_up_by),
+            *reconciliation_routes(reconciliation_desk_of(settings, reading, log)),
+            *replay_routes(self._works, Asking([plant.id for plant in settings.plants], reading, self._systems).why),
+        ]
 
     def _systems(self) -> tuple[SystemView, ...]:
         data = self._settings.synchromesh.data
@@ -102,6 +120,7 @@ class Gateway:
             for edge in reversed(started):
                 await edge.stop()
             await intake.stop()
+            self._works.stop()
             self._reading.close()
             self._log.close()
 

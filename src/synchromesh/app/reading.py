@@ -15,7 +15,8 @@ import msgspec
 
 from synchromesh.app import plugins
 from synchromesh.app.faults import Fault, Lines, Place, SettingsError, nearest, shown, where
-from synchromesh.app.settings import DERIVED, Plant, Settings
+from synchromesh.app.settings import DERIVED, Erp, Plant, Settings
+from synchromesh.engine.sending import Retry
 from synchromesh.model.message import ENTERPRISE
 
 MAX_FILE: Final = 1_000_000
@@ -94,14 +95,38 @@ def _environment(raw: Table) -> Found:
 
 
 def _systems(raw: Table) -> Found:
-    """All keys of `[erp.X]` but `connector` go to the connector as they are."""
+    """What the keys of `[erp.X]` that are not ours say, goes to the connector as it is. A table that is almost ours is no connector's."""
     known = plugins.names(plugins.CONNECTORS)
     for name, table in list(_named(raw, "erp")):
-        rest = {key: value for key, value in table.items() if key != "connector"}
+        ours = {key: value for key, value in table.items() if key in _OURS}
+        rest = {key: value for key, value in table.items() if key not in _OURS}
+        for key in [key for key, value in rest.items() if isinstance(value, dict) and get_close_matches(key, _OURS, cutoff=0.65)]:
+            yield ("erp", name, key), f"there is no such table; {nearest(key, _OURS)}"
+        yield from _pauses(("erp", name, "retry"), table.get("retry"))
         connector = table.get("connector")
         if isinstance(connector, str) and connector not in known:
             yield ("erp", name, "connector"), f"no connector {connector!r} is installed; {nearest(connector, known)}"
-        cast(Table, raw["erp"])[name] = {**({"connector": connector} if "connector" in table else {}), "settings": rest}
+        cast(Table, raw["erp"])[name] = {**ours, "settings": rest}
+
+
+_OURS: Final = [field.name for field in msgspec.structs.fields(Erp) if field.name != "settings"]
+
+
+def _pauses(place: Place, retry: object) -> Found:
+    """A longest pause is no shorter than the first one."""
+    table = retry if isinstance(retry, dict) else {}
+    for first, longest in _PAUSES:
+        shortest, most = table.get(first, getattr(_RETRY, first)), table.get(longest, getattr(_RETRY, longest))
+        if isinstance(shortest, int | float) and isinstance(most, int | float) and most < shortest:
+            yield (*place, longest if longest in table else first), f"{longest} ({most:g}) must not be less than {first} ({shortest:g})"
+
+
+_RETRY: Final = Retry()
+_PAUSES: Final = (
+    ("backoff_seconds", "longest_seconds"),
+    ("follow_seconds", "longest_follow_seconds"),
+    ("approval_seconds", "longest_follow_seconds"),
+)
 
 
 # --- keys and types ---------------------------------------------------------------------------------------------------

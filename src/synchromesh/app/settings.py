@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 from zoneinfo import ZoneInfo
 
 import msgspec
 from msgspec import Meta, field
 
+from synchromesh.engine.sending import Limits as SendingLimits
+from synchromesh.engine.sending import Retry
 from synchromesh.plant.policy import Policy
 
 DERIVED: Final = {
@@ -29,6 +31,7 @@ Name = Annotated[str, Meta(min_length=1, max_length=64, description="a text of 1
 Port = Annotated[int, Meta(ge=0, le=65535, description="a whole number from 0 to 65535")]
 Positive = Annotated[int, Meta(ge=1, le=10**12, description="a whole number from 1 up")]
 PlantId = Annotated[str, Meta(pattern=PLANT_ID, description="1 to 32 of the characters a-z, 0-9 and -")]
+TimeOfDay = Annotated[str, Meta(pattern="^([01][0-9]|2[0-3]):[0-5][0-9]$")]
 Character = Annotated[str, Meta(min_length=1, max_length=1, description="one character in quotes")]
 
 
@@ -105,6 +108,23 @@ class Files(Section, frozen=True):
     """The encoding of the files, as Python names it."""
 
 
+class Reconcile(Section, frozen=True):
+    """When a plant's books are compared by themselves. Without hours and times they are compared on demand only."""
+
+    every_hours: Annotated[int, Meta(ge=0, le=8784, description="a whole number from 0 to 8784")] = 0
+    """Hours between two runs. 0: only at the times of day."""
+
+    at: Annotated[tuple[TimeOfDay, ...], Meta(description='times of day such as ["06:00", "22:00"]')] = ()
+    """Times of day in the plant's zone, such as `["06:00", "22:00"]`."""
+
+    what: Annotated[tuple[Literal["stock", "orders", "states"], ...], Meta(description='some of "stock", "orders" and "states"')] = (
+        "stock",
+        "orders",
+        "states",
+    )
+    """What is compared."""
+
+
 class Plant(Section, frozen=True):
     """One plant (a site, in the terms of ISA-95)."""
 
@@ -126,12 +146,21 @@ class Plant(Section, frozen=True):
     policy: Policy = Policy()
     """What becomes a document and when: the `[plant.policy]` table."""
 
+    reconcile: Reconcile = Reconcile()
+    """When books are compared by themselves: the `[plant.reconcile]` table."""
+
 
 class Erp(Section, frozen=True):
-    """One business system. All keys beside `connector` are the connector's own; `{ env = "NAME" }` takes a value from the environment."""
+    """One business system. All keys beside these are the connector's own; `{ env = "NAME" }` takes a value from the environment."""
 
     connector: Name
     """Which connector to use, by the name of its plug-in."""
+
+    limits: SendingLimits = SendingLimits()
+    """How much it is sent: the `[erp.NAME.limits]` table."""
+
+    retry: Retry = Retry()
+    """What is tried again, and until when: the `[erp.NAME.retry]` table."""
 
     settings: Mapping[str, object] = {}
     """The rest of the table."""

@@ -8,7 +8,7 @@ from typing import Final, Protocol, cast
 
 from synchromesh.app import plugins
 from synchromesh.app.settings import Settings
-from synchromesh.log.agreement import Log
+from synchromesh.log.agreement import Log, Trimmed
 from synchromesh.log.archive import read_archive
 from synchromesh.model.message import Record
 from synchromesh.state.agreement import Outbox, Reading, Snapshots, State
@@ -79,6 +79,27 @@ class Stores:
         for record in read_archive(self._data / ARCHIVE, partition):
             yield record
             position = record.position
+        yield from self._behind(partition, position)
+
+    def records(self, partition: str, first: int, last: int) -> Iterator[Record]:
+        """What a partition was told from one position through another. The archive is read from its beginning where the log no longer has
+        the first of them. Raises `LogError` where neither has them."""
+        log = self.log()
+        try:
+            log.read({partition: first - 1}, 1)
+            source = self._behind(partition, first - 1)
+        except Trimmed:
+            source = self.history(partition)
+        finally:
+            log.close()
+        for record in source:
+            if record.position > last:
+                return
+            if record.position >= first:
+                yield record
+
+    def _behind(self, partition: str, position: int) -> Iterator[Record]:
+        """What the log has behind a position."""
         log = self.log()
         try:
             while records := log.read({partition: position}, PAGE).get(partition):

@@ -66,7 +66,12 @@ def story_view(story: Story) -> RenderableType:
     for posting in story.postings:
         _posting(tree.add(Text(f"posting {posting.kind} in {posting.target}: {posting.state}")), posting)
     for view in story.exceptions:
-        tree.add(Text(f"exception {view.category}: {view.sentence}", "red")).add(Text(view.remedy or view.state))
+        is_open = view.state == "open"
+        words = f"exception {view.category}: {view.sentence}" + ("" if is_open else f" ({view.state})")
+        tree.add(Text(words, "red" if is_open else "bright_black")).add(Text(view.remedy or view.state))
+    for words, places in (("comes from", story.caused_by), ("led to", story.led_to)):
+        for place in places:
+            tree.add(Text(f"{words} {place}", "bright_black"))
     return tree
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import msgspec
 
@@ -32,7 +32,8 @@ class Abilities(msgspec.Struct, frozen=True):
     """What a business system can do. The core asks this and never which system it is.
 
     `batch` is the most postings one call may carry, `concurrency` the most calls at a time, `settle_seconds` how long after
-    a request was given up it may still commit, `differences` whether a negative line may take back part of what was booked.
+    a request was given up it may still commit, `differences` whether a negative line may take back part of what was booked, `stock`
+    whether `balances` tells what is on the books.
     """
 
     grade: Grade
@@ -41,6 +42,7 @@ class Abilities(msgspec.Struct, frozen=True):
     concurrency: int = 1
     settle_seconds: float = 0.0
     differences: bool = False
+    stock: bool = True
 
 
 class Finding(msgspec.Struct, frozen=True):
@@ -88,6 +90,16 @@ class Balance(msgspec.Struct, frozen=True, omit_defaults=True):
     owner: str = ""
 
 
+class OrderTotal(msgspec.Struct, frozen=True):
+    """What the books hold of one kind (receipt, scrap or issue) and item for one order, in the item's own unit, less what was taken
+    back."""
+
+    order: str
+    kind: PostingKind
+    item: str
+    quantity: Quantity
+
+
 class ConnectorError(Exception):
     """The business system could not be reached or answered nonsense; nothing is known about any posting by it."""
 
@@ -101,7 +113,9 @@ class Connector(Protocol):
         """Book the postings, each once; one reply each, in the same order.
 
         Never raises for what happens on the way: a failure before anything can have been booked is `Fate.RETRY`, one after which
-        it may have been is `Fate.DOUBT`. `Fate.POSTED` only after the books were read back. Cancelling the call leaves doubt.
+        it may have been is `Fate.DOUBT`. Their refusal's subject is `subject.SYSTEM` when the system as a whole is the cause, which
+        then is left alone; any other subject is a trouble of that posting only. `Fate.POSTED` only after the books were read back.
+        `Fate.ACCEPTED` and `Fate.PARKED` are asked about with `find` until they are decided. Cancelling the call leaves doubt.
         """
         ...
 
@@ -120,6 +134,15 @@ class Connector(Protocol):
 
     async def close(self) -> None:
         """Let go of connections."""
+        ...
+
+
+@runtime_checkable
+class TellsOrders(Protocol):
+    """A business system that tells what is booked for an order: an ability beside the agreement, which a connector has or has not."""
+
+    async def order_totals(self, orders: Sequence[str]) -> list[OrderTotal]:
+        """Totals of these orders that are not zero; nothing for an order that is not known. Raises `ConnectorError`."""
         ...
 
 

@@ -57,9 +57,17 @@ function showSummary(view) {
   at("p99").textContent = view.latency ? "p99 " + rate(view.latency.p99) + " ms" : "p99 –";
   at("waiting").textContent = count(view.waiting || 0);
   at("exceptions").textContent = count(view.exceptions || 0);
+  at("to-exceptions-count").textContent = count(view.exceptions || 0);
+  at("to-exceptions-count").hidden = !view.exceptions;
+  for (const id of ["queue-plant", "audit-plant"]) addOptions(at(id), view.plants || []);
   at("tile-exceptions").classList.toggle("alert", Boolean(view.exceptions));
   at("documents").textContent = count(view.documents || 0);
   at("systems").replaceChildren(...(view.systems || []).map(systemNode));
+}
+
+function addOptions(select, values) {
+  const known = new Set([...select.options].map((option) => option.value));
+  select.append(...values.filter((value) => !known.has(value)).map((value) => make("option", { value, text: value })));
 }
 
 function showFates(fates) {
@@ -191,8 +199,11 @@ function found(trace) {
 
 /* --- asking ------------------------------------------------------------------------------------- */
 
-async function ask(path) {
-  const answer = await fetch(path, { headers: { accept: "application/json" }, cache: "no-store" });
+async function ask(path, said) {
+  const headers = { accept: "application/json" };
+  const options = said === undefined ? {} : { method: "POST", body: JSON.stringify(said) };
+  if (said !== undefined) headers["content-type"] = "application/json";
+  const answer = await fetch(path, { ...options, headers, cache: "no-store" });
   const body = await answer.json();
   if (!answer.ok) throw new Error(body.detail || body.title || `the server answered ${answer.status}`);
   return body;
@@ -242,6 +253,18 @@ async function refresh() {
   setTimeout(refresh, 1000);
 }
 
+/* --- views: the hash says which ------------------------------------------------------------------- */
+
+const VIEWS = ["overview", "exceptions", "decisions"];
+const viewOf = (hash) => VIEWS.find((name) => hash === "#" + name) || "overview";
+function showView() {
+  const shown = viewOf(location.hash);
+  for (const name of VIEWS) {
+    at("view-" + name).hidden = name !== shown;
+    if (name === shown) at("to-" + name).setAttribute("aria-current", "page"); else at("to-" + name).removeAttribute("aria-current");
+  }
+}
+
 at("find").addEventListener("submit", (event) => {
   event.preventDefault();
   const query = at("q").value.trim();
@@ -249,6 +272,3 @@ at("find").addEventListener("submit", (event) => {
   if (location.hash === target) follow(); else location.hash = target;
 });
 at("clear").addEventListener("click", () => { at("q").value = ""; location.hash = "#"; });
-addEventListener("hashchange", follow);
-follow();
-refresh();

@@ -28,6 +28,10 @@ from synchromesh.state.agreement import StateError
 MAX_QUERY: Final = 200
 """The longest search text, in characters."""
 
+STYLES: Final = ("page.css", "queue.css")
+SCRIPTS: Final = ("page.js", "queue.js", "deciding.js", "foreseen.js", "trail.js", "begin.js")
+"""What the page is made of, in the order in which it stands there: later files use earlier ones, and the last begins."""
+
 
 def create_page(operations: Operations, more: Sequence[BaseRoute] = ()) -> Starlette:
     """The page at `/`, its answers under `/v1/` and the figures for Prometheus at `/metrics`, over the given operations; and `more`, each
@@ -84,8 +88,8 @@ class _Asked:
 
 def _page() -> Callable[[Request], Response]:
     folder = files("synchromesh.console")
-    style = folder.joinpath("page.css").read_text("utf-8")
-    script = folder.joinpath("page.js").read_text("utf-8")
+    style = "".join(folder.joinpath(name).read_text("utf-8") for name in STYLES)
+    script = "".join(folder.joinpath(name).read_text("utf-8") for name in SCRIPTS)
     html = folder.joinpath("page.html").read_text("utf-8").replace("/*STYLE*/", style).replace("/*SCRIPT*/", script)
     policy = (
         f"default-src 'none'; script-src '{_digest(script)}'; style-src '{_digest(style)}'; img-src data:; "

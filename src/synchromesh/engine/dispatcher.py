@@ -9,7 +9,7 @@ the worker makes only the head of a lane ready.
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Coroutine, Sequence
 from datetime import datetime
 from typing import Final
@@ -17,15 +17,29 @@ from typing import Final
 import msgspec
 
 from synchromesh.connectors.agreement import Connector, ConnectorError, FindingState, Grade
-from synchromesh.engine.job import Job, after_finding, after_reply, backoff, check_finding, check_replies
+from synchromesh.engine.circuit import Circuit
+from synchromesh.engine.job import (
+    FOLLOWED,
+    TRIED_ENOUGH,
+    Job,
+    after_finding,
+    after_no_answer,
+    after_reply,
+    check_finding,
+    check_replies,
+    is_of_the_system,
+)
 from synchromesh.engine.presence import Presence
+from synchromesh.engine.sending import Limits, Retry
+from synchromesh.engine.turns import Turns
 from synchromesh.engine.worker import own_message
 from synchromesh.log.agreement import Log
+from synchromesh.model import subject
 from synchromesh.model.event import OutcomesReported
-from synchromesh.model.posting import Fate, Outcome, Posting, Reply
+from synchromesh.model.posting import Fate, Outcome, Posting, Refusal, Reply
 from synchromesh.observe.lines import emit
 from synchromesh.observe.names import IN_DOUBT
-from synchromesh.state.agreement import Outbox
+from synchromesh.state.agreement import Fenced, Outbox
 
 _decode: Final = msgspec.json.Decoder(Posting).decode
 IN_FLIGHT: Final = 4000
@@ -35,6 +49,7 @@ HELD: Final = 20_000
 """The most postings that one dispatcher keeps, with those held up by a lock or an approval in the business system. They take no place
 among those in flight, so that a plant whose orders are all locked does not stop the others."""
 
+NOTHING: Final = "no answer, or only refusals to try again later"
 GROUP: Final = 500
 """The most outcomes in one message of the log."""
 
@@ -43,7 +58,7 @@ class Dispatcher:
     """Everything that goes to one business system. At most one runs per system; a second one would find the claims taken.
 
     `clock` gives seconds and never goes back; `now` is the time of day for the log; `jitter` gives 0 to 1. `presence` is told whether the
-    system answers.
+    system answers. `limits` hold within what the connector can do.
     """
 
     def __init__(
@@ -58,6 +73,8 @@ class Dispatcher:
         now: Callable[[], datetime],
         jitter: Callable[[], float],
         presence: Presence | None = None,
+        limits: Limits | None = None,
+        retry: Retry | None = None,
     ) -> None:
         self._target = target
         self._connector = connector
@@ -72,11 +89,14 @@ class Dispatcher:
         self._waiting: dict[tuple[str, int, int], Job] = {}
         self._calls: set[asyncio.Task[None]] = set()
         self._heard: list[tuple[Job, Reply]] = []
-        self._troubles = 0
-        self._blocked_until = 0.0
+        self._limits = limits or Limits()
+        self._retry = retry or Retry()
+        self._circuit = Circuit(self._retry, self._concurrency, jitter)
+        self._turns = Turns(self._limits, clock())
         self._sequence = 0
         self._behind: dict[str, int] | None = None
         """Partitions whose claims of others are not taken over yet, with the log's head when this dispatcher began."""
+        self._begun = False
         self._asked = False
         """Whether the last call was a question."""
         self._broken: BaseException | None = None
@@ -91,9 +111,13 @@ class Dispatcher:
         """Claim, send what is due, wait up to `patience` seconds for an answer, tell the log; seconds until the next thing is due.
         With None it waits for nothing, and `news` is set by the next answer.
 
-        Raises `LogError` or `StateError`; what was heard is kept and told at the next step.
+        Raises `LogError` or `StateError`; what was heard is kept and told at the next step. `Fenced`, one of these, ends the dispatcher.
         """
+        if not self._begun:
+            self._outbox.begin(self._target, self._claimant)
+            self._begun = True
         self._tell()  # before anything that may fail: what is known goes to the log, and only then is more taken on
+        self._check()
         self._take()
         self._start()
         if self._calls and patience is not None:
@@ -124,19 +148,27 @@ class Dispatcher:
         room = self._room(now)
         if room > 0:
             room -= self._take_over(room, now)
-        if room > 0 and now >= self._blocked_until and not (self._troubles and self._jobs):
+        if self._circuit.is_open:
+            # What is claimed tries whether the system is back, unless it is only what the system never answers to.
+            room = 0 if any(job.unanswered < TRIED_ENOUGH for job in self._jobs.values()) else min(room, 1)
+        if room > 0 and now >= self._circuit.blocked_until:
             stamp = int(self._now().timestamp() * 1_000_000)
-            for ready in self._outbox.take(self._target, self._claimant, room, stamp):
+            for ready in self._outbox.take(self._target, self._claimant, room, stamp, self._full()):
                 self._add(Job(ready, _decode(ready.content), due=now))
+
+    def _full(self) -> set[str]:
+        """Plants of which enough is claimed."""
+        return self._turns.full(Counter(partition for partition, _, _ in self._jobs)) if self._turns.share else set()
 
     def _room(self, now: float) -> int:
         """How many more may be claimed. Of a system that can't be asked not more than is sent at once: a crash makes exceptions of them."""
         abilities = self._connector.abilities
-        most = abilities.batch * abilities.concurrency if abilities.grade is Grade.BLIND else IN_FLIGHT
+        most = self._batch() * self._concurrency() if abilities.grade is Grade.BLIND else IN_FLIGHT
         room = most - len(self._jobs)
         if room <= 0:
             room += sum(job.due > now for job in self._waiting.values())
-        return min(room, HELD - len(self._jobs))
+        room = min(room, HELD - len(self._jobs))
+        return min(room, self._turns.share) if self._turns.share else room
 
     def _take_over(self, room: int, now: float) -> int:
         """Take over what others claimed, partition by partition as the state reaches the log's head; how many these are now. Those before
@@ -153,6 +185,8 @@ class Dispatcher:
         return len(taken.entries)
 
     def _give_back(self) -> None:
+        if not self._outbox.sends(self._target, self._claimant):
+            return
         free = [job for job in self._waiting.values() if not job.doubtful]
         self._outbox.release([job.id for job in free])
         for job in free:
@@ -169,27 +203,55 @@ class Dispatcher:
         is lost is tried with a question where there is one, else with a single posting: what has no answer then is in doubt."""
         now = self._clock()
         free = self._free()
-        if now < self._blocked_until or free <= 0:
+        if now < self._circuit.blocked_until or free <= 0:
             return
-        due = [job for job in self._waiting.values() if job.due <= now]
-        asks, sends = deque(job for job in due if job.doubtful), deque(job for job in due if not job.doubtful)
-        batch = self._connector.abilities.batch if not self._troubles else 1
-        while free > 0 and (asks or sends):
-            self._asked = bool(asks) and (self._troubles > 0 or not (self._asked and sends))
+        asks, sends = self._due(now)
+        if self._circuit.is_open:
+            asks = _telling(asks, sends)
+        batch = 1 if self._circuit.is_open else self._batch()
+        while free > 0 and (any(asks.values()) or any(sends.values())):
+            self._asked = any(asks.values()) and (self._circuit.is_open or not (self._asked and any(sends.values())))
+            jobs = self._turns.draw(asks, 1, now) if self._asked else self._turns.draw(sends, batch, now)
+            if not jobs:
+                return
+            for job in jobs:
+                del self._waiting[job.id]
+            probe = self._circuit.is_open
             if self._asked:
-                self._call(self._ask(self._out(asks)))
+                self._call(self._ask(jobs[0], probe=probe))
             else:
-                self._call(self._send([self._out(sends) for _ in range(min(batch, len(sends)))]))
+                self._check()
+                self._call(self._send(jobs, probe=probe))
             free -= 1
+
+    def _check(self) -> None:
+        """Nothing is sent by one that another one has followed: it may have stood still for hours between two lines of this program."""
+        if not self._outbox.sends(self._target, self._claimant):
+            raise Fenced(f"another dispatcher sends to {self._target} now; this one ends")
+
+    def _due(self, now: float) -> tuple[dict[str, deque[Job]], dict[str, deque[Job]]]:
+        """What is due to be asked about, and what is due to be sent, by plant."""
+        asks: dict[str, deque[Job]] = {}
+        sends: dict[str, deque[Job]] = {}
+        for job in self._waiting.values():
+            if job.due <= now:
+                (asks if job.doubtful else sends).setdefault(job.ready.partition, deque()).append(job)
+        return asks, sends
 
     def _free(self) -> int:
         """How many calls may be started. While the system is lost, one call at a time tries whether it is back."""
-        return (1 if self._troubles else self._connector.abilities.concurrency) - len(self._calls)
+        return self._circuit.calls() - len(self._calls)
 
-    def _out(self, due: deque[Job]) -> Job:
-        job = due.popleft()
-        del self._waiting[job.id]
-        return job
+    def _batch(self) -> int:
+        return self._least(self._connector.abilities.batch, self._limits.batch)
+
+    def _concurrency(self) -> int:
+        return self._least(self._connector.abilities.concurrency, self._limits.concurrency)
+
+    @staticmethod
+    def _least(able: int, allowed: int) -> int:
+        """What the connector can do, or less where that is configured."""
+        return min(able, allowed) if allowed else able
 
     def _call(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
@@ -202,63 +264,60 @@ class Dispatcher:
         if not call.cancelled() and (error := call.exception()) is not None:
             self._broken = error
 
-    async def _send(self, jobs: Sequence[Job]) -> None:
+    async def _send(self, jobs: Sequence[Job], *, probe: bool) -> None:
         now = self._clock()
         for job in jobs:
             job.sent, job.attempts = now, job.attempts + 1
         replies = await self._connector.post([job.posting for job in jobs])
         check_replies([job.posting for job in jobs], replies)
-        self._reached(any(map(_answered, replies)))
+        if any(map(_answered, replies)):
+            self._reached()
+        else:
+            self._lost(replies[0].refusal.sentence if replies[0].refusal else NOTHING, _longest(replies))
         for job, reply in zip(jobs, replies, strict=True):
             if reply.fate is Fate.DOUBT:
                 emit(IN_DOUBT, system=self._target, posting=job.posting.key, error="no answer after sending")
-            self._hear(job, after_reply(job, reply, self._clock(), self._jitter))
+            self._hear(job, after_reply(job, reply, self._clock(), self._jitter, self._retry, probe=probe))
 
-    async def _ask(self, job: Job) -> None:
+    async def _ask(self, job: Job, *, probe: bool) -> None:
         try:
             finding = await self._connector.find(job.posting.key)
-        except ConnectorError:
-            self._reached(False)
-            job.troubles += 1
-            job.due = self._clock() + backoff(job.troubles, self._jitter())
-            self._hear(job, None)
+        except ConnectorError as error:
+            self._lost(str(error))
+            self._hear(job, after_no_answer(job, self._clock(), self._jitter(), self._retry, probe=probe))
             return
         check_finding(job.posting, finding)
         if finding.state is not FindingState.SILENT:  # that a system can't be asked was known before
-            self._reached(True)
-        reply = after_finding(job, finding, self._connector.abilities, self._clock())
-        self._hear(job, reply)
+            self._reached()
+        self._hear(job, after_finding(job, finding, self._connector.abilities, self._clock(), self._retry))
 
     def _hear(self, job: Job, reply: Reply | None) -> None:
         if reply is not None:
             self._heard.append((job, reply))
-        if reply is None or reply.fate is Fate.PARKED:
+        if reply is None or reply.fate in FOLLOWED:
             self._waiting[job.id] = job
 
-    def _reached(self, answered: bool) -> None:
-        """Keep the circuit: after a call without any answer the whole system is left alone, longer each time. Calls that were on their way
-        together are one trouble."""
-        now = self._clock()
-        if answered:
-            self._troubles, self._blocked_until = 0, 0.0
-            self._presence.sent(True)
-            return
-        if now < self._blocked_until:
-            return
-        self._presence.sent(False, "no answer, or only refusals to try again later")
-        self._troubles += 1
-        self._blocked_until = now + backoff(self._troubles, self._jitter())
+    def _reached(self) -> None:
+        self._circuit.answered()
+        self._presence.sent(True)
+
+    def _lost(self, words: str, retry_after: float | None = None) -> None:
+        if self._circuit.silent(self._clock(), retry_after):
+            self._presence.sent(False, words)
 
     # --- telling ---------------------------------------------------------------------------------------------------------
 
     def _tell(self) -> None:
-        """Append what was heard, many outcomes a message, and only then forget the jobs."""
+        """Append what was heard, many outcomes a message, and only then forget the jobs. That something is not booked is no longer known
+        when another one has followed, and perhaps sent it again."""
+        if any(reply.fate is not Fate.POSTED for _, reply in self._heard) and not self._outbox.sends(self._target, self._claimant):
+            self._heard = [(job, reply) for job, reply in self._heard if reply.fate is Fate.POSTED]
         while self._heard:
             group = self._heard[:GROUP]
             now = self._now()
             by_partition: dict[str, list[Outcome]] = {}
             for job, reply in group:
-                outcome = Outcome(reply.key, reply.fate, now, reply.document, reply.link, reply.refusal, max(job.attempts, 1))
+                outcome = Outcome(reply.key, reply.fate, now, reply.document, reply.link, self._named(reply.refusal), max(job.attempts, 1))
                 by_partition.setdefault(job.ready.partition, []).append(outcome)
             self._sequence += 1
             name = f"outcomes:{self._claimant}:{self._sequence}"
@@ -267,8 +326,12 @@ class Dispatcher:
             )
             del self._heard[: len(group)]
             for job, reply in group:
-                if reply.fate is not Fate.PARKED:
+                if reply.fate not in FOLLOWED:
                     del self._jobs[job.id]
+
+    def _named(self, refusal: Refusal | None) -> Refusal | None:
+        """A refusal that is about the system itself is about the one with this name."""
+        return refusal and msgspec.structs.replace(refusal, subject=subject.named(refusal.subject, self._target))
 
     def _next_due(self) -> float | None:
         """In how many seconds there is something to do; None when only an answer or new work can change anything."""
@@ -278,9 +341,23 @@ class Dispatcher:
         due = min((job.due for job in self._waiting.values()), default=None)
         if due is None:
             return None
-        return max(0.0, due - now, self._blocked_until - now)
+        if due > now:
+            return max(due - now, self._circuit.blocked_until - now)
+        plants = {job.ready.partition for job in self._waiting.values() if job.due <= now}
+        return max(0.0, self._turns.next_at(plants, now) - now, self._circuit.blocked_until - now)
 
 
 def _answered(reply: Reply) -> bool:
     """Whether the business system itself said something about the posting: also that it is locked just now."""
-    return reply.fate not in (Fate.RETRY, Fate.DOUBT) or reply.refusal is not None
+    return reply.fate not in (Fate.RETRY, Fate.DOUBT) or not is_of_the_system(reply.refusal)
+
+
+def _telling(asks: dict[str, deque[Job]], sends: dict[str, deque[Job]]) -> dict[str, deque[Job]]:
+    """The questions that tell whether a lost system is back: one that it never answers must not keep the circuit open for everything."""
+    fresh = {plant: deque(job for job in jobs if job.unanswered < TRIED_ENOUGH) for plant, jobs in asks.items()}
+    return fresh if any(fresh.values()) or any(sends.values()) else asks
+
+
+def _longest(replies: Sequence[Reply]) -> float | None:
+    """How long the business system asked to be left alone."""
+    return max((reply.retry_after for reply in replies if reply.retry_after is not None), default=None)

@@ -8,10 +8,12 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
+from itertools import islice
 from typing import Final
 
 import msgspec
 
+from synchromesh.engine.duties import Duties
 from synchromesh.engine.views import (
     DocumentView,
     ExceptionView,
@@ -24,13 +26,15 @@ from synchromesh.engine.views import (
     SystemView,
     Trace,
 )
+from synchromesh.engine.wording import line_in_words
 from synchromesh.log.agreement import Log, Trimmed
-from synchromesh.model.posting import Line, Posting, Refusal
+from synchromesh.model import subject
+from synchromesh.model.posting import Posting, Refusal
 from synchromesh.plant.entities import KINDS, Entity, Lot, Names, Order, Pages, Totals
 from synchromesh.plant.fates import Fate
 from synchromesh.plant.keys import id_of, plant_of
 from synchromesh.plant.paged import page_key
-from synchromesh.plant.rows import ExceptionRow, FactRow, PostingRow
+from synchromesh.plant.rows import FactRow, PostingRow
 from synchromesh.plant.waiting import WAITING
 from synchromesh.state.agreement import Reading
 
@@ -73,6 +77,7 @@ class Inquiry:
         self._systems = systems
         self._now = now
         self._clock = clock
+        self._duties = Duties(reading, now)
         self._samples: deque[tuple[float, int, int]] = deque(maxlen=600)
 
     # --- the whole -----------------------------------------------------------------------------------------------------
@@ -135,7 +140,7 @@ class Inquiry:
 
     def exceptions(self, limit: int) -> list[ExceptionView]:
         """The newest open exceptions, newest first."""
-        return [_exception(plant, row) for plant, row in self._reading.exceptions("open", limit)]
+        return [self._duties.exception(plant, row) for plant, row in self._reading.exceptions("open", limit)]
 
     # --- one fact ------------------------------------------------------------------------------------------------------
 
@@ -145,19 +150,39 @@ class Inquiry:
         if row is None:
             return None
         postings = self._postings(plant, row)
-        keys = {posting.key for posting in postings}
-        raised = [
-            _exception(plant, each)
-            for where, each in self._reading.exceptions("open", 1000)
-            if where == plant and (each.posting in keys or (each.position == position and each.ordinal == 0))
-        ]
+        ids = ((position, 0), *((posting.position, posting.ordinal) for posting in postings))
+        raised = [self._duties.exception(plant, each) for id_ in ids if (each := self._reading.exception(plant, id_)) is not None]
+        message = self._message(plant, position)
         return Story(
             fact=self._fact(plant, row, postings),
-            message=self._message(plant, position),
+            message=message,
             events=_events(row),
             postings=tuple(_posting_view(plant, posting) for posting in postings),
             exceptions=tuple(raised),
+            caused_by=tuple(dict.fromkeys(filter(None, (message.causation, *self._corrected(plant, row))))),
+            led_to=(f"{plant}:{later}",) if (later := _corrected_by(row)) else (),
         )
+
+    def _corrected(self, plant: str, row: FactRow) -> Iterator[str]:
+        """The facts that a correction is about."""
+        for event in _events(row) if row.type.startswith("correction.") else ():
+            position = self._reading.identity(plant, str(event.get("source", "")), str(event.get("id", "")))
+            if position is not None:
+                yield f"{plant}:{position}"
+
+    def held_up_by(self, view: ExceptionView, limit: int) -> list[Story]:
+        """The facts that an exception holds up, so many at the most: those that its posting would book, those that wait for a name that is
+        late, or the one that it is about."""
+        plant = view.plant
+        if view.posting:
+            rows = [row for row in self._reading.postings_of(plant, view.position) if row.ordinal == view.ordinal]
+            places = self._of_posting(plant, rows[0]) if rows else iter(())
+        elif self._reading.fact(plant, view.position) is not None and not view.ordinal:
+            places = iter([(plant, view.position)])
+        else:
+            places = self._waiting_for(plant, view.subject)
+        stories = (self.story(*place) for place in islice(dict.fromkeys(places), limit))
+        return [story for story in stories if story is not None]
 
     def _message(self, plant: str, position: int) -> MessageView:
         try:
@@ -217,10 +242,10 @@ class Inquiry:
         if not postings:
             order = self._entity(plant, "order", row.order) if row.order else None
             gathers = isinstance(order, Order) and order.lane.gather is not None and order.lane.gather.position == row.group
-            return (Fate.GATHERED, f"order {row.order}") if gathers else (Fate.RECORDED, "its gather closed with nothing left to book")
+            return (Fate.GATHERED, subject.order(row.order)) if gathers else (Fate.RECORDED, "its gather closed with nothing left to book")
         if states & {"rejected", "in doubt", "reversed outside"}:
             return Fate.EXCEPTION, row.reference
-        if states & {"waiting", "ready", "parked"}:
+        if states & {"waiting", "ready", "accepted", "parked"}:
             return Fate.BOOKING, next((posting.waits_for for posting in postings if posting.waits_for), row.reference)
         return Fate.BOOKED, row.reference
 
@@ -252,7 +277,7 @@ class Inquiry:
             order = self._entity(plant, "order", name)
             if isinstance(order, Order):
                 yield from self._chain(plant, order.last_fact, lambda row: row.previous)
-            yield from self._waiting_for(plant, f"order {name}")
+            yield from self._waiting_for(plant, subject.order(name))
 
     def _waiting_for(self, plant: str, thing: str) -> Iterator[tuple[str, int]]:
         """Facts on the list of what waits for something unknown, newest first: no order's chain has them yet."""
@@ -277,14 +302,17 @@ class Inquiry:
     def _of_document(self, number: str) -> Iterator[tuple[str, int]]:
         """The facts of a document's group: the one that opened it, and the others along their order's chain."""
         for plant, posting in self._booked_as(number):
-            yield plant, posting.group
-            if posting.facts > 1 and posting.order:
-                order = self._entity(plant, "order", posting.order)
-                if isinstance(order, Order):
-                    for place in self._chain(plant, order.last_fact, lambda row: row.previous):
-                        row = self._reading.fact(*place)
-                        if row is not None and row.group == posting.group:
-                            yield place
+            yield from self._of_posting(plant, posting)
+
+    def _of_posting(self, plant: str, posting: PostingRow) -> Iterator[tuple[str, int]]:
+        yield plant, posting.group
+        if posting.facts > 1 and posting.order:
+            order = self._entity(plant, "order", posting.order)
+            if isinstance(order, Order):
+                for place in self._chain(plant, order.last_fact, lambda row: row.previous):
+                    row = self._reading.fact(*place)
+                    if row is not None and row.group == posting.group:
+                        yield place
 
     def _booked_as(self, number: str) -> Iterable[tuple[str, PostingRow]]:
         found = self._reading.document(number)
@@ -306,9 +334,14 @@ class Inquiry:
 
 def _position(key: str) -> int:
     try:
-        return id_of(key)[0]
+        position = id_of(key)[0]
     except ValueError:
         return 0
+    return position if 0 < position < _BEYOND else 0
+
+
+_BEYOND: Final = 1 << 40
+"""No position is as high."""
 
 
 def _corrected_by(row: FactRow) -> int:
@@ -340,7 +373,7 @@ def _posting_view(plant: str, row: PostingRow) -> PostingView:
         state=row.state,
         target=row.target,
         decided=_time(row.decided),
-        lines=tuple(_line(line) for line in content.lines),
+        lines=tuple(line_in_words(line) for line in content.lines),
         order=row.order,
         facts=row.facts,
         waits_for=row.waits_for,
@@ -348,30 +381,4 @@ def _posting_view(plant: str, row: PostingRow) -> PostingView:
         settled=_time(row.settled) if row.settled else None,
         sentence=refusal.sentence if refusal is not None else "",
         remedy=refusal.remedy if refusal is not None else "",
-    )
-
-
-def _line(line: Line) -> str:
-    """A line in words: '9 EA of GEAR, lot L1, at FG'."""
-    words = [f"{line.quantity} of {line.item}"]
-    words += [f"{word} {value}" for word, value in (("lot", line.lot), ("at", line.location), ("status", line.status)) if value]
-    words += [f"{word} {value}" for word, value in (("to", line.to_location), ("reason", line.reason)) if value]
-    return ", ".join(words)
-
-
-def _exception(plant: str, row: ExceptionRow) -> ExceptionView:
-    return ExceptionView(
-        plant=plant,
-        position=row.position,
-        ordinal=row.ordinal,
-        category=row.category,
-        subject=row.subject,
-        sentence=row.sentence,
-        state=row.state,
-        opened=_time(row.opened),
-        remedy=row.remedy,
-        order=row.order,
-        posting=row.posting,
-        closed=_time(row.closed) if row.closed else None,
-        detail=row.detail,
     )

@@ -8,17 +8,18 @@ from typing import Final
 import msgspec
 
 from synchromesh.connectors.agreement import Abilities, Finding, FindingState
+from synchromesh.engine.circuit import asked_for, backoff
+from synchromesh.engine.refusals import given_up, unanswered, unsettled, withdrawn
+from synchromesh.engine.sending import Retry
+from synchromesh.model import subject
 from synchromesh.model.posting import Category, Fate, Posting, Refusal, Reply
 from synchromesh.state.agreement import Ready
 
-SHORTEST: Final = 0.1
-LONGEST: Final = 60.0
-LATEST: Final = 3600.0
-"""The longest that a business system is left alone because it asked for it."""
+FOLLOWED: Final = frozenset({Fate.ACCEPTED, Fate.PARKED})
+"""The fates that the log is told of and that are not the last word."""
 
-FOLLOW_UP: Final = 5.0
-LONGEST_FOLLOW_UP: Final = 300.0
-"""Seconds between two looks at a posting that waits for an approval inside the business system: soon at first, and seldom after hours."""
+TRIED_ENOUGH: Final = 8
+"""So many questions without answer, and the question itself may be what the system can't answer: it says no more whether that is back."""
 
 
 class BrokenAgreement(RuntimeError):
@@ -29,7 +30,9 @@ class Job(msgspec.Struct):
     """A claimed posting. `due` is on the dispatcher's clock, in seconds; `sent` is when it was last sent or the sending was given up, -1
     for never by us.
 
-    `doubtful`: it may be booked, so it is asked about before anything is sent. `parked`: the log knows that it waits for an approval.
+    `doubtful`: it may be booked, so it is asked about before anything is sent. `followed`: what the log knows of it while the business
+    system has not decided, and `looks` how often it was looked at since. `failures` counts tries and questions that came to nothing while
+    the system answered, and `locked` is when the first lock was met, -1 for none.
     """
 
     ready: Ready
@@ -39,9 +42,12 @@ class Job(msgspec.Struct):
     attempts: int = 0
     troubles: int = 0
     doubtful: bool = False
-    parked: bool = False
+    followed: Fate | None = None
     looks: int = 0
-    """How often a parked one was looked at."""
+    failures: int = 0
+    unanswered: int = 0
+    """Questions about it in a row that had no answer."""
+    locked: float = -1.0
 
     @property
     def id(self) -> tuple[str, int, int]:
@@ -68,73 +74,85 @@ def check_finding(posting: Posting, finding: Finding) -> None:
         raise BrokenAgreement(f"the connector found {posting.key!r} booked {said}; a finding carries the reply of the first sending")
 
 
-def backoff(troubles: int, jitter: float) -> float:
-    """Seconds to wait after so many troubles in a row: doubling, bounded, and spread by `jitter` (0 to 1) so that a herd comes apart."""
-    return min(LONGEST, SHORTEST * 2.0 ** min(troubles, 20)) * (0.5 + jitter / 2)
+def is_of_the_system(refusal: Refusal | None) -> bool:
+    """Whether a call came to nothing because of the system as a whole: it says nothing, or nothing about this posting."""
+    return refusal is None or refusal.subject == subject.SYSTEM
 
 
-def follow_up(job: Job, now: float) -> float:
-    """When to look again at a posting that waits for an approval."""
-    job.looks += 1
-    return now + min(FOLLOW_UP * 2.0 ** min(job.looks - 1, 20), LONGEST_FOLLOW_UP)
-
-
-def after_reply(job: Job, reply: Reply, now: float, jitter: Callable[[], float]) -> Reply | None:
-    """What the log shall hear of a reply; None when the job goes on by itself, at `job.due`."""
+def after_reply(job: Job, reply: Reply, now: float, jitter: Callable[[], float], retry: Retry, *, probe: bool) -> Reply | None:
+    """What the log shall hear of a reply; None when the job goes on by itself, at `job.due`. `probe`: the system was lost, and this tried
+    whether it is back."""
     match reply.fate:
         case Fate.POSTED | Fate.REJECTED | Fate.UNKNOWN:
             return reply
-        case Fate.PARKED:
-            job.doubtful, job.troubles, job.due = True, 0, follow_up(job, now)
-            if job.parked:
-                return None
-            job.parked = True
-            return reply
+        case Fate.PARKED | Fate.ACCEPTED:
+            return _follow(job, reply, now, retry)
         case Fate.RETRY:
+            _note_failure(job, reply.refusal, now, probe=probe)
+            if _is_tried_enough(job, now, retry):
+                return Reply(key=reply.key, fate=Fate.REJECTED, refusal=_given_up(job, reply.refusal, now))
             job.troubles += 1
-            job.due = now + (backoff(job.troubles, jitter()) if reply.retry_after is None else min(max(0.0, reply.retry_after), LATEST))
+            job.due = now + (backoff(retry, job.troubles, jitter()) if reply.retry_after is None else asked_for(reply.retry_after))
         case Fate.DOUBT:
+            _note_failure(job, reply.refusal, now, probe=probe)
             job.doubtful, job.troubles, job.sent = True, job.troubles + 1, now
-            job.due = now + backoff(job.troubles, jitter())
+            job.due = now + backoff(retry, job.troubles, jitter())
     return None
 
 
-def after_finding(job: Job, finding: Finding, abilities: Abilities, now: float) -> Reply | None:
+def after_finding(job: Job, finding: Finding, abilities: Abilities, now: float, retry: Retry) -> Reply | None:
     """What the log shall hear of a finding. "Absent" frees the job to be sent again only when the first request can run no more (law 4)."""
+    job.unanswered = 0
     if finding.state is FindingState.BOOKED:
         assert finding.reply is not None, "checked when it came"
-        if finding.reply.fate is not Fate.PARKED:
-            return finding.reply
-        known, job.parked, job.due = job.parked, True, follow_up(job, now)
-        return None if known else finding.reply
+        return _follow(job, finding.reply, now, retry) if finding.reply.fate in FOLLOWED else finding.reply
     if finding.state is FindingState.SILENT:
         return Reply(key=job.posting.key, fate=Fate.UNKNOWN, refusal=unsettled(job.posting))
     settled = job.sent + abilities.settle_seconds
     if now < settled:
         job.due = settled
         return None
-    if job.parked:
-        return Reply(key=job.posting.key, fate=Fate.REJECTED, refusal=withdrawn(job.posting))
+    if job.followed is not None:
+        return Reply(key=job.posting.key, fate=Fate.REJECTED, refusal=withdrawn(job.posting, job.followed))
+    if job.failures >= retry.attempts:
+        return Reply(key=job.posting.key, fate=Fate.REJECTED, refusal=_given_up(job, None, now))
     job.doubtful, job.due = False, now
     return None
 
 
-def withdrawn(posting: Posting) -> Refusal:
-    """The refusal of a posting that waited for an approval and is gone: somebody threw it away there."""
-    return Refusal(
-        Category.NOT_PERMITTED,
-        f"posting {posting.key}",
-        f"The {posting.kind} waited for an approval in ERP and is not there any more.",
-        "Ask its approver; then retry, or dismiss it.",
-    )
+def after_no_answer(job: Job, now: float, jitter: float, retry: Retry, *, probe: bool) -> Reply | None:
+    """What the log shall hear of a question that had no answer: nothing, until it is asked often enough while other calls are answered."""
+    _note_failure(job, None, now, probe=probe)
+    job.unanswered += 1
+    if job.failures >= retry.attempts:
+        return Reply(key=job.posting.key, fate=Fate.UNKNOWN, refusal=unanswered(job.posting, job.failures))
+    job.troubles += 1
+    job.due = now + backoff(retry, job.troubles, jitter)
+    return None
 
 
-def unsettled(posting: Posting) -> Refusal:
-    """The exception of a posting that nobody but a person can settle."""
-    what = f"{posting.kind} for order {posting.order}" if posting.order else posting.kind
-    return Refusal(
-        Category.OTHER,
-        f"posting {posting.key}",
-        f"The {what} was sent and no answer came; this system cannot be asked whether it is booked.",
-        "Look for it there and settle it: booked, with the document's number, or not booked.",
-    )
+def _follow(job: Job, reply: Reply, now: float, retry: Retry) -> Reply | None:
+    """The business system has the posting and has not decided: look again, soon at first and ever more seldom, and tell the log once."""
+    news = job.followed is not reply.fate
+    job.doubtful, job.troubles, job.failures, job.followed, job.looks = True, 0, 0, reply.fate, 1 if news else job.looks + 1
+    first = retry.follow_seconds if reply.fate is Fate.ACCEPTED else retry.approval_seconds
+    job.due = now + min(first * 2.0 ** min(job.looks - 1, 20), retry.longest_follow_seconds)
+    return reply if news else None
+
+
+def _note_failure(job: Job, refusal: Refusal | None, now: float, *, probe: bool) -> None:
+    """Count what came to nothing while the system answered: then it is the posting's trouble, or its lock's."""
+    is_lock = refusal is not None and (refusal.category is Category.LOCKED or not is_of_the_system(refusal))
+    if is_lock and job.locked < 0:
+        job.locked = now
+    if is_lock or not probe:
+        job.failures += 1
+
+
+def _is_tried_enough(job: Job, now: float, retry: Retry) -> bool:
+    return job.failures >= retry.attempts or 0 <= job.locked <= now - retry.minutes * 60
+
+
+def _given_up(job: Job, refusal: Refusal | None, now: float) -> Refusal:
+    minutes = max(1, round((now - job.locked) / 60)) if job.locked >= 0 else 0
+    return given_up(job.posting, refusal, job.attempts, minutes)

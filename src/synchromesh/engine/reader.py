@@ -10,6 +10,7 @@ import msgspec
 from synchromesh.mapping.adapter import Adapter
 from synchromesh.mapping.manifest import TOLD_BY_EDGES
 from synchromesh.mapping.refusal import MappingRefused
+from synchromesh.model import subject
 from synchromesh.model.event import EXTERNAL, Activated, CanonicalEvent, DecisionEvent, InputEnded, OwnEvent, PlantEvent
 from synchromesh.model.message import NATIVE, OWN, Message, Record
 from synchromesh.model.validity import check
@@ -40,6 +41,15 @@ class Reader:
     def batch(self) -> None:
         """A new batch begins: activations of an earlier one are in the view, or never happened."""
         self._fresh.clear()
+
+    def use(self, adapter: Activated) -> None:
+        """Until the next batch this adapter decides, as if it had been activated in it."""
+        self._fresh[adapter.name] = adapter
+
+    def digest(self, interface: str) -> str:
+        """The digest of the adapter that decides about an interface; '' where none does."""
+        known = self._adapters.get(interface)
+        return known[0] if known is not None else ""
 
     def read(self, record: Record) -> Told:
         """What the fold is told of this message. Whatever the bytes are, this returns."""
@@ -79,14 +89,14 @@ class Reader:
                 BY_POLICY,
                 told=message.body,
                 refused=f"No adapter is active for the interface {message.interface} at this plant.",
-                subject=f"interface {message.interface}",
+                about=subject.interface(message.interface),
             )
         horizon = FOR_EVER if adapter.horizon is None else int(adapter.horizon.total_seconds())
         try:
             mapped = adapter.map(message)
         except MappingRefused as refused:
-            subject = f"{message.interface}: {refused.field}" if refused.field else message.interface
-            return _told(record, (), horizon, told=_said(message.body), refused=refused.sentence, subject=subject)
+            about = subject.interface(message.interface, refused.field)
+            return _told(record, (), horizon, told=_said(message.body), refused=refused.sentence, about=about)
         return msgspec.structs.replace(
             _told(record, mapped.events, horizon, told=_said(message.body) if mapped.recorded else b"", recorded=mapped.recorded),
             occurred=mapped.occurred,
@@ -134,7 +144,7 @@ def _told(
     told: bytes = b"",
     recorded: str = "",
     refused: str = "",
-    subject: str = "",
+    about: str = "",
 ) -> Told:
     message = record.message
     return Told(
@@ -148,6 +158,6 @@ def _told(
         told or _encode(events),
         recorded,
         refused,
-        subject,
+        about,
         horizon,
     )

@@ -62,8 +62,20 @@ class PostingView(msgspec.Struct, frozen=True, omit_defaults=True):
     remedy: str = ""
 
 
+class DoingView(msgspec.Struct, frozen=True):
+    """What a person did about an exception."""
+
+    at: Aware
+    by: str
+    what: str
+
+
 class ExceptionView(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Something that a person must look at, or has."""
+    """Something that a person must look at, or has.
+
+    `id` is what commands take. `state` is open, assigned (open, and somebody works on it), resolved or dismissed. `facts` is how many facts
+    it holds up, `owner` who looks after its kind, `due` by when; `detail` is the business system's own words.
+    """
 
     plant: str
     position: int
@@ -78,6 +90,69 @@ class ExceptionView(msgspec.Struct, frozen=True, omit_defaults=True):
     posting: str = ""
     closed: Aware | None = None
     detail: str = ""
+    id: str = ""
+    facts: int = 1
+    assigned: str = ""
+    owner: str = ""
+    due: Aware | None = None
+    late: bool = False
+    history: tuple[DoingView, ...] = ()
+
+
+class ReleaseView(msgspec.Struct, frozen=True):
+    """What is being worked off of a cause in a plant; `by` is '' when it goes on by itself, `left` are still to be done."""
+
+    plant: str
+    verb: str
+    by: str
+    left: int
+
+
+class CauseView(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Open exceptions with one thing to be fixed: how many they are, and how many facts and orders they hold up, in which plants.
+
+    `sentence` and `remedy` are those of the oldest, `due` is by when that shall be resolved. `working` names who works
+    on the oldest of them.
+    """
+
+    category: str
+    subject: str
+    plants: tuple[str, ...]
+    exceptions: int
+    facts: int
+    orders: int
+    oldest: Aware
+    due: Aware
+    owner: str
+    sentence: str = ""
+    remedy: str = ""
+    late: bool = False
+    releasing: tuple[ReleaseView, ...] = ()
+    working: tuple[str, ...] = ()
+
+
+class ProposalView(msgspec.Struct, frozen=True):
+    """A decision that waits for a second person. `decision` is what was decided, `by` whom, `about` the exception's id or the cause."""
+
+    plant: str
+    position: int
+    verb: str
+    by: str
+    at: Aware
+    about: str
+    decision: dict[str, object]
+
+
+class AuditView(msgspec.Struct, frozen=True):
+    """One decision of a person, and what came of it: done, stale (it fitted no more), or proposed (a second person must approve)."""
+
+    plant: str
+    position: int
+    at: Aware
+    by: str
+    verb: str
+    came_of: str
+    decision: dict[str, object]
 
 
 class MessageView(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -95,13 +170,24 @@ class MessageView(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Story(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One fact from message to document: the message, the canonical events it became, the postings they led to, the exceptions."""
+    """One fact from message to document: the message, the canonical events it became, the postings they led to, the exceptions, closed ones
+    too. `caused_by` names what it comes from (another message, or the fact that it corrects), and `led_to` the fact that corrects it, each
+    as `plant:position`."""
 
     fact: FactView
     message: MessageView
     events: tuple[dict[str, object], ...] = ()
     postings: tuple[PostingView, ...] = ()
     exceptions: tuple[ExceptionView, ...] = ()
+    caused_by: tuple[str, ...] = ()
+    led_to: tuple[str, ...] = ()
+
+
+class ExceptionStory(msgspec.Struct, frozen=True):
+    """One exception and the facts that it holds up, the first of them when they are many."""
+
+    exception: ExceptionView
+    stories: tuple[Story, ...]
 
 
 class Trace(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -11,20 +11,20 @@ import msgspec
 from synchromesh.engine.folding import Folding
 from synchromesh.engine.reader import SOURCE
 from synchromesh.log.agreement import Log
-from synchromesh.model.event import OwnEvent, Quarantined, Tick
+from synchromesh.model.event import DecisionEvent, OwnEvent, Quarantined, Tick
+from synchromesh.model.instant import micros
 from synchromesh.model.message import OWN, Message, Record
 from synchromesh.observe.lines import emit
 from synchromesh.observe.names import QUARANTINED
 from synchromesh.plant import agenda
 from synchromesh.plant.entities import Clock
-from synchromesh.plant.fold import micros
 from synchromesh.plant.rows import Changes
 from synchromesh.state.agreement import State
 
 _encode: Final = msgspec.json.Encoder(decimal_format="string").encode
 
 
-def own_message(partition: str, id_: str, event: OwnEvent, now: datetime) -> Message:
+def own_message(partition: str, id_: str, event: OwnEvent | DecisionEvent, now: datetime) -> Message:
     """A message of Synchromesh itself."""
     return Message(partition, SOURCE, id_, OWN, now, _encode(event))
 

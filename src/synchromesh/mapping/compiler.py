@@ -157,6 +157,9 @@ class Compiler:
                 self._line(f"{made}['type'] = {tag!r}")
             self._line(f"{target} = {made}")
             return
+        if isinstance(value, list) and any(isinstance(part, dict) for part in value):
+            self._tables(key, target, value, kind, roots)
+            return
         if isinstance(value, list):
             parts = [self._expression(key, part, roots, None) for part in value]
             paths = tuple(path for part in parts for path in part.paths)
@@ -167,6 +170,16 @@ class Compiler:
         site = Site(key, compiled.paths)
         self._line(f"value = whole({compiled.source})" if wrap else f"value = {compiled.source}", site)
         self._line(f"if value is not None: {target} = value", site)
+
+    def _tables(self, key: str, target: str, value: list[object], kind: inspect.Type, roots: tuple[str, ...]) -> None:
+        """Lines that set a field to a list of structs, each a table."""
+        item = kind.item_type if isinstance(kind, inspect.VarTupleType) else kind
+        made = []
+        for number, part in enumerate(value, start=1):
+            if not isinstance(part, dict) or not isinstance(item, inspect.StructType):
+                raise self._error(f"{key}.{number}", "must be a table like the others of the list")
+            made.append(self._struct(f"{key}.{number}", part, item, roots))
+        self._line(f"{target} = [{', '.join(made)}]")
 
     def _nested(self, key: str, value: Fields, kind: inspect.Type) -> tuple[inspect.StructType, str]:
         """Which struct a table of fields stands for: the field's own, or of several the one that `type` names."""

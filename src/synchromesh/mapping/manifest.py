@@ -31,7 +31,7 @@ _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w":
 
 Identifier = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 Fields = dict[str, object]
-"""For each field of an event: an expression, a list of expressions, or a table for a struct within it."""
+"""For each field of an event: an expression, a list of expressions, a table for a struct within it, or a list of such tables."""
 
 
 class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -13,7 +13,7 @@ from typing import Annotated, Final, Literal
 import msgspec
 from msgspec import Meta
 
-from synchromesh.model.posting import Aware, Line, Outcome, PostingKind
+from synchromesh.model.posting import Aware, Category, Line, Outcome, PostingKind
 from synchromesh.model.quantity import Quantity
 
 Name = Annotated[str, Meta(min_length=1, max_length=128)]
@@ -142,6 +142,21 @@ class StockLine(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_
     owner: str = ""
 
 
+class StockSnapshotTaken(Event, frozen=True, tag="inventory.snapshot"):
+    """What a system of the plant (a WMS, a counting team) found in stock at one moment, to compare with. It moves nothing.
+
+    Its lines are the places with stock. `locations` and `items` say what else it speaks of: a place there that no line names is empty. Both
+    together mean these items at these locations; neither means that it speaks of its lines' places only. A large snapshot may come in
+    several messages of one `as_of`.
+    """
+
+    system: Name
+    as_of: Aware
+    lines: tuple[StockLine, ...] = ()
+    locations: tuple[Name, ...] = ()
+    items: tuple[Name, ...] = ()
+
+
 class StockObserved(Event, frozen=True, tag="inventory.observed"):
     """What the business system's books held when they were read, per place. From then on the booked ledger is known there.
 
@@ -222,12 +237,18 @@ class PeriodChanged(Event, frozen=True, tag="master.period.changed"):
 # --- corrections ----------------------------------------------------------------------------------------------------------
 
 
+Correctable = ProductionReported | MaterialConsumed | ScrapRecorded | TimeRecorded | MaterialTransferred | StockAdjusted
+"""Facts that can be corrected: those that book something."""
+
+
 class FactCorrected(Event, frozen=True, tag="correction.corrected"):
-    """The fact that `source` sent as `id` should have been `event`. Books move by the difference, or by reversal and rebooking."""
+    """The fact that `source` sent as `id` should have been `event`, and `more` besides. Books move by the difference, or by reversal and
+    rebooking."""
 
     source: Name
     id: Name
-    event: ProductionReported | MaterialConsumed | ScrapRecorded | TimeRecorded | MaterialTransferred | StockAdjusted
+    event: Correctable
+    more: tuple[Correctable, ...] = ()
 
 
 class FactCancelled(Event, frozen=True, tag="correction.cancelled"):
@@ -236,6 +257,13 @@ class FactCancelled(Event, frozen=True, tag="correction.cancelled"):
     source: Name
     id: Name
     reason: str = ""
+
+
+PlantFact = (
+    OrderStarted | ProductionReported | MaterialConsumed | ScrapRecorded | TimeRecorded | OperationCompleted | OrderCompleted
+    | MaterialTransferred | StockAdjusted | StockSnapshotTaken | FactCorrected | FactCancelled
+)  # fmt: skip
+"""What is a fact of a plant."""
 
 
 # --- from ERP: what others did there ------------------------------------------------------------------------------------------
@@ -248,6 +276,8 @@ class DocumentBooked(Event, frozen=True, tag="erp.document.booked"):
     kind: PostingKind
     lines: tuple[Line, ...]
     order: str = ""
+    day: date | None = None
+    """The day that it is booked on, where ERP tells."""
 
 
 class DocumentCancelled(Event, frozen=True, tag="erp.document.cancelled"):
@@ -295,6 +325,48 @@ class InputEnded(Event, frozen=True, tag="synchromesh.input.ended"):
     name: str = ""
 
 
+class Proposal(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """A correction of stock at one place that would end a difference, in the unit of the place.
+
+    `adjust` is what ERP shall book; `reported` and `booked` are what the two own ledgers take over. `seen` is how the ledgers stood: when
+    they have moved since, the proposal fits no more.
+    """
+
+    item: Name
+    location: Name
+    unit: Name
+    adjust: Decimal
+    reported: Decimal
+    booked: Decimal
+    seen: str
+    lot: str = ""
+    status: str = ""
+    owner: str = ""
+
+
+class Difference(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """One unexplained difference beyond tolerance: `name` is the same in every run that finds it; `amount` and `unit` where it is one of
+    quantity."""
+
+    name: str
+    sentence: str
+    amount: Decimal = Decimal(0)
+    unit: str = ""
+    proposal: Proposal | None = None
+
+
+class Reconciled(Event, frozen=True, tag="synchromesh.reconciled"):
+    """Books were compared at `at`: how many things were, in how many the unexplained difference was `beyond` the tolerance, and which."""
+
+    scope: Literal["stock", "orders", "states"]
+    at: Aware
+    compared: Annotated[int, Meta(ge=0)]
+    beyond: Annotated[int, Meta(ge=0)]
+    scheduled: bool = False
+    differences: tuple[Difference, ...] = ()
+    """At most 1,000, the largest; `beyond` counts all."""
+
+
 # --- decisions of people ------------------------------------------------------------------------------------------------------
 
 
@@ -316,26 +388,114 @@ class DoubtSettled(Event, frozen=True, tag="decision.settled"):
 
 
 class FactDismissed(Event, frozen=True, tag="decision.dismissed"):
-    """A person decided that the fact at `position` shall not be booked. A reason is required."""
+    """A person decided that the fact at `position` shall not be booked, or those whose posting was sent again there as the `ordinal`-th. A
+    reason is required."""
+
+    position: Annotated[int, Meta(gt=0)]
+    by: Name
+    reason: Name
+    ordinal: Annotated[int, Meta(ge=0)] = 0
+
+
+class FactRetried(Event, frozen=True, tag="decision.fact.retried"):
+    """A person fixed the cause, or found that the fact is no repeat: the refused fact at `position` is told again, as it was."""
+
+    position: Annotated[int, Meta(gt=0)]
+    by: Name
+
+
+class FactRepaired(Event, frozen=True, tag="decision.fact.repaired"):
+    """A person knows what the fact at `position` should have said: `event`. It becomes a correction, a fact of its own that names its
+    cause; the original stays as it came. A reason is required."""
+
+    position: Annotated[int, Meta(gt=0)]
+    by: Name
+    reason: Name
+    event: Correctable
+
+
+class FactReplayed(Event, frozen=True, tag="decision.replayed"):
+    """A person had the message at `position` mapped again: `mapping` (the SHA-256 of an adapter's content) makes these events of it, or
+    keeps it by the rule `recorded` only. Where nothing of the fact was applied yet, this takes its place; else it is corrected, and the
+    difference is booked. With `dismissed` also a fact that was dismissed is told. A reason is required."""
+
+    position: Annotated[int, Meta(gt=0)]
+    by: Name
+    reason: Name
+    mapping: Name
+    events: tuple[PlantFact, ...] = ()
+    recorded: str = ""
+    occurred: Aware | None = None
+    dismissed: bool = False
+    payload: Annotated[str, Meta(max_length=1_000_000)] = ""
+    """What the message should have said, when it was not the mapping but the message that was wrong."""
+
+
+class CauseReleased(Event, frozen=True, tag="decision.cause.released"):
+    """A person put a cause right: everything that was refused with this category and subject is tried again, in its order."""
+
+    category: Category
+    subject: Name
+    by: Name
+
+
+class CauseDismissed(Event, frozen=True, tag="decision.cause.dismissed"):
+    """A person decided that nothing that was refused with this category and subject shall be booked. A reason is required."""
+
+    category: Category
+    subject: Name
+    by: Name
+    reason: Name
+
+
+class ExceptionsAssigned(Event, frozen=True, tag="decision.assigned"):
+    """From now on `to` works on these exceptions, each named by its position and ordinal; '' for nobody in particular."""
+
+    exceptions: Annotated[tuple[tuple[int, int], ...], Meta(min_length=1, max_length=1000)]
+    by: Name
+    to: Annotated[str, Meta(max_length=128)] = ""
+
+
+class DecisionApproved(Event, frozen=True, tag="decision.approved"):
+    """A second person agrees with the decision proposed at `position`: it takes effect now, if it still fits."""
+
+    position: Annotated[int, Meta(gt=0)]
+    by: Name
+
+
+class DecisionDenied(Event, frozen=True, tag="decision.denied"):
+    """A second person does not agree with the decision proposed at `position`: nothing comes of it. A reason is required."""
 
     position: Annotated[int, Meta(gt=0)]
     by: Name
     reason: Name
 
 
-PlantEvent = (
-    OrderStarted | ProductionReported | MaterialConsumed | ScrapRecorded | TimeRecorded | OperationCompleted | OrderCompleted
-    | MaterialTransferred | StockAdjusted | FactCorrected | FactCancelled | InputEnded
-)  # fmt: skip
+class DifferenceAdjusted(Event, frozen=True, tag="decision.adjusted"):
+    """A person approved a correction of stock that a reconciliation proposed: `proposal` is the position of the run and the number of the
+    difference in it, as `POSITION:NUMBER`. It happens once, and only while the ledgers stand as they stood when it was proposed."""
+
+    proposal: Name
+    by: Name
+    reason: str = ""
+
+
+PlantEvent = PlantFact | InputEnded
 """What a source in a plant may tell."""
 
 EnterpriseEvent = ItemChanged | LocationChanged | OrderChanged | PeriodChanged | DocumentBooked | DocumentCancelled | StockObserved
 """What a system of record may tell."""
 
-DecisionEvent = PostingRetried | DoubtSettled | FactDismissed
+Proposable = (
+    PostingRetried | DoubtSettled | FactDismissed | FactRetried | FactRepaired | FactReplayed | CauseReleased | CauseDismissed
+    | DifferenceAdjusted
+)  # fmt: skip
+"""What people decide. A plant's policy may want a second person for it."""
+
+DecisionEvent = Proposable | ExceptionsAssigned | DecisionApproved | DecisionDenied
 """What people decide."""
 
-OwnEvent = OutcomesReported | Tick | Activated | Quarantined
+OwnEvent = OutcomesReported | Tick | Activated | Quarantined | Reconciled
 """What only Synchromesh itself appends."""
 
 CanonicalEvent = PlantEvent | EnterpriseEvent | DecisionEvent | OwnEvent

@@ -1,7 +1,7 @@
 """A posting: one document that the business system shall book, and what came of it.
 
 A posting's key never changes and its content is frozen once decided (law 3). What a connector answers is a `Reply`; what
-the log keeps of it is an `Outcome`, which is final or names the doubt.
+the log keeps of it is an `Outcome`, which is final, or names the doubt or what is followed until it is final.
 """
 
 from __future__ import annotations
@@ -126,6 +126,8 @@ class Fate(enum.StrEnum):
     """In the books, read back, with its document number."""
     REJECTED = "rejected"
     """Certainly not booked, and trying again unchanged will not help."""
+    ACCEPTED = "accepted"
+    """Taken by the business system, which judges and books it later; followed until the result is known."""
     PARKED = "parked"
     """Waits for an approval inside the business system; followed until it is decided."""
     UNKNOWN = "unknown"
@@ -148,7 +150,7 @@ class Reply(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
 
 
 class Outcome(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
-    """What became of a posting, as the log keeps it. `fate` is posted, rejected, parked or unknown.
+    """What became of a posting, as the log keeps it. `fate` is accepted, parked, posted, rejected or unknown.
 
     `sent` is when the request left, `attempts` how often it was sent.
     """

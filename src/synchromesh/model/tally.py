@@ -10,7 +10,7 @@ from __future__ import annotations
 from decimal import Decimal
 from fractions import Fraction
 
-from synchromesh.model.quantity import ZERO
+from synchromesh.model.quantity import EXACT, MAX_DECIMALS, ZERO
 from synchromesh.model.unit import ItemUnits, convert
 
 Tally = dict[str, Decimal]
@@ -31,6 +31,17 @@ def sum_of(tally: Tally | None, amount: Decimal, unit: str) -> Tally:
     tally = {} if tally is None else tally
     add(tally, amount, unit)
     return tally
+
+
+def finite(amount: Fraction | Decimal) -> Decimal:
+    """The amount as a decimal of at most nine places, exactly. Raises `ArithmeticError` for a third."""
+    if isinstance(amount, Decimal):
+        return amount
+    scaled = amount * 10**MAX_DECIMALS
+    if scaled.denominator != 1:
+        raise ArithmeticError(f"{amount} has no end as a decimal")
+    value = Decimal(scaled.numerator).scaleb(-MAX_DECIMALS, context=EXACT)
+    return value.quantize(Decimal(1)) if amount.denominator == 1 else value.normalize(EXACT)
 
 
 def total(tally: Tally, unit: str, item: ItemUnits | None = None) -> Fraction:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from synchromesh.model.event import (
     CanonicalEvent,
     FactCorrected,
+    FactRepaired,
+    FactReplayed,
     MaterialConsumed,
     MaterialTransferred,
     OrderChanged,
@@ -31,7 +33,10 @@ def check(event: CanonicalEvent) -> None:
                     raise NegativeAmount(_field_of(event, quantity), quantity)
         case MaterialConsumed() | ScrapRecorded() | MaterialTransferred():
             _positive("quantity", event.quantity)
-        case FactCorrected():
+        case FactReplayed():
+            for each in event.events:
+                check(each)
+        case FactCorrected() | FactRepaired():
             check(event.event)
         case OrderChanged():
             _positive("quantity", event.quantity)

@@ -90,6 +90,9 @@ QUARANTINED: Final = LogLine(
 STORE_FULL: Final = LogLine("store.full", logging.ERROR, "There is no room to store; messages are refused until there is.", ("error",))
 STORE_BACK: Final = LogLine("store.back", logging.INFO, "There is room again.", ("seconds",))
 FENCED: Final = LogLine("worker.fenced", logging.WARNING, "Another worker took over; this one stops writing.", ("owner",))
+SENDER_FENCED: Final = LogLine(
+    "dispatcher.fenced", logging.WARNING, "Another dispatcher sends to this business system now; this one stops.", ("system", "owner")
+)
 FILE_TAKEN: Final = LogLine("file.taken", logging.INFO, "A dropped file was read to its end and is in the log.", ("plant", "file", "rows"))
 FILE_FAILED: Final = LogLine(
     "file.failed", logging.WARNING, "A dropped file can't be read and was set aside with its reason.", ("plant", "file", "error")
@@ -107,6 +110,12 @@ ROLE_ENDED: Final = LogLine(
     logging.ERROR,
     "A role ended by itself and is started again, after a pause when it ends again and again; the others go on.",
     ("part", "error", "seconds"),
+)
+RECONCILED: Final = LogLine(
+    "reconciliation.done", logging.INFO, "The schedule compared a plant's books.", ("plant", "scope", "compared", "beyond")
+)
+RECONCILIATION_FAILED: Final = LogLine(
+    "reconciliation.failed", logging.WARNING, "A plant's books can't be compared now; it is tried again.", ("plant", "scope", "error")
 )
 FAILED: Final = LogLine(
     "process.failed", logging.CRITICAL, "A part ended with an error that nothing else handles; the process stops.", ("part", "error")
@@ -127,11 +136,14 @@ LINES: Final = (
     STORE_FULL,
     STORE_BACK,
     FENCED,
+    SENDER_FENCED,
     FILE_TAKEN,
     FILE_WAITS,
     REQUEST_REFUSED,
     REQUEST_FAILED,
     FILE_FAILED,
     ROLE_ENDED,
+    RECONCILED,
+    RECONCILIATION_FAILED,
     FAILED,
 )

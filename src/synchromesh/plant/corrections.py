@@ -8,6 +8,7 @@ from typing import Final
 
 import msgspec
 
+from synchromesh.model import subject
 from synchromesh.model.event import (
     CanonicalEvent,
     FactCancelled,
@@ -20,7 +21,7 @@ from synchromesh.model.event import (
     TimeRecorded,
 )
 from synchromesh.model.posting import Category
-from synchromesh.plant import exceptions
+from synchromesh.plant import exceptions, waiting
 from synchromesh.plant.act import Act, Missing, Refused
 from synchromesh.plant.fates import Fate
 from synchromesh.plant.rows import FactRow
@@ -36,13 +37,11 @@ Require = Callable[[View, CanonicalEvent], None]
 
 
 def original_of(view: View, event: FactCorrected | FactCancelled) -> FactRow:
-    """The fact that is named, at its first telling. Raises `Missing` until it is told, and while it waits itself."""
+    """The fact that is named, at its first telling. Raises `Missing` until it is told."""
     position = view.look((event.source, event.id))
     row = view.fact(position) if position is not None else None
     if row is None:
-        raise Missing(f"fact {event.source}/{event.id}")
-    if row.fate == Fate.WAITING:
-        raise Missing(row.reference, row.order)
+        raise Missing(subject.fact(event.source, event.id))
     return row
 
 
@@ -51,7 +50,7 @@ def require(view: View, event: FactCorrected | FactCancelled, rules: Require) ->
     if row.fate == Fate.DISMISSED and isinstance(event, FactCorrected):
         raise Refused(
             Category.INVALID,
-            f"fact {event.source}/{event.id}",
+            subject.fact(event.source, event.id),
             f"The fact was dismissed ({row.reference}), so what corrects it is not booked either.",
             "Dismiss this too, or report under an identity of its own what shall be booked.",
             row.order,
@@ -60,14 +59,28 @@ def require(view: View, event: FactCorrected | FactCancelled, rules: Require) ->
         if not isinstance(each, CORRECTABLE):
             raise Refused(
                 Category.INVALID,
-                f"fact {event.source}/{event.id}",
+                subject.fact(event.source, event.id),
                 f"A fact of type {row.type} can't be corrected or cancelled by a message.",
                 "Correct it where it was booked, or dismiss this message.",
                 row.order,
             )
         rules(view, each)
     if isinstance(event, FactCorrected):
-        rules(view, event.event)
+        for each in replacing(event):
+            rules(view, each)
+
+
+def replacing(event: FactCorrected) -> tuple[CanonicalEvent, ...]:
+    """What stands in the place of the corrected fact."""
+    return event.event, *event.more
+
+
+def understood(row: FactRow) -> bool:
+    """Whether the canonical events of a fact are known: what the mapping refused has none."""
+    try:
+        return bool(decode_told(row.told))
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return False
 
 
 def current(view: View, row: FactRow) -> tuple[tuple[CanonicalEvent, ...], int]:
@@ -79,7 +92,10 @@ def current(view: View, row: FactRow) -> tuple[tuple[CanonicalEvent, ...], int]:
         correction = view.fact(int(row.reference.removeprefix(CORRECTED)))
         assert correction is not None, "a correction is a fact"
         told = decode_told(correction.told)
-        return tuple(each.event for each in told if isinstance(each, FactCorrected)), correction.applied or correction.position
+        events = tuple(new for each in told if isinstance(each, FactCorrected) for new in replacing(each))
+        return events, correction.applied or correction.position
+    if row.fate == Fate.RECORDED and not understood(row):
+        return (), 0  # only kept, by a rule of its adapter
     return decode_told(row.told), row.applied or row.position
 
 
@@ -87,6 +103,7 @@ def apply(view: View, act: Act, event: FactCorrected | FactCancelled, rules: App
     """Take back what the fact says now and, for a correction, tell the corrected event in its place."""
     row = original_of(view, event)
     act.original = row.group
+    act.order = row.order
     act.rule = f"what it corrects ({event.source}/{event.id}) was not booked"
     if row.fate == Fate.DISMISSED:
         return
@@ -95,12 +112,15 @@ def apply(view: View, act: Act, event: FactCorrected | FactCancelled, rules: App
         rules(view, act, each, -1)
     act.as_of = 0
     if isinstance(event, FactCorrected):
-        rules(view, act, event.event, 1)
+        for each in replacing(event):
+            rules(view, act, each, 1)
         row.reference = f"{CORRECTED}{act.position}"
     else:
         row.reference = f"{CANCELLED}{act.position}"
-    if row.fate == Fate.EXCEPTION:
-        view.move(Fate.EXCEPTION, Fate.RECORDED, 1)
+    if row.fate == Fate.WAITING:
+        waiting.dismissed(view, row)
+    if row.fate in (Fate.EXCEPTION, Fate.WAITING):
+        view.move(Fate(row.fate), Fate.RECORDED, 1)
         row.fate = Fate.RECORDED
         exceptions.close(view, (row.position, 0))
     view.put_fact(row)

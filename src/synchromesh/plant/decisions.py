@@ -1,39 +1,224 @@
-"""What people decide: send again, settle doubt, dismiss. A decision that no longer fits changes nothing."""
+"""What people decide: try again, settle doubt, correct, dismiss, release a whole cause, assign. A decision that no longer fits changes
+nothing, and the audit trail says so.
+
+A plant's policy may want a second person: then a decision is a proposal until somebody else approves it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Final, NamedTuple
 
 import msgspec
 
-from synchromesh.model.event import DecisionEvent, DoubtSettled, FactDismissed, PostingRetried
-from synchromesh.model.posting import PostingKind
-from synchromesh.plant import exceptions, lanes, outcomes, periods, stock, takeback, waiting
-from synchromesh.plant.entities import Lane
+from synchromesh.model.event import (
+    CauseDismissed,
+    CauseReleased,
+    DecisionApproved,
+    DecisionDenied,
+    DecisionEvent,
+    DifferenceAdjusted,
+    DoubtSettled,
+    Event,
+    ExceptionsAssigned,
+    FactCorrected,
+    FactDismissed,
+    FactRepaired,
+    FactReplayed,
+    FactRetried,
+    PostingRetried,
+    Proposable,
+    StockAdjusted,
+)
+from synchromesh.model.message import NATIVE, Message
+from synchromesh.plant import causes, exceptions, outcomes, paged, reconciling, repair, replay
+from synchromesh.plant.entities import Expected, Proposal
 from synchromesh.plant.fates import Fate
-from synchromesh.plant.keys import id_of, key_of
-from synchromesh.plant.postings import Cut, rebook
+from synchromesh.plant.keys import id_of
+from synchromesh.plant.policy import Verb
+from synchromesh.plant.repair import Retell
 from synchromesh.plant.rows import FactRow, PostingId, PostingRow
 from synchromesh.plant.view import View
 
+VERBS: Final[dict[type[Event], Verb]] = {
+    PostingRetried: "retry",
+    FactRetried: "retry",
+    DoubtSettled: "settle",
+    FactDismissed: "dismiss",
+    FactRepaired: "correct",
+    FactReplayed: "replay",
+    CauseReleased: "release",
+    CauseDismissed: "dismiss",
+    DifferenceAdjusted: "adjust",
+}
+"""What a policy calls each decision that a second person may have to approve."""
 
-def decide(view: View, event: DecisionEvent) -> None:
+REPAIR: Final = "synchromesh.repair"
+"""The source of corrections that people make here. No edge takes messages of such a source."""
+
+AUDIT: Final = "audit"
+"""The list of all decisions: position and what came of each."""
+
+PROPOSALS: Final = "proposals"
+"""The list of positions of decisions that wait for a second person."""
+
+DONE: Final = "done"
+STALE: Final = "stale"
+PROPOSED: Final = "proposed"
+"""What came of a decision: it took effect, it fitted no more, or it waits for a second person."""
+
+_encode: Final = msgspec.json.Encoder(decimal_format="string").encode
+_decode: Final = msgspec.json.Decoder(Proposable).decode
+
+
+class Means(NamedTuple):
+    """What a decision needs of the message that it came in: when that was received, how a fact is told again, and how one is told that
+    people decided."""
+
+    received: datetime
+    retell: Retell
+    tell: Callable[[View, StockAdjusted], None]
+
+
+def decide(view: View, event: DecisionEvent, means: Means) -> None:
+    """Fold a decision, and note it in the audit trail with what came of it."""
+    paged.append(view, AUDIT, f"{view.position} {_folded(view, event, means)}")
+
+
+def _folded(view: View, event: DecisionEvent, means: Means) -> str:
+    """Let the decision do what it can now: what came of it."""
+    if isinstance(event, DecisionApproved | DecisionDenied):
+        return _judge(view, event, means)
+    if isinstance(event, ExceptionsAssigned):
+        assigned = [exceptions.assign(view, id_, event.to, event.by) for id_ in event.exceptions]
+        return DONE if any(assigned) else STALE
+    verb = VERBS[type(event)]
+    if verb in view.policy.approvals:
+        view.put("proposal", str(view.position), Proposal(_encode(event), view.clock().now))
+        view.made(Expected, "expected", PROPOSALS).names[str(view.position)] = None
+        _note(view, event, event.by, f"proposed to {verb} it")
+        return PROPOSED
+    return DONE if _do(view, event, means) else STALE
+
+
+def _judge(view: View, event: DecisionApproved | DecisionDenied, means: Means) -> str:
+    """A second person's word about a proposal. Nobody approves what is their own."""
+    proposed = _proposed(view, event.position)
+    approves = isinstance(event, DecisionApproved)
+    if proposed is None or (approves and proposed.by == event.by):
+        return STALE
+    view.drop("proposal", str(event.position))
+    view.made(Expected, "expected", PROPOSALS).names.pop(str(event.position), None)
+    if isinstance(event, DecisionDenied):
+        _note(view, proposed, event.by, f"denied what {proposed.by} had proposed: {event.reason}")
+        return DONE
+    return DONE if _do(view, proposed, means, event.by) else STALE
+
+
+def _proposed(view: View, position: int) -> Proposable | None:
+    """The decision that waits for a second person since this position."""
+    known = view.of(Proposal, "proposal", str(position))
+    return None if known is None else proposed(known)
+
+
+def proposed(proposal: Proposal) -> Proposable:
+    """What was proposed."""
+    event: Proposable = _decode(proposal.event)
+    return event
+
+
+def _note(view: View, event: Proposable, by: str, what: str) -> None:
+    """Note a doing with the exception that a decision is about; one about a whole cause stands in the audit trail only."""
+    id_ = about(event)
+    if id_ is not None:
+        exceptions.note(view, id_, by, what)
+
+
+def about(event: Proposable) -> PostingId | None:
+    """The exception that a decision is about, by its position and ordinal; None for a whole cause."""
     match event:
-        case PostingRetried():
-            row = _posting(view, event.posting)
-            if row is not None and row.state in ("rejected", "reversed outside") and not row.successor:
-                again(view, row, event.last)
-        case DoubtSettled():
-            row = _posting(view, event.posting)
-            if row is not None and row.state == "in doubt":
-                if event.document:
-                    outcomes.book(view, row, event.document)
-                else:
-                    again(view, row)
+        case PostingRetried() | DoubtSettled():
+            try:
+                return id_of(event.posting)
+            except ValueError:
+                return None
         case FactDismissed():
-            fact = _fact_at(view, event.position)
-            if fact is not None:
-                _dismiss(view, fact, f"{event.by}: {event.reason}")
+            return event.position, event.ordinal
+        case FactRetried() | FactRepaired() | FactReplayed():
+            return event.position, 0
+    return None
+
+
+def _do(view: View, event: Proposable, means: Means, approved_by: str = "") -> bool:
+    """Let a decision take effect; False when it fits no more, and then nothing has changed."""
+    by = f"{event.by}, approved by {approved_by}" if approved_by else event.by
+    match event:
+        case PostingRetried() | DoubtSettled():
+            return _about_posting(view, event, by)
+        case CauseReleased():
+            return causes.begin(view, event.category, event.subject, causes.RETRY, by)
+        case CauseDismissed():
+            return causes.begin(view, event.category, event.subject, causes.DISMISS, by, event.reason)
+        case DifferenceAdjusted():
+            fits, adjustment = reconciling.approve(view, event, by)
+            if adjustment is not None:
+                means.tell(view, adjustment)
+            return fits
+        case _:
+            return _about_fact(view, event, means, by)
+
+
+def _about_posting(view: View, event: PostingRetried | DoubtSettled, by: str) -> bool:
+    row = _posting(view, event.posting)
+    if isinstance(event, DoubtSettled):
+        if row is None or row.state != "in doubt":
+            return False
+        _settle(view, row, event, by)
+        return True
+    if row is None or not repair.may_go_again(row):
+        return False
+    _note(view, event, by, "sent it again" + (", as the last of its lane" if event.last else ""))
+    repair.again(view, row, event.last)
+    return True
+
+
+def _about_fact(view: View, event: FactDismissed | FactRetried | FactRepaired | FactReplayed, means: Means, by: str) -> bool:
+    match event:
+        case FactDismissed():
+            fact = _fact_at(view, event.position, event.ordinal)
+            fits = fact is not None and repair.dismiss(view, fact, f"{by}: {event.reason}")
+            if fits:
+                _note(view, event, by, f"dismissed it: {event.reason}")
+            return fits
+        case FactRetried():
+            return repair.tell_again(view, (event.position, 0), by, means.retell)
+        case FactRepaired():
+            return _repair(view, event, means.received, by)
+        case FactReplayed():
+            return replay.replay(view, event, by, means.retell)
+
+
+def _settle(view: View, row: PostingRow, event: DoubtSettled, by: str) -> None:
+    if event.document:
+        _note(view, event, by, f"found it booked as {event.document}")
+        outcomes.book(view, row, event.document)
+    else:
+        _note(view, event, by, "found it not booked, and sent it again")
+        repair.again(view, row)
+
+
+def _repair(view: View, event: FactRepaired, received: datetime, by: str) -> bool:
+    """The correction becomes a message of this plant's own log. It counts for the day of what it corrects."""
+    fact = view.fact(event.position)
+    if fact is None or fact.fate in (Fate.DUPLICATE, Fate.DISMISSED):
+        return False
+    _note(view, event, by, f"corrected it: {event.reason}")
+    body = _encode(FactCorrected(fact.source, fact.id, event.event))
+    occurred = datetime.fromtimestamp(0, UTC) + timedelta(microseconds=fact.occurred or fact.received)
+    cause = f"{view.partition}:{event.position}"
+    view.forward(Message(view.partition, REPAIR, str(view.position), NATIVE, received, body, occurred=occurred, causation=cause))
+    return True
 
 
 def _posting(view: View, key: str) -> PostingRow | None:
@@ -44,125 +229,8 @@ def _posting(view: View, key: str) -> PostingRow | None:
     return row if row is not None and row.key == key else None
 
 
-def _fact_at(view: View, position: int) -> FactRow | None:
-    """The fact at this position, or the first one of those for which a posting was sent again there."""
+def _fact_at(view: View, position: int, ordinal: int) -> FactRow | None:
+    """The fact at this position, or the first one of those for which the posting of this ordinal was sent again there."""
     fact = view.fact(position)
-    row = view.posting((position, 1)) if fact is None else None
+    row = view.posting((position, ordinal or 1)) if fact is None else None
     return view.fact(row.group) if row is not None else fact
-
-
-def again(view: View, row: PostingRow, last: bool = False) -> None:
-    """The same content under a new key (law 3), and on another day when its own was closed: in the place of one that is known to be
-    unbooked, or as the `last` of its lane."""
-    lane = view.lane(row.lane)
-    old = view.content((row.position, row.ordinal))
-    effective, original = periods.book_on(view, old.original or old.effective)
-    key = key_of(view.stem, view.position, "again", 1)
-    new = msgspec.structs.replace(old, key=key, effective=effective, original=original)
-    cut = Cut(view.position, 1, row.group, row.facts, old.original or old.effective, view.clock().now)
-    if row.state == "reversed outside":
-        # What was decided since may build on what was cancelled, so the rebooking goes before it.
-        rebook(view, row.lane, lane, cut, new, before=lanes.decided_after(view, lane, row.turn), turn=row.turn, insist=True)
-        lanes.finish(view, lane, row)
-    else:
-        stock.expect(view, stock.effects(view, (row.position, row.ordinal)), -1)
-        before, turn = _end_of(view, lane) if last else ((row.position, row.ordinal), row.turn)
-        rebook(view, row.lane, lane, cut, new, before=before, turn=turn, insist=True)
-        lanes.finish(view, lane, row)
-        row.state = "withdrawn"
-    row.successor, row.settled = new.key, view.clock().now
-    view.put_posting(row)
-    exceptions.resolve_for(view, row)
-    lanes.promote(view, lane)
-
-
-def _end_of(view: View, lane: Lane) -> tuple[PostingId | None, int]:
-    """Where the lane ends for what shall go last: before the order's completion, whose turn it then has, else behind everything."""
-    for id_ in lane.queue:
-        row = view.posting(id_)
-        if row is not None and row.kind == PostingKind.COMPLETION:
-            return id_, row.turn
-    return None, view.position
-
-
-def _dismiss(view: View, fact: FactRow, why: str) -> None:
-    if fact.fate in (Fate.WAITING, Fate.EXCEPTION):
-        if fact.fate == Fate.WAITING:
-            waiting.dismissed(view, fact)
-        view.move(Fate(fact.fate), Fate.DISMISSED, 1)
-        fact.fate, fact.reference = Fate.DISMISSED, why
-        view.put_fact(fact)
-        exceptions.close(view, (fact.position, 0), "dismissed")
-    elif fact.group:
-        _dismiss_group(view, fact, why)
-
-
-def _dismiss_group(view: View, fact: FactRow, why: str) -> None:
-    """The refused postings of the fact's group are given up; the facts that they would have booked are dismissed with them. With a
-    refused reversal goes what was to be booked in place of its original, which stands as it is then."""
-    cut = list(_postings(view, fact.group))
-    standing = [lanes.standing(view, row) for row in cut]
-    refused = [row for row in standing if row.state in ("rejected", "reversed outside") and not row.successor]
-    if not refused:
-        for row in (*cut, *standing):
-            exceptions.resolve_for(view, row, "dismissed")
-        return
-    given_up = [*refused, *(other for row in refused if row.kind == PostingKind.REVERSAL for other in _rebooked(view, row))]
-    for group in dict.fromkeys(row.group for row in given_up):
-        _dismiss_facts(view, fact if group == fact.group else view.fact(group), why)
-    # From behind, so that nothing is sent that stands behind what is given up before it.
-    for ordinal, row in enumerate(reversed(given_up)):
-        _give_up(view, row, ordinal)
-
-
-def _rebooked(view: View, reversal: PostingRow) -> list[PostingRow]:
-    """What stands in the place of the original that a reversal names, which from now on stands for itself again."""
-    original = view.posting(id_of(view.content((reversal.position, reversal.ordinal)).reverses))
-    assert original is not None, "a reversal names a posting that exists"
-    original = lanes.standing(view, original)
-    newest = takeback.newest_of(view, original)
-    original.successor = ""
-    view.put_posting(original)
-    return [newest] if newest is not original and newest.state in takeback.STANDING else []
-
-
-def _dismiss_facts(view: View, fact: FactRow | None, why: str) -> None:
-    """All facts of the same group are dismissed, whether they were counted as booked already or not."""
-    assert fact is not None, "a group is named after a fact"
-    facts = list(_facts(view, fact))
-    names = dict.fromkeys(row.lane for row in _postings(view, fact.group))
-    open_ones = sum(lanes.dismiss(view, view.lane(name), fact.group) for name in names)
-    view.move(Fate.BOOKED, Fate.DISMISSED, max(len(facts) - open_ones, 0))
-    for each in facts:
-        each.fate, each.reference = Fate.DISMISSED, why
-        view.put_fact(each)
-
-
-def _give_up(view: View, row: PostingRow, ordinal: int) -> None:
-    """The posting is given up; one that is booked, or perhaps is, is taken back."""
-    lane = view.lane(row.lane)
-    if row.state == "reversed outside":
-        lanes.abandon(view, lane, row)
-    elif row.state in ("rejected", "waiting"):
-        lanes.withdraw(view, lane, row)
-    else:
-        old = view.content((row.position, row.ordinal))
-        cut = Cut(view.position, ordinal, row.group, 0, old.original or old.effective, view.clock().now)
-        takeback.reverse(view, row.lane, lane, cut, row)
-    exceptions.resolve_for(view, row, "dismissed")
-    lanes.promote(view, lane)
-
-
-def _postings(view: View, group: int) -> Iterator[PostingRow]:
-    """The postings that were cut for a group, in their order."""
-    return (row for row in takeback.caused(view, group) if row.group == group)
-
-
-def _facts(view: View, fact: FactRow) -> Iterator[FactRow]:
-    """The facts of the same group, along their order's chain."""
-    order = view.order(fact.order) if fact.order else None
-    row = view.fact(order.last_fact) if order is not None else fact
-    while row is not None:
-        if row.group == fact.group and row.fate == Fate.BOOKED:
-            yield row
-        row = view.fact(row.previous) if row.previous else None

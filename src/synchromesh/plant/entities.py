@@ -161,6 +161,14 @@ class Balance(Entity):
     queue: tuple[tuple[int, int, Decimal], ...] = ()
     feeders: tuple[str, ...] = ()
     """Lanes whose open gather will raise this balance."""
+    opening: Decimal = Decimal(0)
+    """What ERP's books held when they were first read."""
+    outside: Decimal = Decimal(0)
+    """What documents of others have moved since."""
+    unbooked: Decimal = Decimal(0)
+    """What was reported and shall not be booked by us: dismissed by a person, or recorded only by the plant's policy."""
+    dismissed: tuple[tuple[int, int], ...] = ()
+    """The newest postings that were dismissed here."""
 
 
 class Lot(Entity):
@@ -201,6 +209,27 @@ class Expected(Entity):
     names: dict[str, None] = {}
 
 
+class Cause(Entity):
+    """Exceptions of one category and subject. Their ids are the list `cause:` + its name, oldest first, with some that are closed
+    already; `open` is how many are not.
+
+    While `verb` says something, it is being done to all that were listed then, through the list's page `through`: "retry" or "dismiss".
+    """
+
+    open: int = 0
+    verb: str = ""
+    by: str = ""
+    reason: str = ""
+    through: int = -1
+
+
+class Proposal(Entity):
+    """A decision that a second person must approve: the event as JSON, and when it was proposed."""
+
+    event: bytes
+    at: int
+
+
 class Location(Entity):
     """A known place."""
 
@@ -221,6 +250,66 @@ class Outside(Entity):
     kind: str
     order: str
     lines: bytes
+    day: str = ""
+    """ISO date, '' where ERP does not tell."""
+
+
+class OutsideTotals(Entity):
+    """What documents of others have booked for one order, by kind, item and unit (joined by the separator of keys), and their numbers."""
+
+    sums: Tally = {}
+    documents: tuple[str, ...] = ()
+
+
+class SnapshotLine(Entity):
+    """What one system said of one place, at a time in microseconds, by the message at `position`."""
+
+    amount: Decimal
+    unit: str
+    as_of: int
+    position: int
+
+
+class SnapshotScope(Entity):
+    """What one system spoke of as a whole: lines of it there that are older are gone."""
+
+    as_of: int
+    position: int
+
+
+class Run(Entity):
+    """One reconciliation that was kept: when, how many things were compared, how many differed beyond tolerance, how many of these anew."""
+
+    position: int
+    at: int
+    compared: int
+    beyond: int
+    anew: int
+    scheduled: bool
+
+
+class Reconciliation(Entity):
+    """The kept runs of one scope, oldest first, and the differences that the last one found, in its order. Under the name '' it holds the
+    exception that is about all of them."""
+
+    runs: tuple[Run, ...] = ()
+    found: tuple[str, ...] = ()
+    exception: tuple[int, int] = (0, 0)
+
+
+class Found(Entity):
+    """A difference that stands: found first at `since` (microseconds), last by the run at `position`. `proposal` is JSON or empty;
+    `decided` is the position at which it was approved, `stale` the one at which it was and did not fit any more."""
+
+    since: int
+    position: int
+    sentence: str
+    amount: Decimal
+    unit: str
+    proposal: bytes = b""
+    decided: int = 0
+    stale: int = 0
+    by: str = ""
 
 
 class Clock(Entity):
@@ -272,10 +361,17 @@ KINDS: Final[dict[str, type[Entity]]] = {
     "location": Location,
     "periods": Periods,
     "outside": Outside,
+    "outside.order": OutsideTotals,
+    "snapshot.line": SnapshotLine,
+    "snapshot.scope": SnapshotScope,
+    "reconciliation": Reconciliation,
+    "difference": Found,
     "clock": Clock,
     "agenda": Names,
     "totals": Totals,
     "expected": Expected,
+    "cause": Cause,
+    "proposal": Proposal,
     "decision": Decision,
 }
 """Every kind of entity by the name it is stored under."""

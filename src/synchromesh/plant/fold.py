@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from decimal import getcontext
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Final, get_args
 from zoneinfo import ZoneInfo
 
+import msgspec
+
 from synchromesh.model import event as ev
+from synchromesh.model import subject
+from synchromesh.model.instant import micros
 from synchromesh.model.message import ENTERPRISE
 from synchromesh.model.posting import Category
 from synchromesh.model.quantity import EXACT
 from synchromesh.plant import (
     agenda,
+    causes,
     corrections,
     decisions,
     exceptions,
@@ -25,6 +30,9 @@ from synchromesh.plant import (
     paged,
     periods,
     postings,
+    reconciling,
+    recording,
+    release,
     rules,
     waiting,
 )
@@ -36,7 +44,7 @@ from synchromesh.plant.postings import Cut
 from synchromesh.plant.rows import FactRow
 from synchromesh.plant.view import AHEAD, View
 
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_encode: Final = msgspec.json.Encoder(decimal_format="string").encode
 # Members are looked up once: asking the enumeration costs as much as an addition.
 _RECORDED: Final = Fate.RECORDED
 _BOOKING: Final = Fate.BOOKING
@@ -48,12 +56,6 @@ _TYPES: Final[dict[type[ev.Event], str]] = {type_: str(type_.__struct_config__.t
     ev.FactCorrected: "correction.corrected",
     ev.FactCancelled: "correction.cancelled",
 }
-
-
-def micros(moment: datetime) -> int:
-    """Microseconds since 1970 in UTC."""
-    since = moment - _EPOCH
-    return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
 
 
 def fold(view: View, told: Told) -> None:
@@ -118,10 +120,21 @@ def _own(view: View, event: ev.CanonicalEvent, told: Told) -> None:
             pass  # the worker has set the message aside: its own fold says so
         case ev.InputEnded():
             rules.apply(view, _act(view, _row(told, micros(told.received))), event)
-        case ev.PostingRetried() | ev.DoubtSettled() | ev.FactDismissed():
-            decisions.decide(view, event)
+        case _ if isinstance(event, ev.DecisionEvent):
+            decisions.decide(view, event, decisions.Means(told.received, _retell, partial(_adjusted, told)))
+        case ev.Reconciled():
+            reconciling.keep(view, event)
         case _:
             raise TypeError(f"{type(event).__name__} is not a message of our own")
+
+
+def _adjusted(told: Told, view: View, fact: ev.StockAdjusted) -> None:
+    """An approved correction of stock is a fact like one that a source tells, so that it can be traced, sent again and dismissed."""
+    totals = view.totals()
+    totals.others -= 1
+    totals.facts += 1
+    row = _row(msgspec.structs.replace(told, events=(fact,), told=_encode((fact,))), micros(told.received))
+    _tell(view, row, (fact,))
 
 
 def _activate(view: View, event: ev.Activated) -> None:
@@ -149,8 +162,12 @@ def _tick(view: View, event: ev.Tick) -> None:
 
 def _work_off(view: View, name: str) -> None:
     """One page of the oldest list that is being worked off."""
+    if name.startswith(causes.LIST):
+        if release.step(view, name.removeprefix(causes.LIST), _retell):
+            view.clock().resuming.remove(name)
+        return
     if name.startswith(waiting.WAITING):
-        waiting.resume(view, name.removeprefix(waiting.WAITING), _retell)
+        waiting.resume(view, name.removeprefix(waiting.WAITING), _retell, _chain)
     elif name.startswith(periods.LIST):
         for id_ in periods.freed(view, name):
             lanes.let_go(view, id_, periods.hold(name.removeprefix(periods.LIST)))
@@ -193,7 +210,7 @@ def _repeated(view: View, told: Told, first: int) -> None:
             view,
             told.position,
             Category.DUPLICATE,
-            f"message {told.source}/{told.id}",
+            subject.message(told.source, told.id),
             f"Message {told.id} of {told.source} came again with other content than at position {first}; the first one counts.",
             "If both happened, report the second under an identity of its own; else dismiss this.",
             original.order,
@@ -220,26 +237,26 @@ def _fact(view: View, told: Told, row: FactRow, horizon: int) -> None:
 def _unusable(view: View, told: Told, horizon: int, age: int) -> tuple[Category, str, str, str] | None:
     """Why a message of this age, in microseconds, can be no fact at all: category, subject, sentence, remedy."""
     if told.refused:
-        subject = told.subject or f"interface {told.interface}"
-        return Category.INVALID, subject, told.refused, "Correct the message at its source, or the adapter, and send it again."
+        about = told.subject or subject.interface(told.interface)
+        return Category.INVALID, about, told.refused, "Correct the message at its source, or the adapter, and send it again."
     if SEPARATOR_IN_JSON in told.told:
         return (
             Category.INVALID,
-            f"interface {told.interface}",
+            subject.interface(told.interface),
             f"Message {told.id} of {told.source} has the control character U+001F in a name, which no plant's name has.",
             "Leave control characters out at the source, and send it again.",
         )
     if view.partition == ENTERPRISE:
         return (
             Category.INVALID,
-            "partition enterprise",
+            subject.partition(ENTERPRISE),
             "A fact of a plant was sent to the enterprise partition.",
             "Send it to the plant that it belongs to.",
         )
-    if horizon >= 0 and (told.occurred is None or not -AHEAD <= age <= horizon * 1_000_000):
+    if horizon >= 0 and told.source != decisions.REPAIR and (told.occurred is None or not -AHEAD <= age <= horizon * 1_000_000):
         return (
             Category.INVALID,
-            f"interface {told.interface}",
+            subject.interface(told.interface),
             f"Message {told.id} of {told.source} {_no_age(told, age)}, so it cannot be told from a repeat.",
             "Check in ERP whether it is booked; then dismiss it, or send it with a time and an identity of its own.",
         )
@@ -273,8 +290,6 @@ def _tell(view: View, row: FactRow, events: tuple[ev.CanonicalEvent, ...], chain
         row.fate, row.reference = Fate.EXCEPTION, refused.sentence
         view.count(Fate.EXCEPTION, 1)
         exceptions.open_fact(view, row.position, refused.category, refused.subject, refused.sentence, refused.remedy, row.order)
-        if refused.category is Category.ORDER_CLOSED:
-            waiting.until_reopened(view, row, refused.order)
     else:
         act = _act(view, row)
         act.operation = _operation_of(events[0])
@@ -324,6 +339,11 @@ def _settle(view: View, act: Act, row: FactRow) -> None:
     """Decide what the fact has opened: at once, or into the gather of its order. The first lane it touched counts the fact."""
     row.fate, row.reference = _RECORDED, act.rule
     facts = 1
+    if view.policy.booking == "record":
+        row.reference = recording.BY_ERP if act.lanes else act.rule
+        recording.record(view, act)
+        view.count(_RECORDED, facts)
+        return
     for lane_name, lane in act.lanes.items():
         group = _book(view, act, lane_name, lane, facts)
         if group and facts:
@@ -379,7 +399,7 @@ def _complete(view: View, act: Act, facts: int) -> bool:
 def _waits_for_its_order(row: FactRow) -> bool:
     """Whether the fact waits for the very order whose chain it belongs to: it is linked when it goes on, whether or not the order has come
     meanwhile."""
-    return row.fate == _WAITING and row.reference == f"order {row.order}"
+    return row.fate == _WAITING and row.reference == subject.order(row.order)
 
 
 def _chain(view: View, row: FactRow, chained: bool = False) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from synchromesh.model import tally
+from synchromesh.model import subject, tally
 from synchromesh.model.event import MaterialTransferred, StockAdjusted
 from synchromesh.model.posting import Category, PostingKind
 from synchromesh.plant import lots, require
@@ -25,7 +25,7 @@ def require_transfer(view: View, event: MaterialTransferred) -> None:
     if (event.location, event.status) == (event.to_location, event.to_status):
         raise Refused(
             Category.INVALID,
-            f"item {event.item}",
+            subject.item(event.item),
             f"The transfer of {event.quantity} of item {event.item} begins and ends at {event.location}.",
             "Correct the locations or the statuses in the reporting system.",
         )

@@ -6,6 +6,7 @@ lane waits, and nothing else does (law 5).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 import msgspec
@@ -74,6 +75,15 @@ def leave_alone(lane: Lane, row: PostingRow) -> None:
         lane.groups = {}
 
 
+def open_in(lane: Lane, posting: Callable[[PostingId], PostingRow | None]) -> tuple[PostingId, ...]:
+    """What is open in a lane, in its order, for who only looks: also a posting that is alone on its way. Who changes a lane has it whole
+    (`View.lane`)."""
+    if lane.queue or not lane.last[0]:
+        return lane.queue
+    row = posting(lane.last)
+    return (lane.last,) if row is not None and row.alone else ()
+
+
 def arrive_alone(view: View, row: PostingRow) -> None:
     """`finish` for a posting that is alone: the facts of its group are booked."""
     row.alone = False
@@ -89,7 +99,7 @@ def _dated(view: View, lane: Lane, row: PostingRow) -> bool:
         return True
     match view.policy.closed_period:
         case "ask":
-            ask(view, lane, row, periods.question(row))
+            ask(view, lane, row, periods.question(row, content.effective))
         case "wait":
             row.waits_for = periods.remembered(view, content.effective, id_)
             view.put_posting(row)

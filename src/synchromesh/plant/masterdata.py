@@ -6,6 +6,7 @@ from typing import Final
 
 import msgspec
 
+from synchromesh.model import subject
 from synchromesh.model.event import (
     DocumentBooked,
     DocumentCancelled,
@@ -16,8 +17,8 @@ from synchromesh.model.event import (
     PeriodChanged,
     StockObserved,
 )
-from synchromesh.model.posting import Line, PostingKind
-from synchromesh.plant import decisions, exceptions, lanes, outcomes, periods, stock, tolerance, waiting
+from synchromesh.model.posting import Category, Line, PostingKind
+from synchromesh.plant import causes, exceptions, lanes, outcomes, outside, periods, repair, stock, tolerance, waiting
 from synchromesh.plant.entities import ComponentState, Expected, Item, Location, Order, Outside, Terms
 from synchromesh.plant.view import View
 
@@ -32,11 +33,14 @@ def record(view: View, event: EnterpriseEvent) -> None:
             _item(view, event)
         case LocationChanged():
             view.put("location", event.location, Location(event.description))
-            waiting.arrived(view, f"location {event.location}")
+            waiting.arrived(view, subject.location(event.location))
+            causes.gone(view, Category.UNKNOWN_LOCATION, subject.location(event.location))
         case OrderChanged():
             _order(view, event)
         case PeriodChanged():
             periods.changed(view, event.first, event.last, event.open)
+            if event.open:
+                causes.periods_changed(view, event.first, event.last)
         case StockObserved():
             _observed(view, event)
         case DocumentBooked():
@@ -53,6 +57,7 @@ def _item(view: View, event: ItemChanged) -> None:
     item.observed = known.observed if known is not None else view.clock().observed
     view.put("item", event.item, item)
     waiting.item_arrived(view, event.item)
+    causes.item_changed(view, event.item)
 
 
 def _order(view: View, event: OrderChanged) -> None:
@@ -73,12 +78,17 @@ def _order(view: View, event: OrderChanged) -> None:
         known.location, known.routing, known.components = event.location, routing, components
         view.touch("order", event.order)
         for row in tolerance.fitting(view, known):
-            decisions.again(view, row)
-    waiting.arrived(view, f"order {event.order}")
+            repair.again(view, row)
+    name = subject.order(event.order)
+    waiting.arrived(view, name)
+    causes.gone(view, Category.UNKNOWN_ORDER, name)
+    if view.policy.over_delivery_percent < 0:  # else it is judged here, part by part
+        causes.gone(view, Category.OVER_TOLERANCE, name)
     if event.status not in ("closed", "cancelled"):
-        waiting.arrived(view, waiting.reopening_of(event.order))
+        causes.gone(view, Category.ORDER_CLOSED, name)
     if event.status != "planned":
-        waiting.arrived(view, f"release of order {event.order}")
+        waiting.arrived(view, waiting.release_of(event.order))
+        causes.gone(view, Category.ORDER_NOT_RELEASED, name)
 
 
 def _observed(view: View, event: StockObserved) -> None:
@@ -90,7 +100,7 @@ def _observed(view: View, event: StockObserved) -> None:
     for line in event.lines:
         if line.item in fresh:
             balance = view.balance(stock.place(line.item, line.location, line.lot, line.status, line.owner))
-            balance.unit, balance.booked = line.quantity.unit, line.quantity.amount
+            balance.unit, balance.booked, balance.opening = line.quantity.unit, line.quantity.amount, line.quantity.amount
     for name in sorted(fresh):
         item = view.item(name)
         if item is not None:
@@ -101,21 +111,26 @@ def _observed(view: View, event: StockObserved) -> None:
 def _booked(view: View, event: DocumentBooked) -> None:
     if view.document(event.document) is not None or view.get("outside", event.document) is not None:
         return
-    view.put("outside", event.document, Outside(event.kind, event.order, _lines_encode(event.lines)))
-    _move(view, event.kind, event.lines, 1)
+    document = Outside(event.kind, event.order, _lines_encode(event.lines), event.day.isoformat() if event.day else "")
+    view.put("outside", event.document, document)
+    _move(view, event.document, document, 1)
 
 
-def _move(view: View, kind: str, lines: tuple[Line, ...], sign: int) -> None:
-    changes = [effect for line in lines for effect in stock.moves(PostingKind(kind), line)]
+def _move(view: View, number: str, document: Outside, sign: int) -> None:
+    lines = _lines_decode(document.lines)
+    changes = outside.effects(view, PostingKind(document.kind), lines)
     stock.move_booked(view, changes, sign)
+    outside.count(view, changes, sign)
+    if document.order:
+        outside.count_for_order(view, number, document, lines, sign)
     lanes.serve(view, changes)
 
 
 def _cancelled(view: View, event: DocumentCancelled) -> None:
     """A document is cancelled in ERP. One of ours becomes reversed outside, and a person decides what that means."""
-    outside = view.of(Outside, "outside", event.document)
-    if outside is not None:
-        _move(view, outside.kind, _lines_decode(outside.lines), -1)
+    document = view.of(Outside, "outside", event.document)
+    if document is not None:
+        _move(view, event.document, document, -1)
         view.drop("outside", event.document)
         return
     id_ = view.document(event.document)

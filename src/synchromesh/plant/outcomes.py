@@ -9,8 +9,9 @@ from typing import Final
 
 import msgspec
 
+from synchromesh.model import subject
 from synchromesh.model.posting import Category, Fate, Outcome, PostingKind, Refusal
-from synchromesh.plant import exceptions, lanes, stock
+from synchromesh.plant import causes, exceptions, lanes, stock
 from synchromesh.plant.entities import Expected, Lane
 from synchromesh.plant.keys import id_of
 from synchromesh.plant.rows import PostingRow
@@ -27,7 +28,8 @@ UNDOING: Final = "Or dismiss it with its correction, and the document that it ta
 # Members are looked up once: asking the enumeration costs as much as an addition.
 _POSTED: Final = Fate.POSTED
 _REVERSAL: Final = PostingKind.REVERSAL
-OPEN: Final = frozenset({"ready", "parked", "in doubt"})
+_RECEIPT: Final = PostingKind.RECEIPT
+OPEN: Final = frozenset({"ready", "accepted", "parked", "in doubt"})
 
 
 def learn(view: View, outcome: Outcome) -> None:
@@ -76,6 +78,8 @@ def book(view: View, row: PostingRow, document: str, link: str = "") -> None:
     if lane is not None:
         lanes.promote(view, lane)
     lanes.serve(view, changes)
+    if row.kind == _RECEIPT:
+        causes.received(view, view.content(id_).lines)
     cancelled = view.of(Expected, "expected", CANCELLED)
     if cancelled is not None and document in cancelled.names:
         view.touch("expected", CANCELLED)
@@ -95,7 +99,7 @@ def reversed_outside(view: View, row: PostingRow) -> None:
         view,
         row,
         Category.OTHER,
-        f"document {row.document}",
+        subject.document(row.document),
         f"Document {row.document} ({row.kind} for {row.order or row.lane}) was cancelled in ERP by hand.",
         "Retry to book it again, or dismiss it when the cancellation is right.",
     )
@@ -112,12 +116,12 @@ def _not_posted(view: View, row: PostingRow, outcome: Outcome) -> None:
     id_ = (row.position, row.ordinal)
     lane = view.lane(row.lane)
     row.settled = view.clock().now
-    if outcome.fate is Fate.PARKED:
-        row.state = "parked"
+    if outcome.fate is Fate.PARKED or outcome.fate is Fate.ACCEPTED:
+        row.state = outcome.fate.value
         view.put_posting(row)
         return
     refusal = outcome.refusal or Refusal(
-        Category.OTHER, row.key, "ERP did not say whether it booked this posting.", "Look in ERP and settle it."
+        Category.OTHER, subject.posting(row.key), "ERP did not say whether it booked this posting.", "Look in ERP and settle it."
     )
     row.refusal = _encode(refusal)
     if row.state == "posted":
@@ -168,7 +172,7 @@ def _unexpected(view: View, row: PostingRow, outcome: Outcome) -> None:
         view,
         row,
         Category.DUPLICATE,
-        f"document {outcome.document}",
+        subject.document(outcome.document),
         f"ERP booked document {outcome.document} for a posting that {held}.",
         f"Cancel document {outcome.document} in ERP.",
     )

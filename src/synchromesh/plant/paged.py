@@ -25,6 +25,21 @@ def append(view: View, name: str, value: str) -> Pages:
     return pages
 
 
+def remove(view: View, name: str, value: str) -> None:
+    """Remove one name, wherever it stands; the newest pages are looked at first."""
+    pages = view.of(Pages, "list", name)
+    if pages is None:
+        return
+    for number in range(pages.last, pages.first - 1, -1):
+        page = view.of(Names, "list.page", page_key(name, number))
+        if page is not None and value in page.names:
+            view.touch("list.page", page_key(name, number))
+            page.names.remove(value)
+            view.touch("list", name)
+            pages.count -= 1
+            return
+
+
 def take(view: View, name: str) -> list[str]:
     """Remove and return the oldest names, a page of them at the most; an empty list leaves nothing behind."""
     pages = view.of(Pages, "list", name)

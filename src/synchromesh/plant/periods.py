@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import date, timedelta
 from typing import Final
 
+from synchromesh.model import subject
 from synchromesh.model.posting import Category
 from synchromesh.plant import agenda, paged
 from synchromesh.plant.entities import Periods
@@ -57,11 +58,11 @@ def hold(day: str) -> str:
     return f"the period of {day} to open"
 
 
-def question(row: PostingRow) -> Question:
-    """What a person is asked about a posting of a closed period."""
+def question(row: PostingRow, day: date) -> Question:
+    """What a person is asked about a posting of a day whose period is closed."""
     return (
         Category.CLOSED_PERIOD,
-        "closed period",
+        subject.period(day),
         f"The {row.kind} for order {row.order or row.lane} belongs to a closed period.",
         "Open the period in ERP and retry, or dismiss the posting.",
     )

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 import msgspec
 from msgspec import Meta
+
+from synchromesh.model.posting import Category
+
+Verb = Literal["retry", "settle", "dismiss", "correct", "replay", "release", "adjust"]
+"""What people can decide."""
+
+DECIMAL: Final = r"^[0-9]{1,9}([.][0-9]{1,9})?$"
 
 
 class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -23,6 +30,10 @@ class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     series: str = ""
     """Tells the keys of this log's postings from those of every other log that books under the same plant's name: made by chance at the
     plant's first start, because a business system remembers keys longer than a data folder may last."""
+
+    booking: Literal["post", "record"] = "post"
+    """"post": facts become documents. "record": ERP books this plant by itself, so facts are kept in the reported ledger only, and the
+    documents of ERP that arrive are compared with them."""
 
     gather: Literal["report", "operation", "order"] = "report"
     """What becomes one set of documents: each report, all of an operation, or all of an order. A gather closes by its event
@@ -63,6 +74,20 @@ class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     over_delivery_percent: Annotated[int, Meta(ge=-1, le=10_000)] = -1
     """How much more than an order's quantity is booked, in percent of it; what is beyond is an exception for a person. -1: ERP judges."""
+
+    approvals: tuple[Verb, ...] = ()
+    """Decisions that take effect only when a second person approves them (four eyes)."""
+
+    owners: dict[Category, Annotated[str, Meta(min_length=1, max_length=128)]] = {}
+    """Who looks after exceptions of a category, where that is somebody else than usual."""
+
+    service_minutes: dict[Category, Annotated[int, Meta(ge=1, le=525_600)]] = {}
+    """By when an exception of a category shall be resolved, in minutes after it was opened, where that is not as usual."""
+    tolerance_absolute: Annotated[str, Meta(pattern=DECIMAL, description='a decimal in quotes, such as "0.5"')] = "0"
+    """How far an unexplained difference of quantity may go, in the unit of what differs, before a person is told."""
+
+    tolerance_percent: Annotated[str, Meta(pattern=DECIMAL, description='a decimal in quotes, such as "0.5"')] = "0"
+    """The same in percent of the larger of the compared quantities; a difference is small when either says so."""
 
     horizon_days: Annotated[int, Meta(ge=1, le=3650)] = 30
     """How long identities of canonical events are kept; an older fact cannot be told from a repeat. Adapters declare their own."""

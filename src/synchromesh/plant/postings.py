@@ -62,6 +62,12 @@ def line_key(
     return SEPARATOR.join((kind, item, location, lot, status, owner, to_location, to_status, operation, reason))
 
 
+def places_of(key: str) -> list[tuple[str, int]]:
+    """The stock places that a sum moves, each with its sign."""
+    kind, *where, _, _ = key.split(SEPARATOR)
+    return stock.touched(kind, *where)
+
+
 def units_of(item: Item) -> ItemUnits:
     return ItemUnits(item.item, item.unit, item.alternatives)
 
@@ -170,7 +176,7 @@ def _await_stock(view: View, row: PostingRow, changes: list[Effect]) -> None:
 def _await_period(view: View, lane: Lane, row: PostingRow, day: date) -> None:
     """The posting is of a closed period: it waits until that opens, or a person decides."""
     if view.policy.closed_period == "ask":
-        lanes.ask(view, lane, row, periods.question(row))
+        lanes.ask(view, lane, row, periods.question(row, day))
     else:
         row.waits_for = HOLDS.join([*filter(None, (row.waits_for,)), periods.remembered(view, day, (row.position, row.ordinal))])
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from synchromesh.model import tally
+from synchromesh.model import subject, tally
 from synchromesh.model.event import (
     InputEnded,
     MaterialConsumed,
@@ -64,7 +64,7 @@ def require_report(view: View, event: ProductionReported) -> None:
     if event.item and event.item != order.item:
         raise Refused(
             Category.INVALID,
-            f"order {event.order}",
+            subject.order(event.order),
             f"The report names item {event.item}, and order {event.order} makes item {order.item}.",
             "Report under the order that makes the item, or correct the item in the reporting system.",
             event.order,
@@ -84,7 +84,7 @@ def _require_proportion(view: View, order: Order, item: Item) -> None:
     if backflushed and not order.amount:
         raise Refused(
             Category.INVALID,
-            f"order {order.order}",
+            subject.order(order.order),
             f"Order {order.order} is of quantity 0, so nothing says how much of its components goes into its output.",
             "Correct the order's quantity in ERP; then correct this report, or dismiss it.",
             order.order,
@@ -198,7 +198,7 @@ def apply_consumption(view: View, act: Act, event: MaterialConsumed, sign: int) 
     assert order is not None
     assert item is not None, "required"
     lane_name = touched(view, order, act)
-    location = event.location or _source_of(order.as_of(act.as_of), event.item)
+    location = event.location or source_of(order.as_of(act.as_of), event.item)
     if event.lot:
         lots.used(view, act, event.item, event.lot)
         if event.into_lot:
@@ -211,7 +211,7 @@ def apply_consumption(view: View, act: Act, event: MaterialConsumed, sign: int) 
     act.lanes[lane_name] = order.lane
 
 
-def _source_of(order: Order | Terms, item: str) -> str:
+def source_of(order: Order | Terms, item: str) -> str:
     return next((component.location for component in order.components if component.item == item), "")
 
 
@@ -235,7 +235,7 @@ def apply_scrap(view: View, act: Act, event: ScrapRecorded, sign: int) -> None:
     if not event.quantity.amount:
         act.rule = act.rule or "nothing was lost"
         return
-    location = "" if name == order.item else event.location or _source_of(order.as_of(act.as_of), name)
+    location = "" if name == order.item else event.location or source_of(order.as_of(act.as_of), name)
     if location:
         tally.add(view.balance(place(name, location, event.lot)).reported, -event.quantity.amount * sign, event.quantity.unit)
     key = line_key(_SCRAP, name, location, event.lot, reason=event.reason)

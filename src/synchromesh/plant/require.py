@@ -3,6 +3,7 @@ fact before anything changes, so that a fact is folded whole or not at all."""
 
 from __future__ import annotations
 
+from synchromesh.model import subject
 from synchromesh.model.posting import Category
 from synchromesh.model.quantity import Quantity
 from synchromesh.model.unit import MissingConversion
@@ -17,13 +18,13 @@ def order(view: View, name: str) -> Order:
     """The order, known and open for reports. Raises `Missing` until ERP has it and has released it, `Refused` when it is closed."""
     known = view.order(name)
     if known is None:
-        raise Missing(f"order {name}")
+        raise Missing(subject.order(name))
     if known.status == "planned":
-        raise Missing(f"release of order {name}", name)
+        raise Missing(waiting.release_of(name), name)
     if known.status in ("closed", "cancelled"):
         raise Refused(
             Category.ORDER_CLOSED,
-            f"order {name}",
+            subject.order(name),
             f"Order {name} is {known.status} in ERP and takes no more reports.",
             "Reopen the order in ERP, and this goes on by itself; or dismiss it.",
             name,
@@ -34,14 +35,14 @@ def order(view: View, name: str) -> Order:
 def item(view: View, name: str, order_name: str = "") -> Item:
     known = view.item(name)
     if known is None:
-        raise Missing(f"item {name}", order_name)
+        raise Missing(subject.item(name), order_name)
     return known
 
 
 def location(view: View, name: str, order_name: str = "") -> None:
     """A place that is named must be known; '' leaves it to the order or to ERP."""
     if name and view.get("location", name) is None:
-        raise Missing(f"location {name}", order_name)
+        raise Missing(subject.location(name), order_name)
 
 
 def amount(known: Item, quantity: Quantity | None, order_name: str = "", signed: bool = False) -> None:
@@ -51,7 +52,7 @@ def amount(known: Item, quantity: Quantity | None, order_name: str = "", signed:
     if quantity.amount < 0 and not signed:
         raise Refused(
             Category.INVALID,
-            f"item {known.item}",
+            subject.item(known.item),
             f"The quantity {quantity} is negative; a report says what happened, and a correction what did not.",
             "Send a correction or a cancellation of the earlier report.",
             order_name,
@@ -60,4 +61,4 @@ def amount(known: Item, quantity: Quantity | None, order_name: str = "", signed:
         try:
             units_of(known).factor(quantity.unit, known.unit)
         except MissingConversion:
-            raise Missing(waiting.unit_of(known.item, quantity.unit), order_name) from None
+            raise Missing(subject.unit(quantity.unit, known.item), order_name) from None

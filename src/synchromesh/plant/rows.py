@@ -48,8 +48,8 @@ class FactRow(msgspec.Struct, array_like=True, gc=False):
 class PostingRow(msgspec.Struct, array_like=True, gc=False):
     """A posting, decided at `position` as its `ordinal`-th; `content` is the JSON of `model.posting.Posting`.
 
-    `state` is one of waiting, ready, posted, rejected, in doubt, parked, reversed, reversed outside, withdrawn. `waits_for` says in
-    words what a waiting one waits for. `group` and `facts`: which facts it books and how many. `refusal` is JSON or empty.
+    `state` is one of waiting, ready, accepted, parked, posted, rejected, in doubt, reversed, reversed outside, withdrawn. `waits_for` says
+    in words what a waiting one waits for. `group` and `facts`: which facts it books and how many. `refusal` is JSON or empty.
     """
 
     position: int
@@ -79,10 +79,16 @@ class PostingRow(msgspec.Struct, array_like=True, gc=False):
     """It is on its way and nothing else of its lane is open: the lane keeps no queue for it (see `View.whole`)."""
 
 
+Doing = tuple[int, str, str]
+"""What a person did about an exception: when, who, what."""
+
+
 class ExceptionRow(msgspec.Struct, array_like=True, gc=False):
     """Something that a person must look at, opened by the message at `position` as its `ordinal`-th.
 
-    `state` is open, resolved or dismissed. `posting` is the key of the posting it is about, or ''.
+    `state` is open, resolved or dismissed. `posting` is the key of the posting it is about, or ''. `facts` says how many facts it holds
+    up; `assigned` is who works on it, '' for nobody yet; `doings` is what people did about it, oldest first. Those of one category and
+    subject have one cause.
     """
 
     position: int
@@ -97,6 +103,11 @@ class ExceptionRow(msgspec.Struct, array_like=True, gc=False):
     opened: int
     detail: str = ""
     closed: int = 0
+    facts: int = 1
+    assigned: str = ""
+    doings: tuple[Doing, ...] = ()
+    listed: bool = False
+    """Whether it stands among those of its cause: one of an earlier program does not."""
 
 
 class Changes(msgspec.Struct):

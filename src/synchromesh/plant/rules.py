@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from synchromesh.model import event as ev
-from synchromesh.plant import corrections, inventory, production
+from synchromesh.plant import corrections, inventory, production, snapshots
 from synchromesh.plant.act import Act
 from synchromesh.plant.view import View
 
@@ -24,6 +24,7 @@ RULES: Final[dict[type[ev.Event], tuple[_Require, _Apply]]] = {
     ev.OrderCompleted: (production.require_all_told, production.apply_order_completed),
     ev.MaterialTransferred: (inventory.require_transfer, inventory.apply_transfer),
     ev.StockAdjusted: (inventory.require_adjustment, inventory.apply_adjustment),
+    ev.StockSnapshotTaken: (snapshots.require, snapshots.apply),
     ev.InputEnded: (production.require_nothing, production.apply_input_ended),
 }
 """The rules of events that stand for themselves; a correction runs the rule of what it corrects."""

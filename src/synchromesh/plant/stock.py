@@ -56,6 +56,19 @@ def moves(kind: PostingKind, line: Line) -> list[Effect]:
     return []
 
 
+def touched(
+    kind: str, item: str, location: str, lot: str, status: str, owner: str, to_location: str = "", to_status: str = ""
+) -> list[tuple[str, int]]:
+    """The places that a line of this kind moves as it was reported, each with its sign. What is issued comes from somewhere, also when
+    nobody said from where."""
+    here = place(item, location, lot, status, owner)
+    if kind in (_RECEIPT, _ADJUSTMENT):
+        return [(here, 1)]
+    if kind == _TRANSFER:
+        return [(here, -1), (place(item, to_location, lot, to_status, owner), 1)]
+    return [(here, -1)] if kind == PostingKind.ISSUE or (kind == PostingKind.SCRAP and location) else []
+
+
 def effects(view: View, id_: PostingId) -> list[Effect]:
     """What a posting that exists does to balances. Its content is frozen, so it is worked out once."""
     known = view.effects.get(id_)
@@ -168,6 +181,18 @@ def leave(view: View, id_: PostingId, changes: list[Effect]) -> None:
         if amount < 0:
             balance = view.balance(key)
             balance.queue = tuple(entry for entry in balance.queue if entry[:2] != id_)
+
+
+DISMISSED: Final = 20
+"""How many dismissed postings a balance names."""
+
+
+def leave_unbooked(view: View, id_: PostingId) -> None:
+    """A person dismissed the posting: what it would have moved stays a difference between the two ledgers, and is known to be one."""
+    for key, amount, _ in effects(view, id_):
+        balance = view.balance(key)
+        balance.unbooked += amount
+        balance.dismissed = (*balance.dismissed, id_)[-DISMISSED:]
 
 
 def hold(key: str) -> str:

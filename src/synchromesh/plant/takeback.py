@@ -22,7 +22,7 @@ from synchromesh.plant.view import View
 UNBOOKED: Final = ("waiting", "rejected", "reversed outside")
 """States of a posting that certainly is not in the books and is not on its way there."""
 
-STANDING: Final = frozenset({"ready", "posted", "parked", "in doubt", *UNBOOKED})
+STANDING: Final = frozenset({"ready", "posted", "accepted", "parked", "in doubt", *UNBOOKED})
 """States of a posting that books something, or will."""
 
 

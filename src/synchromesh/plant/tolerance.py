@@ -9,6 +9,7 @@ from typing import Final
 
 import msgspec
 
+from synchromesh.model import subject
 from synchromesh.model.posting import Category, Line, PostingKind
 from synchromesh.model.quantity import Quantity
 from synchromesh.plant.entities import Cumulative, Item, Lane, Order
@@ -44,7 +45,7 @@ def question(view: View, order: Order) -> Question:
     ordered = Quantity(order.amount, order.unit)
     return (
         Category.OVER_TOLERANCE,
-        f"order {order.order}",
+        subject.order(order.order),
         f"More was made than order {order.order} of {ordered} with {view.policy.over_delivery_percent} % over-delivery allows.",
         "Raise the order's quantity in ERP, and this goes on by itself; or retry to book it all the same, or dismiss it.",
     )

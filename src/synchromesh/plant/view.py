@@ -62,6 +62,7 @@ class View:
         self.store = store
         self.bound = bound
         self.position = 0
+        self._ordinal = 0
         self.forget()
 
     def forget(self) -> None:
@@ -99,11 +100,17 @@ class View:
     def begin(self, position: int) -> None:
         """From here on changes are caused by the message at `position`."""
         self.position = position
+        self._ordinal = 0
         if not self._policy_known:
             decision = self.of(Decision, "decision", "policy/" + self.partition)
             self.policy = DEFAULT if decision is None else _policy_decode(decision.content)
             self.stem = stem_of(self.partition, self.policy.series)
             self._policy_known = True
+
+    def next_ordinal(self) -> int:
+        """The next ordinal of a posting that a decision at this position causes; other messages count their own."""
+        self._ordinal += 1
+        return self._ordinal
 
     # --- entities -----------------------------------------------------------------------------------------------------
 

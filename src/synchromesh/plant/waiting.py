@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from synchromesh.model import subject
 from synchromesh.model.posting import Category
 from synchromesh.plant import agenda, exceptions, paged
 from synchromesh.plant.entities import Expected, Pages
@@ -13,8 +14,8 @@ from synchromesh.plant.view import View
 
 WAITING = "waiting:"
 LATE = "late:"
-REST = "open facts of order "
-REOPENING = "reopening of order "
+REST = "open facts of "
+RELEASE = "release of "
 OF_ITEM = " of item "
 HOUR = 3_600_000_000
 _CATEGORIES = {
@@ -28,12 +29,17 @@ _CATEGORIES = {
 
 def rest_of(order: str) -> str:
     """The name of what the end of an order waits for: whatever else of it waits."""
-    return f"{REST}{order}"
+    return REST + subject.order(order)
+
+
+def release_of(order: str) -> str:
+    """The name of what facts about an order wait for that ERP has planned and not released."""
+    return RELEASE + subject.order(order)
 
 
 def for_order(view: View, order: str) -> bool:
     """Whether facts that waited for the order itself are still to be resumed."""
-    return view.of(Pages, "list", f"{WAITING}order {order}") is not None
+    return view.of(Pages, "list", WAITING + subject.order(order)) is not None
 
 
 def worked_off(view: View, name: str) -> None:
@@ -66,22 +72,12 @@ def wait(view: View, row: FactRow, name: str, order: str) -> None:
 
 def _holds_up(row: FactRow) -> bool:
     """Whether the end of the fact's order counts this waiting: neither its own, nor one for the order itself, which no order counted."""
-    return not row.reference.startswith(REST) and row.reference != f"order {row.order}"
-
-
-def reopening_of(order: str) -> str:
-    """The name of what facts about a closed order are kept for: they are exceptions meanwhile."""
-    return f"{REOPENING}{order}"
-
-
-def until_reopened(view: View, row: FactRow, order: str) -> None:
-    """A refused fact goes on by itself when its order is reopened."""
-    paged.append(view, WAITING + reopening_of(order), str(row.position))
+    return not row.reference.startswith(REST) and row.reference != subject.order(row.order)
 
 
 def lists_for(order: str) -> tuple[str, ...]:
     """The lists of what may wait for word of an order."""
-    return WAITING + f"order {order}", WAITING + f"release of order {order}", WAITING + reopening_of(order)
+    return WAITING + subject.order(order), WAITING + release_of(order)
 
 
 def arrived(view: View, name: str) -> None:
@@ -94,18 +90,13 @@ def arrived(view: View, name: str) -> None:
     agenda.resume(view, WAITING + name)
 
 
-def unit_of(item: str, unit: str) -> str:
-    """The name of what a fact in a unit waits for, when nothing leads from it to the item's."""
-    return f"unit {unit}{OF_ITEM}{item}"
-
-
 def _units_of(item: str) -> str:
     return f"units of {item}"
 
 
 def item_arrived(view: View, item: str) -> None:
     """The item is known, or known better: also units that it does not name may be told in one that it does."""
-    arrived(view, f"item {item}")
+    arrived(view, subject.item(item))
     expected = view.of(Expected, "expected", _units_of(item))
     if expected is not None:
         view.drop("expected", _units_of(item))
@@ -137,24 +128,23 @@ def late(view: View, name: str) -> None:
         view,
         view.position,
         category,
-        name,
+        name.removeprefix(RELEASE).removeprefix(REST),
         f"{pages.count - pages.gone} fact(s) wait for {name}, which is not known, longer than {hours} hours.",
         "Create or release it in its system of record, or dismiss the facts.",
         ordinal=pages.ordinal,
+        facts=pages.count - pages.gone,
     )
 
 
-def resume(view: View, name: str, retell: Callable[[View, FactRow], None]) -> None:
-    """Fold again the oldest page of facts that waited for `name`."""
+def resume(view: View, name: str, retell: Callable[[View, FactRow], None], chain: Callable[[View, FactRow], None]) -> None:
+    """Fold again the oldest page of facts that waited for `name`. Those that are dismissed or corrected by now only join their order's
+    chain, when it was the order that they waited for."""
     for text in paged.take(view, WAITING + name):
         row = view.fact(int(text))
-        if row is not None and name.startswith(REOPENING):
-            if row.fate == Fate.EXCEPTION:
-                view.count(Fate.EXCEPTION, -1)
-                exceptions.close(view, (row.position, 0))
-                retell(view, row)
-        elif row is None or row.fate != Fate.WAITING or row.reference != name:
+        if row is None or row.fate != Fate.WAITING or row.reference != name:
             _forget_gone(view, name)
+            if row is not None and row.fate in (Fate.RECORDED, Fate.DISMISSED) and name == subject.order(row.order):
+                chain(view, row)
         else:
             view.count(Fate.WAITING, -1)
             waits_no_more(view, row)
@@ -176,6 +166,17 @@ def dismissed(view: View, row: FactRow) -> None:
         if pages.late and pages.gone >= pages.count:
             exceptions.close(view, (pages.late, pages.ordinal))
             pages.late = 0
+    waits_no_more(view, row)
+
+
+def leave(view: View, row: FactRow) -> None:
+    """A fact that waits shall be told as something else: it leaves the list without a trace, since it may come to stand there again."""
+    name = WAITING + row.reference
+    paged.remove(view, name, str(row.position))
+    pages = view.of(Pages, "list", name)
+    if pages is not None and pages.late and pages.gone >= pages.count:
+        exceptions.close(view, (pages.late, pages.ordinal))
+        pages.late = 0
     waits_no_more(view, row)
 
 

@@ -113,15 +113,20 @@ def _excused(case: Case, opened: Opened) -> bool:
     if fated is not None and fated.fate in ("exception", "waiting"):
         return True
     return bool(opened.subject) and any(
-        f.plant == opened.plant and f.fate == "waiting" and f.reference == opened.subject for f in case.evidence.fates
+        f.plant == opened.plant and f.fate == "waiting" and _subject(f.reference) == opened.subject for f in case.evidence.fates
     )
 
 
+def _subject(reference: str) -> str:
+    """What an exception about a wait names: the thing itself, whatever of it is waited for."""
+    return reference.removeprefix("release of ").removeprefix("open facts of ")
+
+
 def lateness_is_shown(case: Case) -> Iterator[Finding]:
-    """What has waited until nothing is due any more is shown to a person, by the name that it waits for."""
+    """What has waited until nothing is due any more is shown to a person, by the name of what it waits for."""
     shown = {(opened.plant, opened.subject) for opened in case.evidence.exceptions}
     for fated in case.evidence.fates if case.evidence.at_rest else ():
-        if fated.fate == "waiting" and (fated.plant, fated.reference) not in shown:
+        if fated.fate == "waiting" and (fated.plant, _subject(fated.reference)) not in shown:
             yield Finding(Fault.REASON, f"{fated.plant} position {fated.position} waits for {fated.reference}, and nobody is shown that")
 
 
@@ -161,7 +166,7 @@ def _refused(case: Case, posting: Decided) -> bool:
     if posting.state == "reversed outside":
         return any(d.cancelled for d in case.evidence.documents if posting.key == d.key or posting.document == d.number)
     asked = case.scene.closed_period == "ask" and posting.state == "rejected" and _was_closed(case, posting)
-    return asked or (posting.state in ("rejected", "parked") and posting.key in case.evidence.refused)
+    return asked or (posting.state in ("rejected", "accepted", "parked") and posting.key in case.evidence.refused)
 
 
 def _waits_for_its_period(case: Case, posting: Decided) -> bool:

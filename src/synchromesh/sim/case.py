@@ -13,7 +13,7 @@ from synchromesh.sim.evidence import Decided, Evidence, Received
 from synchromesh.sim.told import FactId, Scene, Told
 from synchromesh.sim.truth import Due, Ledger
 
-_OUTSTANDING: Final = frozenset({"waiting", "ready", "rejected", "in doubt", "parked", "reversed outside"})
+_OUTSTANDING: Final = frozenset({"waiting", "ready", "rejected", "in doubt", "accepted", "parked", "reversed outside"})
 
 _DECODER: Final[msgspec.json.Decoder[PlantEvent]] = msgspec.json.Decoder(PlantEvent)
 

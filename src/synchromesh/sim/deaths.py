@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 
 from synchromesh.connectors.agreement import Abilities, Balance, Connector, Finding, Pulled
 from synchromesh.model.posting import Category, Fate, Posting, Reply
@@ -91,9 +91,16 @@ class MortalOutbox:
     def known(self) -> set[str]:
         return self._inner.known()
 
-    def take(self, target: str, claimant: str, limit: int, now: int) -> list[Ready]:
+    def begin(self, target: str, claimant: str) -> None:
+        self._inner.begin(target, claimant)
         self._deaths.point()
-        taken = self._inner.take(target, claimant, limit, now)
+
+    def sends(self, target: str, claimant: str) -> bool:
+        return self._inner.sends(target, claimant)
+
+    def take(self, target: str, claimant: str, limit: int, now: int, full: Set[str] = frozenset()) -> list[Ready]:
+        self._deaths.point()
+        taken = self._inner.take(target, claimant, limit, now, full)
         self._deaths.point()
         return taken
 

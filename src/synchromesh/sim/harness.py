@@ -30,7 +30,7 @@ from synchromesh.sim.deaths import Deaths, MortalConnector
 from synchromesh.sim.evidence import People
 from synchromesh.sim.faults import disturb
 from synchromesh.sim.history import START, history
-from synchromesh.sim.people import Colleagues, Operator
+from synchromesh.sim.people import Colleagues, Operator, approvals
 from synchromesh.sim.processes import Processes
 from synchromesh.sim.profile import PROFILES, Profile
 from synchromesh.sim.sandboxed import books_of
@@ -79,7 +79,7 @@ class Night:
         self.books = Books(Rules(grade=profile.grade, differences=profile.differences))
         self.erp = InProcess(self.books, self._faults, lambda: self.now)
         self.connector = MortalConnector(self.erp, self._deaths, self.log.head)
-        self._operator = Operator(self.books, Chance(seed, "operator"), LATEST * 2, profile.rash)
+        self._operator = Operator(self.books, Chance(seed, "operator"), LATEST * 2, profile.rash, profile.thorough)
         self._colleagues = Colleagues(self.books, Chance(seed, "colleagues"))
         self.processes = Processes(
             self.log,
@@ -92,7 +92,10 @@ class Night:
             self.scene.zones,
         )
         self.acknowledged: list[Message] = []
-        self._stalled_until = START
+        self._stalled_until = self._down_until = START
+        self._mishaps = Chance(seed, "mishaps")
+        self.restarts = 0
+        self._calm = False
         self._decisions = 0
 
     async def play(self) -> Verdict:
@@ -114,6 +117,7 @@ class Night:
             if round_ == CALM_AFTER:
                 self._faults.set_rates({})
                 self._deaths.stop()
+                self._calm = True
             self.now += timedelta(hours=1)
             await self._turn()
             if self._repair() or self._closings or self.processes.busy or self.erp.counter.due() is not None:
@@ -195,7 +199,23 @@ class Night:
             self._colleagues.meddle(self._chance.one(list(self.scene.zones)), self.now)
         if self.profile.reopens and self._chance.happens(0.1):
             self._repair(Category.CLOSED_PERIOD)
+        await self._mischief()
         await self.processes.work(self.now >= self._stalled_until)
+
+    async def _mischief(self) -> None:
+        """ERP is restarted; a dispatcher is replaced that was not dead, and goes on."""
+        if self.erp.down and self.now >= self._down_until:
+            self.erp.down = False
+        if self._calm:
+            return
+        if self._mishaps.happens(self.profile.restarts):
+            self.restarts += 1
+            self.erp.counter.restart()
+            self.erp.down, self._down_until = True, self.now + timedelta(minutes=self._mishaps.whole(1, 20))
+        if self._mishaps.happens(self.profile.revenants):
+            self.processes.replace_dispatcher()
+        if self._mishaps.happens(self.profile.revenants * 4):
+            await self.processes.come_back()
 
     def _deliver(self, message: Message) -> None:
         """A source sends until it hears "received"."""
@@ -209,6 +229,13 @@ class Night:
         decided = False
         self._operator.come(busy=only is not None)
         reading = self.store.reading()
+        for plant in self.scene.zones if self.profile.approvals else ():
+            for approval in approvals(reading, plant):
+                self._decisions += 1
+                self.processes.tell(plant, f"decision:{self._decisions}", approval)
+                decided = True
+        if decided:
+            return True
         for plant, row in reading.exceptions("open", 1000):
             if only is not None and row.category != only:
                 continue

@@ -11,14 +11,29 @@ import msgspec
 
 from synchromesh.connectors.sandbox.books import Books
 from synchromesh.connectors.sandbox.records import Document, HandBooking, HandCancel, Refused
-from synchromesh.model.event import DecisionEvent, DoubtSettled, FactDismissed, PeriodChanged, PostingRetried, StockLine, amount
+from synchromesh.model.event import (
+    CauseReleased,
+    DecisionApproved,
+    DecisionEvent,
+    DoubtSettled,
+    ExceptionsAssigned,
+    FactDismissed,
+    FactRetried,
+    PeriodChanged,
+    PostingRetried,
+    StockLine,
+    amount,
+)
 from synchromesh.model.posting import Category, Line, Posting, PostingKind
+from synchromesh.plant.decisions import PROPOSALS
+from synchromesh.plant.entities import Expected
 from synchromesh.plant.rows import ExceptionRow, PostingRow
 from synchromesh.sim.catalogue import COMPONENTS, lots, site
 from synchromesh.sim.chance import Chance
 from synchromesh.state.agreement import Reading
 
 NAME = "operator"
+CHIEF = "chief"
 
 OPEN_DAY: Final = date(2026, 3, 31)
 """A day that nobody closes."""
@@ -32,13 +47,16 @@ GIVES_UP: Final = 8
 
 class Operator:
     """Works through open exceptions. Facts that can't be helped are dismissed now and then, or left open. What ERP refuses is sent again;
-    what it refuses again and again for want of stock is sent behind the rest of its lane, and at last given up."""
+    what it refuses again and again for want of stock is sent behind the rest of its lane, and at last given up. A `thorough` one takes
+    on exceptions, tells refused facts again, and releases whole causes."""
 
-    def __init__(self, books: Books, chance: Chance, patience: timedelta, rash: float) -> None:
+    def __init__(self, books: Books, chance: Chance, patience: timedelta, rash: float, thorough: float = 0.0) -> None:
         self._books = books
         self._chance = chance
         self._patience = patience
         self._rash = rash
+        self._thorough = thorough
+        self._released = False
         self.busy = False
         """Whether plants are still at work: then nothing is dismissed yet."""
         self.waits = False
@@ -52,11 +70,20 @@ class Operator:
 
     def come(self, busy: bool) -> None:
         """The operator comes to the desk again."""
-        self.busy, self.waits = busy, False
+        self.busy, self.waits, self._released = busy, False, False
         self._touched.clear()
 
     def decide(self, plant: str, row: ExceptionRow, desk: Reading, now: datetime) -> DecisionEvent | None:
         """What the operator does about one open exception, as the `desk` shows it; None to leave it for now."""
+        if self._released:
+            self.waits = True  # what comes of the release is looked at first
+            return None
+        if self._thorough and self._chance.happens(self._thorough):
+            return self._thoroughly(row, now)
+        return self._one(plant, row, desk, now)
+
+    def _one(self, plant: str, row: ExceptionRow, desk: Reading, now: datetime) -> DecisionEvent | None:
+        """What is done about this exception alone."""
         posting = _posting(desk, plant, row.posting) if row.posting else None
         if posting is None:
             if desk.fact(plant, row.position) is None or not self._chance.happens(0.3):
@@ -69,6 +96,17 @@ class Operator:
             self._cancel_unexpected(row, now)
             return None
         return self._help(plant, row, posting, desk, now)
+
+    def _thoroughly(self, row: ExceptionRow, now: datetime) -> DecisionEvent:
+        """What a desk offers beside sending one posting again. None of it books what should not be booked."""
+        if self._chance.happens(0.3):
+            return ExceptionsAssigned(((row.position, row.ordinal),), NAME, NAME)
+        if not row.posting and self._chance.happens(0.5):
+            return FactRetried(row.position, NAME)
+        if row.category == Category.CLOSED_PERIOD and self._chance.happens(0.5):
+            self._open_periods(now)
+        self._released = True
+        return CauseReleased(Category(row.category), row.subject, NAME)
 
     def _help(self, plant: str, row: ExceptionRow, posting: PostingRow, desk: Reading, now: datetime) -> DecisionEvent | None:
         """ERP refused a posting, or somebody cancelled it there. One decision at a time about one group: the next one needs to see what
@@ -85,7 +123,7 @@ class Operator:
         self._tries[thing] += 1
         if self._tries[thing] > GIVES_UP or self._chance.happens(self._rash):
             self.given_up |= {each.key for each in _hanging_together(desk, plant, posting.group)}
-            return FactDismissed(row.position, NAME, "booked otherwise, or not to be booked")
+            return FactDismissed(row.position, NAME, "booked otherwise, or not to be booked", row.ordinal)
         last = self._tries[thing] > INSISTS and row.category == Category.INSUFFICIENT_STOCK
         return PostingRetried(posting.key, NAME, last)
 
@@ -115,6 +153,14 @@ class Operator:
         for period in self._closed:
             self._books.enter(PeriodChanged(period.first, period.last, True), now)
         self._closed.clear()
+
+
+def approvals(desk: Reading, plant: str) -> Iterator[DecisionEvent]:
+    """A second person agrees with everything that was proposed."""
+    key = ("expected", PROPOSALS)
+    listed = desk.entities(plant, [key]).get(key)
+    for position in msgspec.msgpack.decode(listed, type=Expected).names if listed is not None else ():
+        yield DecisionApproved(int(position), CHIEF)
 
 
 class Colleagues:

@@ -21,6 +21,7 @@ from synchromesh.model.event import DecisionEvent
 from synchromesh.model.message import ENTERPRISE, OWN, Message
 from synchromesh.sim.chance import Chance
 from synchromesh.sim.deaths import Deaths, Killed, MortalConnector, MortalOutbox
+from synchromesh.state.agreement import Fenced
 from synchromesh.state.memory import MemoryStore
 
 TARGET: Final = "erp"
@@ -56,12 +57,15 @@ class Processes:
         self._now = now
         self._batch = batch
         self._epoch = now()
-        self.deaths = 0
+        self.deaths = self.replaced = 0
         self.due: datetime | None = None
         """When the living ones want to work next; None for not before something arrives."""
         self._puller: Puller | None = None
         self._worker: Worker | None = None
         self._dispatcher: Dispatcher | None = None
+        self._revenants: list[Dispatcher] = []
+        self.revenants = 0
+        """How often a dispatcher went on after another one had taken over."""
 
     @property
     def busy(self) -> bool:
@@ -98,6 +102,26 @@ class Processes:
         reading = self._store.reading()
         self._puller = self._puller or Puller(TARGET, self._connector, self._log, reading, self._plants, now=self._now)
         return self._puller
+
+    # --- dispatchers that come back ---------------------------------------------------------------------------------------
+
+    def replace_dispatcher(self) -> None:
+        """The dispatcher stands still and is taken for dead: another one starts. It goes on later, and knows nothing of that."""
+        if self._dispatcher is not None:
+            self._revenants.append(self._dispatcher)
+            self._dispatcher = None
+            self.replaced += 1
+
+    async def come_back(self) -> None:
+        """One that had stood still goes on for a moment."""
+        if not self._revenants:
+            return
+        self.revenants += 1
+        revenant = self._chance.one(self._revenants)
+        try:
+            await revenant.step(patience=60)
+        except (Killed, Fenced):
+            self._revenants.remove(revenant)
 
     # --- work --------------------------------------------------------------------------------------------------------------
 
@@ -142,7 +166,7 @@ class Processes:
         return (self._now() - self._epoch).total_seconds()
 
     def _name(self, role: str) -> str:
-        return f"{role}-{self.deaths}"
+        return f"{role}-{self.deaths}-{self.replaced}"
 
     def _die(self) -> None:
         self.deaths += 1

@@ -9,7 +9,7 @@ import msgspec
 
 from synchromesh.connectors.agreement import Grade
 from synchromesh.connectors.sandbox.faults import Fault
-from synchromesh.plant.policy import Policy
+from synchromesh.plant.policy import Policy, Verb
 from synchromesh.sim.faults import QUIET, Rates
 from synchromesh.sim.plants import Habits
 
@@ -24,6 +24,7 @@ ROUGH: Final[Mapping[Fault, float]] = {
     Fault.CLOSED_PERIOD: 0.02,
     Fault.PARKED: 0.02,
     Fault.DECLINED: 0.02,
+    Fault.ACCEPTED: 0.02,
 }
 
 
@@ -35,9 +36,12 @@ class Profile(msgspec.Struct, frozen=True):
     """One kind of night.
 
     `kills`: how often a process dies at a point where it may (before and after every durable step and every call to ERP). `stalls`:
-    how often the dispatcher stands still for hours. `by_hand`: how often somebody books or cancels in ERP. `rash`: how often the operator
-    dismisses a refused posting at once. `closes`: whether ERP closes a period in the middle of the night; `reopens`: and others, and opens
-    them again. `closed_period` is the policy for them. `batch`: the most messages a worker folds at a time.
+    how often the dispatcher stands still for hours. `revenants`: how often another dispatcher takes over from one that lives and goes on
+    later. `restarts`: how often ERP is restarted, and away for minutes. `by_hand`: how often somebody books or cancels in ERP. `rash`: how
+    often the operator dismisses a refused posting at once; `thorough`: how often the rest of the desk is used (take on, tell again, release
+    a whole cause). `approvals` are decisions that need a second person. `closes`: whether ERP closes a period in the middle of the night;
+    `reopens`: and others, and opens them again. `closed_period` is the policy for them. `batch`: the most messages a worker folds at a
+    time.
     """
 
     grade: Grade = Grade.UNIQUE
@@ -51,8 +55,12 @@ class Profile(msgspec.Struct, frozen=True):
     confirmations: bool = False
     kills: float = 0.01
     stalls: float = 0.02
+    revenants: float = 0.0
+    restarts: float = 0.0
     by_hand: float = 0.01
     rash: float = 0.04
+    thorough: float = 0.0
+    approvals: tuple[Verb, ...] = ()
     closes: bool = True
     reopens: bool = False
     closed_period: Literal["first open day", "wait", "ask"] = "first open day"
@@ -67,21 +75,25 @@ class Profile(msgspec.Struct, frozen=True):
             differences=differences,
             confirmations=self.confirmations,
             closed_period=self.closed_period,
+            approvals=self.approvals,
         )
 
 
 PROFILES: Final[Mapping[str, Profile]] = {
     "calm": Profile(habits=Habits(), network=QUIET, erp={}, kills=0, stalls=0, by_hand=0, closes=False),
     "rough": Profile(),
-    "askable": Profile(grade=Grade.ASKABLE),
-    "blind": Profile(grade=Grade.BLIND),
+    "unique": Profile(revenants=0.05, restarts=0.02),
+    "askable": Profile(grade=Grade.ASKABLE, revenants=0.05, restarts=0.02),
+    "blind": Profile(grade=Grade.BLIND, revenants=0.05, restarts=0.02),
     "reversals": Profile(differences=False, habits=Habits(corrected=0.25, cancelled=0.15), rash=0.2),
     "confirmed": Profile(confirmations=True),
     "undone": Profile(confirmations=True, differences=False, habits=Habits(corrected=0.25, cancelled=0.15)),
     "moved": Profile(reopens=True, erp=PUNCTUAL),
     "waiting": Profile(reopens=True, erp=PUNCTUAL, closed_period="wait"),
     "asking": Profile(reopens=True, erp=PUNCTUAL, closed_period="ask", differences=False),
+    "desk": Profile(thorough=0.3, habits=Habits(unknown_orders=0.15, unknown_items=0.1)),
+    "four eyes": Profile(grade=Grade.BLIND, thorough=0.2, approvals=("retry", "settle", "release"), closed_period="ask"),
     "gathered": Profile(gather="order", gather_silence_seconds=14_400),
     "operations": Profile(gather="operation", gather_silence_seconds=7_200, confirmations=True),
 }
-"""The nights by name. "rough" is the usual one."""
+"""The nights by name. "rough" is the usual one; "unique", "askable" and "blind" have all that each grade is promised to stand."""

@@ -240,7 +240,7 @@ def _fated(plant: str, fact: FactRow, postings: Mapping[str, PostingRow], gather
         states = {row.state for row in group if not row.successor}
         if states & {"rejected", "in doubt", "reversed outside"}:
             fate = "exception"
-        elif states & {"waiting", "ready", "parked"}:
+        elif states & {"waiting", "ready", "accepted", "parked"}:
             fate = "booking"
         elif not group:
             fate = "gathered" if fact.group in gathers else "recorded"

@@ -9,7 +9,7 @@ Times are integers: microseconds since 1970 in UTC.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from pathlib import Path
 from typing import Protocol
 
@@ -17,14 +17,17 @@ import msgspec
 
 from synchromesh.model.message import Message
 from synchromesh.plant.rows import Changes, EntityKey, ExceptionRow, FactRow, Identity, PostingId, PostingRow
+from synchromesh.plant.view import Loads
 
 __all__ = [
+    "CauseRow",
     "Changes",
     "EntityKey",
     "ExceptionRow",
     "FactRow",
     "Fenced",
     "Identity",
+    "Moment",
     "Outbox",
     "PostingId",
     "PostingRow",
@@ -52,7 +55,7 @@ class StateCorrupt(StateError):
 
 
 class Fenced(StateError):
-    """Another worker has taken over: this one may write nothing any more."""
+    """Another worker or dispatcher has taken over: this one may write, claim and send nothing any more."""
 
 
 class State(Protocol):
@@ -137,10 +140,20 @@ class Outbox(Protocol):
         yet."""
         ...
 
-    def take(self, target: str, claimant: str, limit: int, now: int) -> list[Ready]:
+    def begin(self, target: str, claimant: str) -> None:
+        """From now on `claimant` is the one that sends to the target. An earlier one that only stood still is fenced: it gets nothing more,
+        and what it has claimed is not its to send."""
+        ...
+
+    def sends(self, target: str, claimant: str) -> bool:
+        """Whether no other one has begun since. Asked before each sending, so it is cheap."""
+        ...
+
+    def take(self, target: str, claimant: str, limit: int, now: int, full: Set[str] = frozenset()) -> list[Ready]:
         """Claim up to `limit` unclaimed postings of a target, durably, and return them: those that became ready first, fairly among the
-        partitions. An entry that is claimed stays so until the worker removes it with its outcome; it enters the outbox only once, since
-        what is sent again is a new posting with a new key."""
+        partitions that are not `full`, and beginning with another one each time: also small limits are fair. An entry that is claimed
+        stays so until the worker removes it with its outcome; it enters the outbox only once, since what is sent again is a new posting
+        with a new key. Raises `Fenced` for a claimant that another one has followed (`begin`)."""
         ...
 
     def take_over(self, target: str, claimant: str, heads: Mapping[str, int], limit: int) -> TakenOver:
@@ -164,14 +177,50 @@ class Outbox(Protocol):
     def close(self) -> None: ...
 
 
+class Moment(Loads, Protocol):
+    """The store as it was at one committed moment, by key, whatever is committed since. Nothing can be written through it."""
+
+    def positions(self) -> dict[str, int]:
+        """The committed position of every partition at that moment."""
+        ...
+
+    def close(self) -> None:
+        """Let the moment go. To be closed soon: a store may keep what is overwritten meanwhile."""
+        ...
+
+
+class CauseRow(msgspec.Struct, frozen=True):
+    """How many exceptions of one category and subject are open in a partition, how many facts and orders they hold up, and since when."""
+
+    partition: str
+    category: str
+    subject: str
+    exceptions: int
+    facts: int
+    orders: int
+    oldest: int
+
+
 class Reading(Protocol):
     """The store as people ask it. Answers are of one committed moment each."""
+
+    def moment(self) -> Moment:
+        """The store as it is now, to be asked many questions that must fit together."""
+        ...
 
     def positions(self) -> Mapping[str, int]: ...
 
     def entities(self, partition: str, keys: Iterable[EntityKey]) -> dict[EntityKey, bytes]: ...
 
+    def entities_of(self, partition: str, kind: str, after: str, limit: int) -> list[tuple[str, bytes]]:
+        """The first `limit` entities of one kind whose names come after `after`, in the order of their names' code points."""
+        ...
+
     def fact(self, partition: str, position: int) -> FactRow | None: ...
+
+    def facts_before(self, partition: str, position: int, limit: int) -> list[FactRow]:
+        """The newest facts of one partition before a position, newest first by position."""
+        ...
 
     def identity(self, partition: str, source: str, id: str) -> int | None: ...
 
@@ -193,6 +242,18 @@ class Reading(Protocol):
 
     def exceptions(self, state: str, limit: int) -> list[tuple[str, ExceptionRow]]:
         """The newest exceptions in a state, newest first, with their partitions."""
+        ...
+
+    def exception(self, partition: str, id: PostingId) -> ExceptionRow | None:
+        """One exception, open or not."""
+        ...
+
+    def causes(self) -> list[CauseRow]:
+        """Open exceptions counted by cause and partition, in no order. Quick also when very many are open."""
+        ...
+
+    def of_cause(self, partition: str, category: str, subject: str, after: PostingId, limit: int) -> list[ExceptionRow]:
+        """The open exceptions of one cause behind `after`, in their order: position, then ordinal."""
         ...
 
     def waiting(self, target: str = "") -> int:

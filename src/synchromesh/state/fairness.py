@@ -9,10 +9,12 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def fairly(sequences: Sequence[Iterator[T]], limit: int) -> list[T]:
-    """Up to `limit` elements, each sequence's first ones, in its order: equal shares, and what one doesn't use goes to the others."""
+def fairly(sequences: Sequence[Iterator[T]], limit: int, turn: int = 0) -> list[T]:
+    """Up to `limit` elements, each sequence's first ones, in its order: equal shares, and what one doesn't use goes to the others. Where
+    there is not enough for all, the sequence whose `turn` it is comes first."""
     taken: list[list[T]] = [[] for _ in sequences]
-    active = list(range(len(sequences)))
+    first = turn % len(sequences) if sequences else 0
+    active = [*range(first, len(sequences)), *range(first)]
     left = limit
     while left > 0 and active:
         share = (left + len(active) - 1) // len(active)

@@ -6,20 +6,23 @@ the simulated processes that use it: what was committed or claimed is there when
 
 from __future__ import annotations
 
+import sys
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass, field, fields, replace
 from typing import Final, NamedTuple, TypeVar
 
 from synchromesh.model.message import Message
 from synchromesh.state import encoding
 from synchromesh.state.agreement import (
+    CauseRow,
     Changes,
     EntityKey,
     ExceptionRow,
     FactRow,
     Fenced,
     Identity,
+    Moment,
     PostingId,
     PostingRow,
     Ready,
@@ -54,6 +57,11 @@ class _Partition:
     identities: dict[Identity, int] = field(default_factory=dict)
     newest: dict[int, int] = field(default_factory=dict)
 
+    def copy(self) -> _Partition:
+        """The same rows, which later commits don't change."""
+        rows = {each.name: getattr(self, each.name).copy() for each in fields(self) if each.name not in ("position", "now")}
+        return replace(self, **rows)
+
 
 @dataclass
 class _Claim:
@@ -80,6 +88,7 @@ class MemoryStore:
         self.changed = threading.Condition(threading.RLock())
         self.partitions: dict[str, _Partition] = {}
         self.claims: dict[EntryId, _Claim] = {}
+        self.senders: dict[str, str] = {}
         self.epoch = 0
         self.version = 0
         self.sequence = 0
@@ -254,16 +263,29 @@ class MemoryOutbox:
     def __init__(self, store: MemoryStore) -> None:
         self._store = store
         self._seen = -1
+        self._turn = 0
 
     def known(self) -> set[str]:
         """Claims live as long as the store: none is ever lost."""
         with self._store.changed:
             return set(self._store.partitions)
 
-    def take(self, target: str, claimant: str, limit: int, now: int) -> list[Ready]:
+    def begin(self, target: str, claimant: str) -> None:
         with self._store.changed:
+            self._store.senders[target] = claimant
+
+    def sends(self, target: str, claimant: str) -> bool:
+        with self._store.changed:
+            return self._store.senders.get(target, claimant) == claimant
+
+    def take(self, target: str, claimant: str, limit: int, now: int, full: Set[str] = frozenset()) -> list[Ready]:
+        with self._store.changed:
+            if self._store.senders.get(target, claimant) != claimant:
+                raise Fenced(f"another dispatcher has begun to send to {target}; end this one")
             self._seen = self._store.version
-            entries = fairly([self._unclaimed(name, target) for name in sorted(self._store.partitions)], limit)
+            self._turn += 1
+            names = sorted(self._store.partitions.keys() - full)
+            entries = fairly([self._unclaimed(name, target) for name in names], limit, self._turn)
             for entry in entries:
                 self._store.claims[entry] = _Claim(claimant, now)
             return [self._ready(entry) for entry in entries]
@@ -320,11 +342,28 @@ class MemoryReading:
         self._store = store
         self._state = store.state()
 
+    def moment(self) -> Moment:
+        with self._store.changed:
+            copy = MemoryStore()
+            copy.partitions = {name: partition.copy() for name, partition in self._store.partitions.items()}
+            return copy.state()
+
     def positions(self) -> Mapping[str, int]:
         return self._state.positions()
 
     def entities(self, partition: str, keys: Iterable[EntityKey]) -> dict[EntityKey, bytes]:
         return _found(self._store, self._store.of(partition).entities, keys, bytes)
+
+    def entities_of(self, partition: str, kind: str, after: str, limit: int) -> list[tuple[str, bytes]]:
+        with self._store.changed:
+            entities = self._store.of(partition).entities
+            names = sorted(name for of, name in entities if of == kind and name > after)
+            return [(name, entities[kind, name]) for name in names[:limit]]
+
+    def facts_before(self, partition: str, position: int, limit: int) -> list[FactRow]:
+        with self._store.changed:
+            facts = self._store.of(partition).facts
+            return [encoding.fact(facts[at]) for at in sorted((at for at in facts if at < position), reverse=True)[:limit]]
 
     def fact(self, partition: str, position: int) -> FactRow | None:
         return self._state.facts(partition, [position]).get(position)
@@ -373,6 +412,21 @@ class MemoryReading:
         found = [(name, row) for name, row in rows if row.state == state]
         return sorted(found, key=lambda each: (each[1].opened, each[1].position, each[1].ordinal, each[0]), reverse=True)[:limit]
 
+    def exception(self, partition: str, id: PostingId) -> ExceptionRow | None:
+        return self._state.exceptions(partition, [id]).get(id)
+
+    def causes(self) -> list[CauseRow]:
+        found: dict[tuple[str, str, str], list[ExceptionRow]] = {}
+        for name, row in self.exceptions("open", sys.maxsize):
+            found.setdefault((name, row.category, row.subject), []).append(row)
+        return [_counted(*key, rows) for key, rows in found.items()]
+
+    def of_cause(self, partition: str, category: str, subject: str, after: PostingId, limit: int) -> list[ExceptionRow]:
+        wanted = partition, category, subject
+        rows = [row for name, row in self.exceptions("open", sys.maxsize) if (name, row.category, row.subject) == wanted]
+        behind = [row for row in rows if (row.position, row.ordinal) > after]
+        return sorted(behind, key=lambda row: (row.position, row.ordinal))[:limit]
+
     def waiting(self, target: str = "") -> int:
         with self._store.changed:
             entries = (of for partition in self._store.partitions.values() for of, _ in partition.outbox.values())
@@ -380,3 +434,8 @@ class MemoryReading:
 
     def close(self) -> None:
         """Nothing to give back."""
+
+
+def _counted(partition: str, category: str, subject: str, rows: Sequence[ExceptionRow]) -> CauseRow:
+    orders = {row.order for row in rows} - {""}
+    return CauseRow(partition, category, subject, len(rows), sum(row.facts for row in rows), len(orders), min(row.opened for row in rows))

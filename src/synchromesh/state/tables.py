@@ -93,10 +93,20 @@ EXCEPTION: Final = Table(
     Column("state", Text, nullable=False),
     Column("opened", BigInteger, nullable=False),
     Column("value", LargeBinary, nullable=False),
+    Column("category", Text, nullable=False, server_default=""),
+    Column("subject", Text, nullable=False, server_default=""),
+    Column("of_order", Text, nullable=False, server_default=""),
+    Column("facts", BigInteger, nullable=False, server_default="1"),
     Index("exception_open", "opened", sqlite_where=text("state = 'open'")),
+    Index(
+        "exception_of_cause",
+        *("category", "subject", "partition", "of_order", "facts", "opened", "state"),
+        sqlite_where=text("state = 'open'"),
+    ),
     sqlite_with_rowid=False,
 )
-"""The index holds open ones only, so it grows with the work that people have, not with history."""
+"""The indexes hold open ones only, so they grow with the work that people have, not with history. The second one alone tells the causes:
+category, subject, and what they hold up."""
 
 FORWARD: Final = Table(
     "forward",

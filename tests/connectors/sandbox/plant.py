@@ -9,6 +9,7 @@ from tests.contracts.connector import Names, Trouble
 
 from synchromesh.connectors.sandbox.faults import Fault
 from synchromesh.connectors.sandbox.records import ErpLocation, ErpOrder, LotMarked, MasterEntry, StockSet
+from synchromesh.model import subject
 from synchromesh.model.event import AlternativeUnit, ItemChanged, Operation, PeriodChanged, amount
 from synchromesh.model.posting import Category, Line, Posting, PostingKind
 
@@ -34,7 +35,7 @@ NAMES: Final = Names(
     closed_day=date(2026, 5, 31),
     planned_order="PLANNED",
     closed_order="CLOSED",
-    others={Category.LOT_NOT_USABLE: (_BLOCKED, "R-BAD"), Category.OVER_TOLERANCE: (_TOO_MUCH, "BIG")},
+    others={Category.LOT_NOT_USABLE: (_BLOCKED, subject.lot("R-BAD", "RESIN")), Category.OVER_TOLERANCE: (_TOO_MUCH, subject.order("BIG"))},
 )
 
 REFUSES: Final = frozenset(Category) - {Category.NOT_PERMITTED, Category.OTHER, Category.LOCKED, Category.DUPLICATE}
@@ -47,6 +48,7 @@ TROUBLES: Final = {
     Trouble.LATE: Fault.LATE,
     Trouble.PARKED: Fault.PARKED,
     Trouble.DECLINED: Fault.DECLINED,
+    Trouble.ACCEPTED: Fault.ACCEPTED,
 }
 
 

@@ -93,7 +93,7 @@ def test_completion_takes_supplements_and_no_second_one() -> None:
     books = furnished()
     document = posted(books, posting(PostingKind.COMPLETION, key="1"))
     posted(books, posting(PostingKind.RECEIPT, line("GEAR", "1"), key="2"))
-    assert refused(books, posting(PostingKind.COMPLETION, key="3")) == (Category.ORDER_CLOSED, "BIG")
+    assert refused(books, posting(PostingKind.COMPLETION, key="3")) == (Category.ORDER_CLOSED, "order BIG")
     posted(books, posting(PostingKind.REVERSAL, key="4", reverses_document=document))
     posted(books, posting(PostingKind.COMPLETION, key="5"))
     last = msgspec.json.decode(books.pull("").changes[-1].data, type=OrderChanged)
@@ -105,38 +105,41 @@ def test_alternative_units_are_exact_or_refused() -> None:
     posted(books, posting(PostingKind.ISSUE, line("BLANK", "2", "BOX"), key="1"))
     posted(books, posting(PostingKind.ISSUE, line("BLANK", "3", "PAIR"), key="2"))
     assert books.stock[BLANKS] == 100_000 - 24 - 1
-    assert refused(books, posting(PostingKind.ISSUE, line("BLANK", "1", "PAIR"), key="3")) == (Category.INVALID, "BLANK")
-    assert refused(books, posting(PostingKind.ISSUE, line("BLANK", "1", "KGM"), key="4")) == (Category.MISSING_UNIT, "BLANK")
-    assert refused(books, posting(PostingKind.ISSUE, line("BLANK", "0.5"), key="5")) == (Category.INVALID, "BLANK")
+    assert refused(books, posting(PostingKind.ISSUE, line("BLANK", "1", "PAIR"), key="3")) == (Category.INVALID, "item BLANK")
+    assert refused(books, posting(PostingKind.ISSUE, line("BLANK", "1", "KGM"), key="4")) == (
+        Category.MISSING_UNIT,
+        "unit KGM of item BLANK",
+    )
+    assert refused(books, posting(PostingKind.ISSUE, line("BLANK", "0.5"), key="5")) == (Category.INVALID, "item BLANK")
 
 
 @pytest.mark.parametrize(
     ("told", "why"),
     [
-        (posting(PostingKind.RECEIPT, line("GEAR", "1"), effective=date(2026, 5, 31)), (Category.CLOSED_PERIOD, "2026-05-31")),
-        (posting(PostingKind.RECEIPT, line("NOPE", "1")), (Category.UNKNOWN_ITEM, "NOPE")),
-        (posting(PostingKind.RECEIPT, line("GEAR", "1"), order="NOPE"), (Category.UNKNOWN_ORDER, "NOPE")),
-        (posting(PostingKind.RECEIPT, line("GEAR", "1"), order=""), (Category.UNKNOWN_ORDER, "")),
-        (posting(PostingKind.RECEIPT, line("GEAR", "1", location="NOPE")), (Category.UNKNOWN_LOCATION, "NOPE")),
-        (posting(PostingKind.ADJUSTMENT, line("GEAR", "1", location=""), order=""), (Category.UNKNOWN_LOCATION, "")),
-        (posting(PostingKind.TRANSFER, line("BLANK", "1", to_location="NOPE")), (Category.UNKNOWN_LOCATION, "NOPE")),
-        (posting(PostingKind.ISSUE, line("RESIN", "1", "KGM", lot="NOPE")), (Category.UNKNOWN_LOT, "NOPE")),
-        (posting(PostingKind.ISSUE, line("RESIN", "1", "KGM")), (Category.UNKNOWN_LOT, "RESIN")),
-        (posting(PostingKind.ISSUE, line("RESIN", "1", "KGM", lot="R-BAD")), (Category.LOT_NOT_USABLE, "R-BAD")),
-        (posting(PostingKind.ISSUE, line("BLANK", "1", status="held")), (Category.LOT_NOT_USABLE, "BLANK")),
-        (posting(PostingKind.ISSUE, line("BLANK", "60000"), line("BLANK", "60000")), (Category.INSUFFICIENT_STOCK, "BLANK")),
-        (posting(PostingKind.TRANSFER, line("GEAR", "1", to_location="LINE")), (Category.INSUFFICIENT_STOCK, "GEAR")),
-        (posting(PostingKind.ADJUSTMENT, line("GEAR", "-1")), (Category.INSUFFICIENT_STOCK, "GEAR")),
-        (posting(PostingKind.RECEIPT, line("GEAR", "1"), order="PLANNED"), (Category.ORDER_NOT_RELEASED, "PLANNED")),
-        (posting(PostingKind.RECEIPT, line("GEAR", "1"), order="CLOSED"), (Category.ORDER_CLOSED, "CLOSED")),
-        (posting(PostingKind.RECEIPT, line("GEAR", "60"), line("GEAR", "51")), (Category.OVER_TOLERANCE, "BIG")),
-        (posting(PostingKind.TRANSFER, line("BLANK", "1")), (Category.INVALID, "BLANK")),
-        (posting(PostingKind.RECEIPT), (Category.INVALID, "k")),
-        (posting(PostingKind.RECEIPT, line("GEAR", "0")), (Category.INVALID, "GEAR")),
-        (posting(PostingKind.RECEIPT, line("GEAR", "-1")), (Category.INVALID, "GEAR")),
-        (posting(PostingKind.CONFIRMATION, line("GEAR", "1", operation="99")), (Category.INVALID, "99")),
-        (posting(PostingKind.CONFIRMATION, operation="10"), (Category.INVALID, "k")),
-        (posting(PostingKind.REVERSAL, reverses="never"), (Category.INVALID, "never")),
+        (posting(PostingKind.RECEIPT, line("GEAR", "1"), effective=date(2026, 5, 31)), (Category.CLOSED_PERIOD, "period of 2026-05-31")),
+        (posting(PostingKind.RECEIPT, line("NOPE", "1")), (Category.UNKNOWN_ITEM, "item NOPE")),
+        (posting(PostingKind.RECEIPT, line("GEAR", "1"), order="NOPE"), (Category.UNKNOWN_ORDER, "order NOPE")),
+        (posting(PostingKind.RECEIPT, line("GEAR", "1"), order=""), (Category.UNKNOWN_ORDER, "order")),
+        (posting(PostingKind.RECEIPT, line("GEAR", "1", location="NOPE")), (Category.UNKNOWN_LOCATION, "location NOPE")),
+        (posting(PostingKind.ADJUSTMENT, line("GEAR", "1", location=""), order=""), (Category.UNKNOWN_LOCATION, "location")),
+        (posting(PostingKind.TRANSFER, line("BLANK", "1", to_location="NOPE")), (Category.UNKNOWN_LOCATION, "location NOPE")),
+        (posting(PostingKind.ISSUE, line("RESIN", "1", "KGM", lot="NOPE")), (Category.UNKNOWN_LOT, "lot NOPE of item RESIN")),
+        (posting(PostingKind.ISSUE, line("RESIN", "1", "KGM")), (Category.UNKNOWN_LOT, "item RESIN")),
+        (posting(PostingKind.ISSUE, line("RESIN", "1", "KGM", lot="R-BAD")), (Category.LOT_NOT_USABLE, "lot R-BAD of item RESIN")),
+        (posting(PostingKind.ISSUE, line("BLANK", "1", status="held")), (Category.LOT_NOT_USABLE, "item BLANK")),
+        (posting(PostingKind.ISSUE, line("BLANK", "60000"), line("BLANK", "60000")), (Category.INSUFFICIENT_STOCK, "item BLANK")),
+        (posting(PostingKind.TRANSFER, line("GEAR", "1", to_location="LINE")), (Category.INSUFFICIENT_STOCK, "item GEAR")),
+        (posting(PostingKind.ADJUSTMENT, line("GEAR", "-1")), (Category.INSUFFICIENT_STOCK, "item GEAR")),
+        (posting(PostingKind.RECEIPT, line("GEAR", "1"), order="PLANNED"), (Category.ORDER_NOT_RELEASED, "order PLANNED")),
+        (posting(PostingKind.RECEIPT, line("GEAR", "1"), order="CLOSED"), (Category.ORDER_CLOSED, "order CLOSED")),
+        (posting(PostingKind.RECEIPT, line("GEAR", "60"), line("GEAR", "51")), (Category.OVER_TOLERANCE, "order BIG")),
+        (posting(PostingKind.TRANSFER, line("BLANK", "1")), (Category.INVALID, "item BLANK")),
+        (posting(PostingKind.RECEIPT), (Category.INVALID, "order BIG")),
+        (posting(PostingKind.RECEIPT, line("GEAR", "0")), (Category.INVALID, "item GEAR")),
+        (posting(PostingKind.RECEIPT, line("GEAR", "-1")), (Category.INVALID, "item GEAR")),
+        (posting(PostingKind.CONFIRMATION, line("GEAR", "1", operation="99")), (Category.INVALID, "operation 99 of order BIG")),
+        (posting(PostingKind.CONFIRMATION, operation="10"), (Category.INVALID, "order BIG")),
+        (posting(PostingKind.REVERSAL, reverses="never"), (Category.INVALID, "posting never")),
     ],
 )
 def test_refusals(told: Posting, why: tuple[Category, str]) -> None:
@@ -147,14 +150,14 @@ def test_not_permitted_and_no_differences() -> None:
     books = furnished(Rules(kinds=frozenset({PostingKind.RECEIPT}), differences=False))
     assert refused(books, posting(PostingKind.ISSUE, line("BLANK", "1"))) == (Category.NOT_PERMITTED, "issue")
     posted(books, posting(PostingKind.RECEIPT, line("GEAR", "5"), key="1"))
-    assert refused(books, posting(PostingKind.RECEIPT, line("GEAR", "-1"), key="2")) == (Category.INVALID, "GEAR")
+    assert refused(books, posting(PostingKind.RECEIPT, line("GEAR", "-1"), key="2")) == (Category.INVALID, "item GEAR")
 
 
 def test_tolerance_is_cumulative() -> None:
     books = furnished(Rules(tolerance=Decimal("0.1")))
     posted(books, posting(PostingKind.RECEIPT, line("GEAR", "100"), key="1"))
     posted(books, posting(PostingKind.RECEIPT, line("GEAR", "10"), key="2"))
-    assert refused(books, posting(PostingKind.RECEIPT, line("GEAR", "1"), key="3")) == (Category.OVER_TOLERANCE, "BIG")
+    assert refused(books, posting(PostingKind.RECEIPT, line("GEAR", "1"), key="3")) == (Category.OVER_TOLERANCE, "order BIG")
     posted(books, posting(PostingKind.RECEIPT, line("GEAR", "-1"), key="4"))
     posted(books, posting(PostingKind.RECEIPT, line("GEAR", "1"), key="5"))
 
@@ -179,7 +182,7 @@ def test_a_reversal_of_used_stock_is_refused() -> None:
     document = posted(books, posting(PostingKind.RECEIPT, line("GEAR", "5"), key="1"))
     posted(books, posting(PostingKind.TRANSFER, line("GEAR", "5", to_location="LINE"), key="2", order=""))
     undo = posting(PostingKind.REVERSAL, key="3", reverses_document=document)
-    assert refused(books, undo) == (Category.INSUFFICIENT_STOCK, "GEAR")
+    assert refused(books, undo) == (Category.INSUFFICIENT_STOCK, "item GEAR")
 
 
 def test_a_reversal_finds_its_document_by_key_and_cannot_be_reversed() -> None:
@@ -188,8 +191,8 @@ def test_a_reversal_finds_its_document_by_key_and_cannot_be_reversed() -> None:
     undo = posted(books, posting(PostingKind.REVERSAL, key="2", reverses="1"))
     assert books.documents[undo].reverses == "4900000001"
     assert books.cancelled == {"4900000001": undo}
-    assert refused(books, posting(PostingKind.REVERSAL, key="3", reverses="1")) == (Category.DUPLICATE, "4900000001")
-    assert refused(books, posting(PostingKind.REVERSAL, key="4", reverses_document=undo)) == (Category.NOT_PERMITTED, undo)
+    assert refused(books, posting(PostingKind.REVERSAL, key="3", reverses="1")) == (Category.DUPLICATE, "document 4900000001")
+    assert refused(books, posting(PostingKind.REVERSAL, key="4", reverses_document=undo)) == (Category.NOT_PERMITTED, f"document {undo}")
 
 
 @pytest.mark.parametrize("grade", list(Grade))

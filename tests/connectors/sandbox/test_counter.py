@@ -85,6 +85,7 @@ def test_a_late_request_doubles_where_keys_are_not_unique() -> None:
         (Fault.CLOSED_PERIOD, Fate.REJECTED, Category.CLOSED_PERIOD),
         (Fault.PARKED, Fate.PARKED, None),
         (Fault.DECLINED, Fate.PARKED, None),
+        (Fault.ACCEPTED, Fate.ACCEPTED, None),
     ],
 )
 def test_faults_of_one_posting_leave_its_neighbours_alone(fault: Fault, fate: Fate, category: Category | None) -> None:

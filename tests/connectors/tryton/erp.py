@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -136,6 +136,8 @@ class Wire:
         """Requests that hold this are not passed on."""
         self.cut_reply = b""
         """Answers to requests that hold this are not passed back."""
+        self.meanwhile: tuple[bytes, Callable[[], Awaitable[None]]] | None = None
+        """What happens in Tryton just before the first request that holds this arrives there."""
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[Wire]:
@@ -151,6 +153,9 @@ class Wire:
             request = head + await reader.readexactly(length)
             if self.cut_request and self.cut_request in request:
                 return
+            if self.meanwhile is not None and self.meanwhile[0] in request:
+                (_, happens), self.meanwhile = self.meanwhile, None
+                await happens()
             back, forth = await asyncio.open_connection("127.0.0.1", self._port)
             forth.write(request)
             answer = await back.read()

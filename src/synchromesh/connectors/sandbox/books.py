@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from decimal import Decimal
+from typing import Final
 
 import msgspec
 
-from synchromesh.connectors.agreement import Balance, Change, Finding, FindingState, Grade, Pulled
+from synchromesh.connectors.agreement import Balance, Change, Finding, FindingState, Grade, OrderTotal, Pulled
 from synchromesh.connectors.sandbox import refusals
 from synchromesh.connectors.sandbox.posted import Effect, work_out
 from synchromesh.connectors.sandbox.records import (
@@ -39,6 +40,10 @@ from synchromesh.model.quantity import EXACT, ZERO, Quantity
 
 FIRST_NUMBER = 4_900_000_001
 PULL_LIMIT = 500
+
+
+_TOTALS: Final = {"received": PostingKind.RECEIPT, "issued": PostingKind.ISSUE, "scrapped": PostingKind.SCRAP}
+"""The words of an order's progress that are quantities of an item, and the kinds that book them."""
 
 
 class Books:
@@ -158,7 +163,9 @@ class Books:
         number = posting.reverses_document
         if not number and self.rules.grade is not Grade.BLIND:
             number = next(iter(self.keys.get(posting.reverses, ())), "")
-        return self._undo(number or posting.reverses)
+        if not number:
+            raise refusals.unknown_original(posting.reverses)
+        return self._undo(number)
 
     def _undo(self, number: str) -> Effect:
         original = self.documents.get(number)
@@ -187,14 +194,15 @@ class Books:
 
     def _check_progress(self, order_number: str, effect: Effect) -> None:
         """Receipts stay within the tolerance, and nothing is taken back that was not booked."""
-        booked = self._progress.get(effect.reverses.order if effect.reverses else order_number, {})
+        order = effect.reverses.order if effect.reverses else order_number
+        booked = self._progress.get(order, {})
         sums: dict[Progress, Decimal] = {}
         for what, amount in effect.progress:
             sums[what] = sums.get(what, ZERO) + amount
         for what, amount in sums.items():
             total = booked.get(what, ZERO) + amount
             if amount < 0 and total < 0:
-                raise refusals.takes_back_too_much(what, booked.get(what, ZERO), -amount)
+                raise refusals.takes_back_too_much(order, what, booked.get(what, ZERO), -amount)
             if amount > 0 and what[0] == "received" and self.rules.tolerance is not None and effect.reverses is None:
                 self._check_tolerance(order_number, what[1], total)
 
@@ -265,10 +273,11 @@ class Books:
         if repeated is not None:
             return repeated
         try:
-            self.judge(posting)
+            if not approval.unseen:
+                self.judge(posting)
         except Refused as refused:
             return Reply(key=posting.key, fate=Fate.REJECTED, refusal=refused.refusal)
-        parked = Reply(key=posting.key, fate=Fate.PARKED)
+        parked = Reply(key=posting.key, fate=Fate.ACCEPTED if approval.unseen else Fate.PARKED)
         self._pending.append(approval)
         self._parked[posting.key] = parked
         self._keep_first(posting)
@@ -295,7 +304,7 @@ class Books:
             order=entry.order, operation=entry.operation, lines=entry.lines,
         )  # fmt: skip
         document = self._write(entry, self.judge(posting), now)
-        booked = DocumentBooked(document=document.number, kind=document.kind, lines=document.lines, order=document.order)
+        booked = DocumentBooked(document.number, document.kind, document.lines, document.order, document.effective)
         self._tell(booked, document.plant)
 
     def _cancel_by_hand(self, number: str, now: datetime) -> None:
@@ -312,7 +321,7 @@ class Books:
     # --- what is asked --------------------------------------------------------------------------------------------------
 
     def find(self, key: str) -> Finding:
-        """Whether the key is known, and what became of it: posted, parked, or rejected after it had been parked."""
+        """Whether the key is known, and what became of it: posted, accepted or parked, or rejected after that."""
         if self.rules.grade is Grade.BLIND:
             return Finding(state=FindingState.SILENT)
         parked = self._parked.get(key)
@@ -342,6 +351,13 @@ class Books:
     def booked(self, order: str) -> dict[Progress, Decimal]:
         """What the order has seen so far, without what was taken back; see `Progress`."""
         return {what: amount for what, amount in self._progress.get(order, {}).items() if amount}
+
+    def order_totals(self, orders: Sequence[str]) -> Iterator[OrderTotal]:
+        """What each order has received, issued and scrapped, in base units."""
+        for order in orders:
+            for (word, item), amount in self.booked(order).items():
+                if word in _TOTALS:
+                    yield OrderTotal(order, _TOTALS[word], item, Quantity(amount, self.register.items[item].unit))
 
     def _tell(self, event: Event, plant: str = "") -> None:
         change = Change(id=f"change-{len(self._changes) + 1}", type=_tag(event), data=msgspec.json.encode(event), plant=plant)

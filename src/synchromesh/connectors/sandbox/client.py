@@ -7,6 +7,7 @@ request could leave is `Fate.RETRY`; so is an answer that says that nothing was 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Annotated, Final, TypeVar
 from urllib.parse import quote
 
@@ -15,12 +16,18 @@ import msgspec
 from msgspec import Meta
 from yarl import URL
 
-from synchromesh.connectors.agreement import Abilities, Balance, ConnectorError, Finding, FindingState, Grade, Pulled
+from synchromesh.connectors import retry_after
+from synchromesh.connectors.agreement import Abilities, Balance, ConnectorError, Finding, FindingState, Grade, OrderTotal, Pulled
+from synchromesh.connectors.sandbox import refusals
+from synchromesh.model import subject
 from synchromesh.model.posting import Category, Fate, Posting, PostingKind, Refusal, Reply
 
 MAX_ANSWER: Final = 64 * 2**20
 MAX_ITEMS_ASKED: Final = 50
 """Beyond so many items in one question it is cheaper to ask for all."""
+
+MAX_ORDERS_ASKED: Final = 50
+"""Orders in one question, so that an address stays short."""
 
 _SAYS_RETRY: Final = frozenset({423, 429, 503})
 _SAYS_NEVER: Final = frozenset({400, 413, 422})
@@ -122,14 +129,16 @@ class SandboxConnector:
             middle = len(postings) // 2
             return [*await self.post(postings[:middle]), *await self.post(postings[middle:])]
         refusal = Refusal(
-            Category.INVALID, postings[0].key, "The sandbox can't read this posting.", "Correct the report.", _words(response)[:2000]
+            Category.INVALID,
+            subject.about(postings[0]),
+            "The sandbox can't read this posting.",
+            "Correct the report.",
+            _words(response)[:2000],
         )
         return [Reply(key=postings[0].key, fate=Fate.REJECTED, refusal=refusal)]
 
     def _all(self, postings: Sequence[Posting], fate: Fate, words: str, retry_after: float | None = None) -> list[Reply]:
-        refusal = Refusal(
-            Category.OTHER, self._url, f"The sandbox at {self._url} gave no answer to the posting.", "Check that it runs.", words[:2000]
-        )
+        refusal = refusals.unavailable(f" at {self._url}", words)
         return [Reply(key=posting.key, fate=fate, refusal=refusal, retry_after=retry_after) for posting in postings]
 
     async def find(self, key: str) -> Finding:
@@ -147,6 +156,14 @@ class SandboxConnector:
         balances = await self._told(f"/balances?{query}", list[Balance])
         wanted = frozenset(items)
         return [balance for balance in balances if not wanted or balance.item in wanted]
+
+    async def order_totals(self, orders: Sequence[str]) -> list[OrderTotal]:
+        """See `TellsOrders.order_totals`."""
+        found: list[OrderTotal] = []
+        for first in range(0, len(orders), MAX_ORDERS_ASKED):
+            query = "&".join(f"order={quote(order, safe='')}" for order in orders[first : first + MAX_ORDERS_ASKED])
+            found += await self._told(f"/totals?{query}", list[OrderTotal])
+        return found
 
     async def close(self) -> None:
         if self._session:
@@ -174,7 +191,8 @@ class SandboxConnector:
                     told += chunk
                     if len(told) > MAX_ANSWER:
                         raise _LostError(f"the answer is longer than {MAX_ANSWER} bytes")
-                return _Response(response.status, bytes(told), _seconds(response.headers.get("Retry-After")))
+                wait = retry_after.seconds(response.headers.get("Retry-After"), datetime.now(UTC))
+                return _Response(response.status, bytes(told), wait)
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
             raise _NotSentError(str(error)) from error
         except (aiohttp.ClientError, TimeoutError) as error:
@@ -199,8 +217,3 @@ def _words(response: _Response) -> str:
         return _PROBLEM.decode(response.body).detail
     except (msgspec.MsgspecError, UnicodeDecodeError):
         return response.body[:200].decode("utf-8", "replace")
-
-
-def _seconds(text: str | None) -> float | None:
-    """Retry-After in seconds; its other form, a date, is not used by a sandbox and counts as none."""
-    return float(text) if text and text.isascii() and text.isdigit() else None

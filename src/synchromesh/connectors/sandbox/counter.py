@@ -76,6 +76,11 @@ class Counter:
             self._book(postings, due)
         self.books.advance(now)
 
+    def restart(self) -> None:
+        """The system stops and starts again: what was in the books or waits for an approval stays, requests that were still running are
+        gone."""
+        self._late.clear()
+
     def due(self) -> datetime | None:
         """When something will happen by itself next."""
         known = [due for due in (self.books.due(), self._late[0][0] if self._late else None) if due is not None]
@@ -96,13 +101,13 @@ class Counter:
             return known
         match self.faults.for_posting():
             case Fault.LOCKED:
-                refused = refusals.locked(posting.order or posting.lane)
+                refused = refusals.locked(posting)
                 return Reply(key=posting.key, fate=Fate.RETRY, refusal=refused.refusal)
             case Fault.CLOSED_PERIOD:
                 return Reply(key=posting.key, fate=Fate.REJECTED, refusal=refusals.closed_period(posting.effective).refusal)
-            case Fault.PARKED:
-                return self._post(Approval(posting, due=now + self.faults.wait()), now)
-            case Fault.DECLINED:
-                return self._post(Approval(posting, due=now + self.faults.wait(), declined=Category.NOT_PERMITTED), now)
+            case Fault.PARKED | Fault.DECLINED | Fault.ACCEPTED as later:
+                declined = Category.NOT_PERMITTED if later is Fault.DECLINED else None
+                approval = Approval(posting, due=now + self.faults.wait(), declined=declined, unseen=later is Fault.ACCEPTED)
+                return self._post(approval, now)
             case _:
                 return self._post(Booking(posting), now)

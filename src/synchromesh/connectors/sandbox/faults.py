@@ -34,7 +34,9 @@ class Fault(enum.StrEnum):
     PARKED = "parked"
     """Accepted, and booked when it is approved."""
     DECLINED = "declined"
-    """Accepted, and rejected later."""
+    """Waits for an approval, and is declined."""
+    ACCEPTED = "accepted"
+    """Taken unseen, with an early 200; judged, and booked or rejected, later."""
 
 
 OF_A_REQUEST: Final = (
@@ -48,7 +50,7 @@ OF_A_REQUEST: Final = (
 )
 """Faults that meet a request with all its postings."""
 
-OF_A_POSTING: Final = (Fault.LOCKED, Fault.CLOSED_PERIOD, Fault.PARKED, Fault.DECLINED)
+OF_A_POSTING: Final = (Fault.LOCKED, Fault.CLOSED_PERIOD, Fault.PARKED, Fault.DECLINED, Fault.ACCEPTED)
 """Faults that meet one posting."""
 
 

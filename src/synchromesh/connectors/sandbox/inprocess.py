@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
-from synchromesh.connectors.agreement import Abilities, Balance, ConnectorError, Finding, Pulled
+from synchromesh.connectors.agreement import Abilities, Balance, ConnectorError, Finding, OrderTotal, Pulled
+from synchromesh.connectors.sandbox import refusals
 from synchromesh.connectors.sandbox.books import Books
 from synchromesh.connectors.sandbox.counter import Counter
 from synchromesh.connectors.sandbox.faults import Fault, Faults
@@ -30,14 +31,19 @@ class InProcess:
             differences=rules.differences,
         )
         self._clock = clock
+        self.down = False
+        """Whether nobody listens: it is being restarted."""
 
     async def post(self, postings: Sequence[Posting]) -> list[Reply]:
+        if self.down:
+            return [Reply(posting.key, Fate.RETRY, refusal=refusals.unavailable("", "nobody listens")) for posting in postings]
         heard = self.counter.take(postings, self._clock())
         if heard.replies is not None:
             return heard.replies
+        refusal = refusals.unavailable("", f"{heard.fault}")
         if heard.fault is Fault.UNAVAILABLE:
-            return [Reply(key=posting.key, fate=Fate.RETRY, retry_after=RETRY_AFTER) for posting in postings]
-        return [Reply(key=posting.key, fate=Fate.DOUBT) for posting in postings]
+            return [Reply(posting.key, Fate.RETRY, refusal=refusal, retry_after=RETRY_AFTER) for posting in postings]
+        return [Reply(posting.key, Fate.DOUBT, refusal=refusal) for posting in postings]
 
     async def find(self, key: str) -> Finding:
         return self._asked().find(key)
@@ -51,11 +57,17 @@ class InProcess:
     async def balances(self, items: Sequence[str] = ()) -> list[Balance]:
         return list(self._asked().balances(items))
 
+    async def order_totals(self, orders: Sequence[str]) -> list[OrderTotal]:
+        """See `TellsOrders.order_totals`."""
+        return list(self._asked().order_totals(orders))
+
     async def close(self) -> None:
         """There is nothing to let go of: the books belong to the caller."""
 
     def _asked(self) -> Books:
         self.counter.advance(self._clock())
+        if self.down:
+            raise ConnectorError("the sandbox is not there; see that it runs")
         if self.counter.faults.for_question():
             raise ConnectorError("the sandbox is unavailable just now; ask again later")
         return self.counter.books

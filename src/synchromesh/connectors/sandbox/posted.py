@@ -10,6 +10,7 @@ import msgspec
 from synchromesh.connectors.sandbox import refusals
 from synchromesh.connectors.sandbox.records import Document, ErpOrder, Place, Progress, Rules
 from synchromesh.connectors.sandbox.register import Register, Status
+from synchromesh.model import subject
 from synchromesh.model.event import ItemChanged
 from synchromesh.model.posting import Line, Posting, PostingKind
 from synchromesh.model.quantity import EXACT, ZERO
@@ -52,7 +53,7 @@ class _Work:
             self._confirm()
         else:
             if not posting.lines:
-                raise refusals.nothing_to_book(posting.key)
+                raise refusals.nothing_to_book(subject.about(posting))
             book = _LINES[posting.kind]
             self.effect.lines = tuple(book(self, line) for line in posting.lines)
         return self.effect
@@ -60,7 +61,7 @@ class _Work:
     def _amount(self, line: Line, item: ItemChanged) -> Decimal:
         amount = self.register.in_base_unit(item, line.quantity)
         if not amount:
-            raise refusals.nothing_to_book(item.item)
+            raise refusals.nothing_to_book(subject.item(item.item))
         if amount < 0 and not self.rules.differences and self.posting.kind is not PostingKind.ADJUSTMENT:
             raise refusals.negative(item.item)
         return amount
@@ -102,7 +103,7 @@ class _Work:
         item = self.register.items[line.item]
         line = msgspec.structs.replace(line, to_location=self.register.location(line.to_location or line.location))
         if (line.to_location, line.to_status) == (line.location, line.status):
-            raise refusals.invalid(line.item, "The transfer ends where it begins.", "Name another location or status.")
+            raise refusals.invalid(subject.item(line.item), "The transfer ends where it begins.", "Name another location or status.")
         amount = self._amount(line, item)
         self._move(line, -amount)
         self.effect.moves.append(((line.item, line.to_location, line.lot, line.to_status, line.owner), amount))
@@ -147,7 +148,7 @@ class _Work:
             if seconds:
                 self.effect.progress.append(((word, posting.operation), Decimal(seconds)))
         if not self.effect.progress:
-            raise refusals.nothing_to_book(posting.key)
+            raise refusals.nothing_to_book(subject.about(posting))
         self.effect.lines = posting.lines
 
     def _complete(self) -> None:

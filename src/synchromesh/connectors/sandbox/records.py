@@ -77,11 +77,13 @@ class Booking(Event, frozen=True, tag="sandbox.booking"):
 
 
 class Approval(Event, frozen=True, tag="sandbox.approval"):
-    """A sender's posting waits until `due`, when it is booked, or declined with `category`."""
+    """A sender's posting waits until `due`, when it is booked, or declined with that category. `unseen`: it was taken without a look, and
+    the rules judge it only then."""
 
     posting: Posting
     due: Aware
     declined: Category | None = None
+    unseen: bool = False
 
 
 class HandBooking(Event, frozen=True, tag="sandbox.hand.booking"):

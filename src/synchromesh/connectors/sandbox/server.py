@@ -4,6 +4,7 @@
     GET  /postings/KEY      what became of a key
     GET  /changes?cursor=   what changed since the cursor
     GET  /balances?item=    stock, of all items or those named
+    GET  /totals?order=     what was received, issued and scrapped for the named orders
     GET  /documents?after=  documents, at most 1,000 a page; /documents/NUMBER is one
     GET  /orders/ORDER      what an order has seen
     GET  /count             how many documents there are
@@ -154,6 +155,8 @@ class Server:
                 seen = books.pull(query.get("cursor", [""])[0])
             case ["balances"]:
                 seen = list(books.balances(query.get("item", [])))
+            case ["totals"]:
+                seen = list(books.order_totals(query.get("order", [])))
             case ["documents"]:
                 seen = self._page(query.get("after", [""])[0])
             case ["documents", number] if number in books.documents:

@@ -18,15 +18,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from synchromesh.connectors.agreement import Abilities, Balance, ConnectorError, Finding, FindingState, Grade, Pulled
+import msgspec
+
+from synchromesh.connectors.agreement import Abilities, Balance, ConnectorError, Finding, FindingState, Grade, OrderTotal, Pulled
 from synchromesh.connectors.tryton import replies
 from synchromesh.connectors.tryton.desk import Desk, Refused
 from synchromesh.connectors.tryton.journal import JournalOwnership
 from synchromesh.connectors.tryton.on_order import OnOrder
 from synchromesh.connectors.tryton.reading import Reader
-from synchromesh.connectors.tryton.rpc import Tryton
+from synchromesh.connectors.tryton.rpc import Failed, Tryton
 from synchromesh.connectors.tryton.settings import Settings
 from synchromesh.connectors.tryton.shipped import Shipped
+from synchromesh.connectors.tryton.totals import order_totals
 from synchromesh.model.posting import Fate, Posting, PostingKind, Reply
 
 
@@ -50,9 +53,22 @@ class AskableConnector:
             document = await self._book(posting)
         except Refused as refused:
             return Reply(posting.key, Fate.REJECTED, refusal=refused.refusal)
+        except Failed as error:
+            return await self._failed(posting, error)
         except ConnectorError as error:
-            return replies.undone(posting.key, error)
+            return replies.undone(posting, error)
         return self._posted(posting.key, document)
+
+    async def _failed(self, posting: Posting, error: Failed) -> Reply:
+        """Tryton refused in words that only a person understands. What has changed since it was checked is seen by checking again."""
+        try:
+            if posting.order and posting.kind is not PostingKind.REVERSAL:
+                await self._on_order.check(posting)
+        except Refused as refused:
+            return Reply(posting.key, Fate.REJECTED, refusal=msgspec.structs.replace(refused.refusal, detail=error.detail))
+        except ConnectorError:
+            pass  # then there are only Tryton's own words
+        return replies.failed(posting, error)
 
     async def _book(self, posting: Posting) -> str:
         """Book a posting, or go on with it, and name its document."""
@@ -87,6 +103,10 @@ class AskableConnector:
     async def balances(self, items: Sequence[str] = ()) -> list[Balance]:
         """See `Connector.balances`."""
         return await self._reader.balances(items)
+
+    async def order_totals(self, orders: Sequence[str]) -> list[OrderTotal]:
+        """See `TellsOrders.order_totals`."""
+        return await order_totals(self._tryton, orders)
 
     async def close(self) -> None:
         """See `Connector.close`."""

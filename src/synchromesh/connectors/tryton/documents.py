@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from decimal import Decimal
 from typing import ClassVar, Protocol
 
@@ -153,7 +154,8 @@ def _booked(move: Move, places: Places) -> DocumentBooked | None:
         to_status=target.status if target and kind is PostingKind.TRANSFER else "",
         reason=(move.shipment or "") if kind is PostingKind.ADJUSTMENT else "",
     )
-    return DocumentBooked(document=document_of(move.id), kind=kind, lines=(line,), order=move.order)
+    day = date.fromisoformat(move.effective_date) if move.effective_date else None
+    return DocumentBooked(document=document_of(move.id), kind=kind, lines=(line,), order=move.order, day=day)
 
 
 def _kind(move: Move, source: Place | None, target: Place | None, target_kind: str) -> tuple[PostingKind, int]:

@@ -14,6 +14,7 @@ from synchromesh.connectors.tryton.journal import Journal, Noted, document_on, w
 from synchromesh.connectors.tryton.pressing import press
 from synchromesh.connectors.tryton.rpc import Failed, Json, Tryton, Unclear, read_as, typed_date, typed_decimal
 from synchromesh.connectors.tryton.wire import digest
+from synchromesh.model import subject
 from synchromesh.model.posting import Category, Line, Posting, PostingKind
 
 _OPEN = frozenset({"staging", "draft", "assigned"})
@@ -45,7 +46,9 @@ class OnOrder:
         production = await desk.production(posting.order)
         kinds = {(await desk.item(line.item)).id == production.product for line in posting.lines}
         if len(kinds) > 1:
-            raise Refused(Category.INVALID, posting.key, "A scrap posting is either of output or of components.", "Post them separately.")
+            raise Refused(
+                Category.INVALID, subject.about(posting), "A scrap posting is either of output or of components.", "Post them separately."
+            )
         return kinds == {True}
 
     async def book(self, desk: Desk, posting: Posting) -> str:
@@ -55,7 +58,9 @@ class OnOrder:
         for noted in begun:
             if noted.entry.digest != digest(posting):
                 remedy = "Give changed content a key of its own."
-                raise Refused(Category.DUPLICATE, posting.key, f"The key {posting.key} was begun with other content.", remedy)
+                raise Refused(
+                    Category.DUPLICATE, subject.posting(posting.key), f"The key {posting.key} was begun with other content.", remedy
+                )
             if await self._is_booked(noted, production):
                 return document_on(production.number or "", noted)
         desk.check_released(production, posting.order)
@@ -68,13 +73,24 @@ class OnOrder:
             noted = await self._book_moves(desk, posting, production, begun)
         return document_on(production.number or "", noted)
 
+    async def check(self, posting: Posting) -> None:
+        """Look again at what Tryton has failed on: raises `Refused` where the reason can be seen in its books by now."""
+        desk = Desk(self._tryton)
+        production = await desk.production(posting.order)
+        desk.check_released(production, posting.order)
+        await desk.check_day(posting.effective)
+        if posting.kind is PostingKind.ISSUE:
+            warehouse = await desk.warehouse_of(production)
+            for line in posting.lines:
+                await self._values(desk, posting, line, production, warehouse)
+
     # --- moves ------------------------------------------------------------------------------------------------------------
 
     async def _book_moves(self, desk: Desk, posting: Posting, production: Production, begun: list[Noted]) -> Noted:
         warehouse = await desk.warehouse_of(production)
         values = [await self._values(desk, posting, line, production, warehouse) for line in posting.lines]
         if not values:
-            raise Refused(Category.INVALID, posting.key, f"A posting of the kind {posting.kind} needs lines.")
+            raise Refused(Category.INVALID, subject.about(posting), f"A posting of the kind {posting.kind} needs lines.")
         usable = [noted for noted in begun if len(noted.entry.moves) == len(values)]
         noted = usable[-1] if usable else await self._begin(posting, production, values)
         try:
@@ -92,7 +108,9 @@ class OnOrder:
         """A line as the values of its move, checked."""
         if line.quantity.amount <= 0 or line.owner:
             what = "other owners' stock" if line.owner else "lines without or with a negative quantity"
-            raise Refused(Category.INVALID, line.item, f"A Tryton without the module can't book {what}.", "Reverse and post anew.")
+            raise Refused(
+                Category.INVALID, subject.item(line.item), f"A Tryton without the module can't book {what}.", "Reverse and post anew."
+            )
         item = await desk.item(line.item)
         unit = await desk.unit(item, line.quantity)
         issue = posting.kind is PostingKind.ISSUE
@@ -100,10 +118,14 @@ class OnOrder:
             place = await self._waste(warehouse)
         else:
             default = warehouse.production_picking_location if issue else warehouse.production_output_location
-            place = await desk.place(line.location, line.status, warehouse, default or warehouse.storage_location, create=not issue)
+            usual = default or warehouse.storage_location
+            place = await desk.place(line.location, line.status, warehouse, usual, item=line.item, create=not issue)
         if not line.lot and item.lot_required and {"storage", "production"} & {*item.lot_required}:
             raise Refused(
-                Category.UNKNOWN_LOT, item.code, f"The item {item.code} is kept by lot, and the line names none.", "Name the lot."
+                Category.UNKNOWN_LOT,
+                subject.item(item.code),
+                f"The item {item.code} is kept by lot, and the line names none.",
+                "Name the lot.",
             )
         lot = await desk.lot(item, line.lot, create=not issue) if line.lot else None
         if issue:
@@ -169,7 +191,9 @@ class OnOrder:
         if posting.kind is PostingKind.ISSUE:
             await press(self._tryton, "production.assign_try", [production.id])
             if any(move.state != "assigned" for move in await self._read(moves)):
-                raise Refused(Category.INSUFFICIENT_STOCK, posting.lines[0].item, "Tryton can't reserve what the posting takes.")
+                raise Refused(
+                    Category.INSUFFICIENT_STOCK, subject.item(posting.lines[0].item), "Tryton can't reserve what the posting takes."
+                )
         await press(self._tryton, "stock.move.do", moves)
         await self._check_done(noted, values)
 
@@ -193,17 +217,20 @@ class OnOrder:
     # --- completion, reversal ---------------------------------------------------------------------------------------------
 
     async def _complete(self, desk: Desk, production: Production, posting: Posting) -> None:
-        """Close a production at what was booked: what is only planned is cancelled, then it runs through to done."""
+        """Close a production at what was booked: what is only planned is cancelled, then it runs through to done. An order that somebody
+        has changed since it was looked at is left as it is (`Changed`)."""
         moves = await self._read([*production.inputs, *production.outputs])
-        planned = [move for move in moves if move.state in _OPEN]
-        if planned:
-            await self._empty_unlotted(desk, planned)
-            await press(self._tryton, "stock.move.cancel", [move.id for move in planned])
         days = [posting.effective.isoformat(), *(move.effective_date for move in moves if move.state == "done" and move.effective_date)]
         first, last = typed_date(min(days)), typed_date(max(days))
         values: Json = {"effective_start_date": first, "effective_date": last}
         if production.state != "running":
-            await self._tryton.call("model.production.write", [production.id], values)
+            seen: Json = {f"production,{production.id}": production.timestamp}
+            await self._tryton.call_in({"_timestamp": seen}, "model.production.write", [production.id], values)
+        planned = [move for move in moves if move.state in _OPEN]
+        if planned:
+            await self._empty_unlotted(desk, planned)
+            await press(self._tryton, "stock.move.cancel", [move.id for move in planned])
+        if production.state != "running":
             if production.state == "waiting":
                 await press(self._tryton, "production.assign_try", [production.id])
             await press(self._tryton, "production.run", [production.id])
@@ -211,7 +238,9 @@ class OnOrder:
         now = await self._production(f"production,{production.id}")
         if now.state != "done":
             sentence = f"Tryton raised no error, and the production {posting.order} is {now.state}."
-            raise Refused(Category.INVALID, posting.order, sentence, "Look what the production waits for, such as a quality check.")
+            raise Refused(
+                Category.INVALID, subject.order(posting.order), sentence, "Look what the production waits for, such as a quality check."
+            )
 
     async def _empty_unlotted(self, desk: Desk, planned: list[Move]) -> None:
         """Let planned moves of what is kept by lot move nothing: else Tryton asks for the lots of cancelled ones when the order is done."""
@@ -235,9 +264,14 @@ class OnOrder:
         name = document_on(production.number or "", original)
         others = any(n.entry.reverses in names for n in entries if n.entry.key != posting.key)
         if others or any(move.state != "done" for move in moves):
-            raise Refused(Category.INVALID, name, f"The document {name} was reversed or cancelled before.")
+            raise Refused(Category.INVALID, subject.document(name), f"The document {name} was reversed or cancelled before.")
         if original.entry.kind in {PostingKind.COMPLETION, PostingKind.REVERSAL}:
-            raise Refused(Category.NOT_PERMITTED, name, f"Tryton can't take back a {original.entry.kind}.", "Correct it by hand in Tryton.")
+            raise Refused(
+                Category.NOT_PERMITTED,
+                subject.document(name),
+                f"Tryton can't take back a {original.entry.kind}.",
+                "Correct it by hand in Tryton.",
+            )
         desk.check_released(production, posting.order or name)
         for move in moves:
             await self._check_cancellable(desk, move)
@@ -261,7 +295,8 @@ class OnOrder:
             if await self._is_booked(noted, await self._production(noted.resource)) or noted.entry.moves:
                 return noted
         name = key or number
-        raise Refused(Category.INVALID, name, f"No posting with the key or number {name} is booked, so there is nothing to reverse.")
+        what = subject.document(number) if number else subject.posting(key)
+        raise Refused(Category.INVALID, what, f"No posting with the key or number {name} is booked, so there is nothing to reverse.")
 
     async def _check_cancellable(self, desk: Desk, move: Move) -> None:
         """A cancellation changes the books of the day of the move, and takes back what came into stock with it."""
@@ -287,8 +322,7 @@ class OnOrder:
         return bool(moves) and all(move.state == "done" or was_withdrawn(move) for move in moves)
 
     async def _production(self, resource: str) -> Production:
-        fields = [*Production.__struct_fields__][1:]
-        rows = await self._tryton.call("model.production.read", [int(resource.partition(",")[2])], fields)
+        rows = await self._tryton.call("model.production.read", [int(resource.partition(",")[2])], Production.wanted())
         return read_as(rows, list[Production], "the order")[0]
 
     async def _read(self, moves: Iterable[int]) -> list[Move]:

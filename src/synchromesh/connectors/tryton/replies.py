@@ -3,33 +3,45 @@
 from __future__ import annotations
 
 from synchromesh.connectors.agreement import ConnectorError
-from synchromesh.connectors.tryton.rpc import Busy, Denied, Failed, NotSent
+from synchromesh.connectors.tryton.rpc import Busy, Changed, Denied, Failed, NotSent
 from synchromesh.connectors.tryton.settings import Settings
-from synchromesh.model.posting import Category, Fate, Refusal, Reply
+from synchromesh.model import subject
+from synchromesh.model.posting import Category, Fate, Posting, Refusal, Reply
 
 
-def undone(key: str, error: ConnectorError) -> Reply:
+def undone(posting: Posting, error: ConnectorError) -> Reply:
     """A call without an answer to rely on: not booked when it was never sent, or rolled back; else in doubt."""
+    if isinstance(error, Changed):
+        remedy = "Let whoever works on it finish."
+        return Reply(posting.key, Fate.RETRY, refusal=Refusal(Category.LOCKED, subject.about(posting), str(error), remedy))
     if isinstance(error, Busy):
-        return Reply(key, Fate.RETRY, refusal=Refusal(Category.LOCKED, "tryton", str(error)), retry_after=error.retry_after)
+        refusal = Refusal(Category.LOCKED, subject.SYSTEM, "Tryton is locked, or has too much to do.", "See who works there.", str(error))
+        return Reply(posting.key, Fate.RETRY, refusal=refusal, retry_after=error.retry_after)
     if isinstance(error, NotSent):
-        return Reply(key, Fate.RETRY, refusal=Refusal(Category.OTHER, "tryton", str(error), "see that Tryton runs and can be reached"))
+        refusal = Refusal(Category.OTHER, subject.SYSTEM, "Tryton can't be reached.", "See that it runs and can be reached.", str(error))
+        return Reply(posting.key, Fate.RETRY, refusal=refusal)
     if isinstance(error, Denied):
-        return Reply(key, Fate.RETRY, refusal=Refusal(Category.NOT_PERMITTED, "tryton", str(error), "correct the connector's settings"))
+        sentence = "Tryton does not let Synchromesh do this."
+        refusal = Refusal(
+            Category.NOT_PERMITTED, subject.SYSTEM, sentence, "Correct the connector's settings or the user's rights.", str(error)
+        )
+        return Reply(posting.key, Fate.RETRY, refusal=refusal)
     if isinstance(error, Failed):
-        return failed(key, error)
-    return Reply(key, Fate.DOUBT)
+        return failed(posting, error)
+    return Reply(posting.key, Fate.DOUBT)
 
 
-def failed(key: str, error: Failed) -> Reply:
+def failed(posting: Posting, error: Failed) -> Reply:
     """Tryton's own refusal. It is told apart by type only: its words are translated."""
     if error.kind == "ServerError":
         sentence = "Tryton failed while it booked the posting, and rolled back."
-        refusal = Refusal(Category.OTHER, key, sentence, "Ask who runs Tryton; its log has the cause.", error.detail)
+        refusal = Refusal(Category.OTHER, subject.about(posting), sentence, "Ask who runs Tryton; its log has the cause.", error.detail)
     else:
         sentence = "Tryton refuses the posting for a reason of its own."
-        refusal = Refusal(Category.INVALID, key, sentence, "Do what Tryton's own words ask for, then post again.", error.detail)
-    return Reply(key, Fate.REJECTED, refusal=refusal)
+        refusal = Refusal(
+            Category.OTHER, subject.about(posting), sentence, "Do what Tryton's own words ask for, then post again.", error.detail
+        )
+    return Reply(posting.key, Fate.REJECTED, refusal=refusal)
 
 
 def link(settings: Settings, model: str, record: int) -> str:

@@ -1,7 +1,7 @@
 """Tryton's JSON-RPC over HTTP, with the failures told apart by what may have happened in the books.
 
 - `NotSent`: no connection; certainly nothing happened.
-- `Busy`: a lock or a limit; Tryton rolled back and says so. Trying again unchanged may help.
+- `Busy`: a lock, a limit, or a record that was `Changed` meanwhile; Tryton rolled back and says so. Trying again may help.
 - `Denied`: the request was understood as not permitted or not possible; nothing happened.
 - `Failed`: Tryton's own error inside the transaction, which it rolled back; nothing happened.
 - `Unclear`: the request was sent and no answer can be relied on; it may be in the books.
@@ -14,12 +14,15 @@ from __future__ import annotations
 
 import base64
 import json
+import time
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Final, TypeVar
 
 import aiohttp
 import msgspec
 
+from synchromesh.connectors import retry_after
 from synchromesh.connectors.agreement import ConnectorError
 from synchromesh.connectors.tryton.settings import Settings
 
@@ -48,6 +51,10 @@ class Busy(RpcError):
     def __init__(self, text: str, retry_after: float | None = None) -> None:
         super().__init__(text)
         self.retry_after = retry_after
+
+
+class Changed(Busy):
+    """Somebody changed the same record meanwhile, and Tryton did nothing; a call that looks again may succeed."""
 
 
 class Denied(RpcError):
@@ -154,16 +161,20 @@ class Tryton:
         headers = {"Content-Type": "application/json", "Accept-Encoding": "gzip"}
         if self._authorization:
             headers["Authorization"] = self._authorization
+        began = time.monotonic()
         try:
             async with self._session().post(self._url, data=body, headers=headers) as response:
                 payload = await _read(method, response)
-                _judge_status(method, response.status, response.headers.get("Retry-After", ""))
+                _judge_status(method, response.status, retry_after.seconds(response.headers.get("Retry-After"), datetime.now(UTC)))
         except aiohttp.ClientConnectorError as error:
             raise NotSent(f"{self._settings.url} can't be reached: {error.strerror or error}") from error
         except aiohttp.ConnectionTimeoutError as error:
             raise NotSent(f"{self._settings.url} does not accept connections in time") from error
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise Unclear(f"{method} was sent and the answer is missing: {type(error).__name__} {error}") from error
+        if time.monotonic() - began > self._settings.timeout:
+            # This process stood still. Another one may have followed meanwhile, and then the next step of the posting is not this one's.
+            raise Unclear(f"the answer to {method} was read after its time")
         return _result(method, payload)
 
     def _session(self) -> aiohttp.ClientSession:
@@ -193,14 +204,13 @@ class _Unauthorized(Exception):
     """The session is not, or no longer, valid."""
 
 
-def _judge_status(method: str, status: int, retry_after: str) -> None:
+def _judge_status(method: str, status: int, wait: float | None) -> None:
     if status == 200:
         return
     if status == 401:
         raise _Unauthorized(f"Tryton refused the session in {method}")
     if status in {429, 503}:
-        seconds = float(retry_after) if retry_after.isdigit() else None
-        raise Busy(f"Tryton answered {method} with {status}: locked or too busy", seconds)
+        raise Busy(f"Tryton answered {method} with {status}: locked or too busy", wait)
     if 400 <= status < 500:
         raise Denied(f"Tryton answered {method} with {status}: {_MEANINGS.get(status, 'it does not accept the request')}")
     raise Unclear(f"the answer to {method} was {status}, which does not say whether it was executed")
@@ -233,7 +243,7 @@ def _error(error: object) -> RpcError:
         arguments = error[1] if len(error) > 1 and isinstance(error[1], list) else []
     words = [a for a in arguments if isinstance(a, str)]
     if kind == "ConcurrencyException":
-        return Busy("Tryton's records were changed meanwhile")
+        return Changed("Somebody changed the same record in Tryton meanwhile.")
     if kind == "UserWarning" and len(words) > 1:
         return Failed(kind, words[1][:MAX_DETAIL], name=words[0])
     if kind == "UserError" and words:

@@ -8,6 +8,7 @@ from synchromesh.connectors.tryton.desk import Desk, Refused, Warehouse, in_own_
 from synchromesh.connectors.tryton.journal import Journal
 from synchromesh.connectors.tryton.pressing import press
 from synchromesh.connectors.tryton.rpc import Json, Tryton, Unclear, read_as, typed_date
+from synchromesh.model import subject
 from synchromesh.model.posting import Category, Line, Posting, PostingKind
 
 _MODEL = "stock.shipment.internal"
@@ -71,7 +72,7 @@ class Shipped:
         noted = await self._journal.on([resource])
         if original.state != "done" or any(n.entry.key != posting.key for n in noted):
             name = original.number or posting.reverses
-            raise Refused(Category.INVALID, name, f"The document {name} was reversed or cancelled before.")
+            raise Refused(Category.INVALID, subject.document(name), f"The document {name} was reversed or cancelled before.")
         if not noted:
             await self._journal.write(resource, posting, original.moves)
         rows = await self._tryton.call("model.stock.move.read", original.moves, _MOVED)
@@ -89,18 +90,23 @@ class Shipped:
         adjustment = posting.kind is PostingKind.ADJUSTMENT
         if not amount or line.owner or (amount < 0 and not adjustment):
             what = "other owners' stock" if line.owner else "lines without or with a negative quantity"
-            raise Refused(Category.INVALID, line.item, f"A Tryton without the module can't book {what}.", "Reverse and post anew.")
+            raise Refused(
+                Category.INVALID, subject.item(line.item), f"A Tryton without the module can't book {what}.", "Reverse and post anew."
+            )
         item = await desk.item(line.item)
         unit = await desk.unit(item, line.quantity)
         gain = adjustment and amount > 0
-        place = await desk.place(line.location, line.status, warehouse, warehouse.storage_location, create=gain)
+        place = await desk.place(line.location, line.status, warehouse, warehouse.storage_location, item=line.item, create=gain)
         other = await self._other_side(desk, posting, line, warehouse)
         source, target = (other, place) if gain else (place, other)
         if source == target:
-            raise Refused(Category.INVALID, line.item, f"The transfer of {line.item} begins and ends at the same place.")
+            raise Refused(Category.INVALID, subject.item(line.item), f"The transfer of {line.item} begins and ends at the same place.")
         if not line.lot and item.lot_required:
             raise Refused(
-                Category.UNKNOWN_LOT, item.code, f"The item {item.code} is kept by lot, and the line names none.", "Name the lot."
+                Category.UNKNOWN_LOT,
+                subject.item(item.code),
+                f"The item {item.code} is kept by lot, and the line names none.",
+                "Name the lot.",
             )
         lot = await desk.lot(item, line.lot, create=gain) if line.lot else None
         if not gain:
@@ -109,13 +115,13 @@ class Shipped:
 
     async def _other_side(self, desk: Desk, posting: Posting, line: Line, warehouse: Warehouse) -> int:
         if posting.kind is PostingKind.TRANSFER:
-            storage = warehouse.storage_location
-            return await desk.place(line.to_location or line.location, line.to_status, warehouse, storage, create=True)
+            to, usual = line.to_location or line.location, warehouse.storage_location
+            return await desk.place(to, line.to_status, warehouse, usual, item=line.item, create=True)
         scrap = warehouse.waste_locations[0] if posting.kind is PostingKind.SCRAP and warehouse.waste_locations else None
         place = scrap or warehouse.lost_found_location
         if place is None:
             sentence = f"The warehouse {warehouse.code} has no lost and found location."
-            raise Refused(Category.UNKNOWN_LOCATION, warehouse.code, sentence, "Set one in Tryton.")
+            raise Refused(Category.UNKNOWN_LOCATION, subject.warehouse(warehouse.code), sentence, "Set one in Tryton.")
         return place
 
     async def _ship(self, posting: Posting, moves: list[dict[str, Json]]) -> str:
@@ -123,7 +129,7 @@ class Shipped:
         pairs = {(str(move["from_location"]), str(move["to_location"])) for move in moves}
         if len(pairs) != 1:
             sentence = "A shipment of Tryton goes from one place to one place, and the lines name several, or there are none."
-            raise Refused(Category.INVALID, posting.key, sentence, "Post each pair of places separately.")
+            raise Refused(Category.INVALID, subject.about(posting), sentence, "Post each pair of places separately.")
         begun = [s for s in await self._search([["reference", "=", posting.key]]) if s.state != "cancelled"]
         shipment = begun[0] if begun else await self._create(posting, moves)
         if shipment.state in _DRAFT:
@@ -132,9 +138,8 @@ class Shipped:
             await press(self._tryton, f"{_MODEL}.assign_try", [shipment.id])
         if (await self._state(shipment)).state == "waiting":
             await press(self._tryton, f"{_MODEL}.cancel", [shipment.id])
-            raise Refused(
-                Category.INSUFFICIENT_STOCK, posting.lines[0].item if posting.lines else posting.key, "Tryton can't reserve the stock."
-            )
+            what = subject.item(posting.lines[0].item) if posting.lines else subject.document(posting.reverses_document)
+            raise Refused(Category.INSUFFICIENT_STOCK, what, "Tryton can't reserve the stock.")
         await press(self._tryton, f"{_MODEL}.do", [shipment.id])
         now = await self._state(shipment)
         if now.state != "done":

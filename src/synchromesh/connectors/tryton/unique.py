@@ -6,13 +6,14 @@ from collections.abc import Sequence
 
 import msgspec
 
-from synchromesh.connectors.agreement import Abilities, Balance, ConnectorError, Finding, FindingState, Grade, Pulled
+from synchromesh.connectors.agreement import Abilities, Balance, ConnectorError, Finding, FindingState, Grade, OrderTotal, Pulled
 from synchromesh.connectors.tryton import replies, units
 from synchromesh.connectors.tryton.documents import ModuleOwnership
 from synchromesh.connectors.tryton.places import read_places
 from synchromesh.connectors.tryton.reading import Reader
 from synchromesh.connectors.tryton.rpc import Failed, Tryton, read_as
 from synchromesh.connectors.tryton.settings import Settings
+from synchromesh.connectors.tryton.totals import order_totals
 from synchromesh.connectors.tryton.wire import MODEL, Answer, Envelope, Stock
 from synchromesh.model.posting import Fate, Posting, PostingKind, Reply
 
@@ -33,14 +34,14 @@ class UniqueConnector:
             return await self._send(postings)
         except Failed as error:
             if len(postings) == 1:
-                return [replies.failed(postings[0].key, error)]
+                return [replies.failed(postings[0], error)]
         return [await self._alone(posting) for posting in postings]
 
     async def _alone(self, posting: Posting) -> Reply:
         try:
             return (await self._send([posting]))[0]
         except Failed as error:
-            return replies.failed(posting.key, error)
+            return replies.failed(posting, error)
 
     async def _send(self, postings: Sequence[Posting]) -> list[Reply]:
         envelopes = [msgspec.to_builtins(Envelope(p, self._settings.warehouse_of(p.plant))) for p in postings]
@@ -50,7 +51,7 @@ class UniqueConnector:
         except Failed:
             raise
         except ConnectorError as error:
-            return [replies.undone(posting.key, error) for posting in postings]
+            return [replies.undone(posting, error) for posting in postings]
         if [a.key for a in answers] != [p.key for p in postings]:
             return [Reply(posting.key, Fate.DOUBT) for posting in postings]
         return [self._reply(answer) for answer in answers]
@@ -82,6 +83,10 @@ class UniqueConnector:
             if (place := places.get(row.location)) and place.warehouse
         ]
         return sorted(found, key=lambda b: (b.item, b.location, b.status, b.lot))
+
+    async def order_totals(self, orders: Sequence[str]) -> list[OrderTotal]:
+        """See `TellsOrders.order_totals`."""
+        return await order_totals(self._tryton, orders)
 
     async def close(self) -> None:
         """See `Connector.close`."""

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -25,23 +25,28 @@ from synchromesh.observe.names import CLAIMS_UNKNOWN
 from synchromesh.sqlite.database import connect, create, damaged, data_version, query, transaction
 from synchromesh.sqlite.lock import WriterLock
 from synchromesh.state import encoding
-from synchromesh.state.agreement import PostingId, Ready, StateCorrupt, TakenOver
+from synchromesh.state.agreement import Fenced, PostingId, Ready, StateCorrupt, TakenOver
 from synchromesh.state.fairness import fairly
 from synchromesh.state.sqlite.schema import KINDS, in_state_words, open_existing
 
 APPLICATION: Final = 0x534D434C  # "SMCL": what `file` and SQLite's header say this is.
-SCHEMA: Final = 2
+SCHEMA: Final = 3
 CACHE_KIB: Final = 8 * 1024
 SWEEP_AFTER: Final = 512
 """How many claims are made between two looks for claims whose posting has left the outbox."""
 SHORTEST_PAUSE: Final = 0.000_5
 LONGEST_PAUSE: Final = 0.005
 
-_UNKNOWN: Final = f"""
+_UNKNOWN: Final = """
 CREATE TABLE unknown (partition TEXT PRIMARY KEY, head INTEGER NOT NULL) WITHOUT ROWID;
-PRAGMA user_version = {SCHEMA};
 """
 """Partitions of which it is not known what was claimed of the messages through `head`."""
+
+_SENDER: Final = f"""
+CREATE TABLE sender (target TEXT PRIMARY KEY, claimant TEXT NOT NULL) WITHOUT ROWID;
+PRAGMA user_version = {SCHEMA};
+"""
+"""Who sends to each business system: the one that began last."""
 
 _TABLES: Final = f"""
 CREATE TABLE claim (
@@ -50,7 +55,7 @@ CREATE TABLE claim (
 ) WITHOUT ROWID;
 CREATE TABLE seen (partition TEXT PRIMARY KEY, position INTEGER NOT NULL) WITHOUT ROWID;
 PRAGMA application_id = {APPLICATION};
-{_UNKNOWN}"""
+{_UNKNOWN}{_SENDER}"""
 
 _UNCLAIMED: Final = """
 SELECT p.name, o.position, o.ordinal, o.lane, t.value, p.number, o.added
@@ -93,10 +98,11 @@ INSERT INTO seen SELECT name, position FROM state.partition WHERE true
 ON CONFLICT (partition) DO UPDATE SET position = excluded.position WHERE excluded.position > seen.position
 """
 _READY: Final = """
-SELECT p.number FROM state.partition p LEFT JOIN seen s ON s.partition = p.name
+SELECT p.number, p.name FROM state.partition p LEFT JOIN seen s ON s.partition = p.name
 WHERE p.position >= coalesce(s.position, 0) AND NOT EXISTS (SELECT 1 FROM unknown u WHERE u.partition = p.name) ORDER BY p.number
 """
 _KNOWN: Final = "SELECT partition FROM seen EXCEPT SELECT partition FROM unknown"
+_FENCED: Final = "SELECT 1 FROM sender WHERE target = ? AND claimant <> ?"
 _ANY: Final = "SELECT EXISTS (SELECT 1 FROM state.outbox WHERE target = ?)"
 
 
@@ -121,6 +127,7 @@ class SqliteOutbox:
         self._known = False
         """Whether this outbox has looked for partitions of which nothing is known."""
         self._claimed_through: dict[tuple[str, int], int] = {}
+        self._turn = 0
         self._version = -1
         self._unswept = SWEEP_AFTER
         self._seen = -1
@@ -129,7 +136,15 @@ class SqliteOutbox:
         with _in_claims_words(self._claims, "reading the claims"), self._thread:
             return {name for (name,) in query(self._connection, _KNOWN)}
 
-    def take(self, target: str, claimant: str, limit: int, now: int) -> list[Ready]:
+    def begin(self, target: str, claimant: str) -> None:
+        with in_state_words(self._path, "beginning to send"), self._thread, self._lock, transaction(self._connection):
+            self._connection.execute("INSERT OR REPLACE INTO sender VALUES (?, ?)", (target, claimant))
+
+    def sends(self, target: str, claimant: str) -> bool:
+        with _in_claims_words(self._claims, "reading the claims"), self._thread:
+            return self._connection.execute(_FENCED, (target, claimant)).fetchone() is None
+
+    def take(self, target: str, claimant: str, limit: int, now: int, full: Set[str] = frozenset()) -> list[Ready]:
         with in_state_words(self._path, "taking from the outbox"), self._thread:
             self._seen = data_version(self._connection, "state")
             if not query(self._connection, _ANY, (target,))[0][0]:
@@ -138,15 +153,18 @@ class SqliteOutbox:
             with self._lock:
                 try:
                     with transaction(self._connection):
-                        return self._claim(target, claimant, limit, now)
+                        return self._claim(target, claimant, limit, now, full)
                 except BaseException:
                     self._claimed_through.clear()
                     raise
 
-    def _claim(self, target: str, claimant: str, limit: int, now: int) -> list[Ready]:
+    def _claim(self, target: str, claimant: str, limit: int, now: int, full: Set[str]) -> list[Ready]:
+        if self._connection.execute(_FENCED, (target, claimant)).fetchone():
+            raise Fenced(f"another dispatcher has begun to send to {target}; end this one")
         self._notice_others()
-        numbers = [number for (number,) in query(self._connection, _READY)]
-        rows = fairly([self._unclaimed(number, target) for number in numbers], limit)
+        numbers = [number for number, name in query(self._connection, _READY) if name not in full]
+        self._turn += 1
+        rows = fairly([self._unclaimed(number, target) for number in numbers], limit, self._turn)
         if not rows:
             return []
         claims = [(name, position, ordinal, target, claimant, now) for name, position, ordinal, *_ in rows]
@@ -274,8 +292,8 @@ def _upgrade(connection: apsw.Connection, path: Path) -> None:
     schema = query(connection, "PRAGMA user_version")[0][0]
     if application != APPLICATION:
         raise _damaged(path, "it is a database, but not the claims of Synchromesh")
-    if schema == 1:
-        query(connection, f"BEGIN IMMEDIATE; {_UNKNOWN} COMMIT;")
+    if schema in (1, 2):
+        query(connection, f"BEGIN IMMEDIATE; {_UNKNOWN if schema == 1 else ''} {_SENDER} COMMIT;")
     elif schema != SCHEMA:
         raise StateCorrupt(
             f"{path} has schema {schema} and this program knows schema {SCHEMA}; use the program that wrote it, or a newer one"

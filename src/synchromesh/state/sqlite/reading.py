@@ -8,16 +8,30 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from synchromesh.plant.rows import EntityKey, ExceptionRow, FactRow, PostingRow
+from synchromesh.plant.rows import EntityKey, ExceptionRow, FactRow, PostingId, PostingRow
 from synchromesh.sqlite.database import query
 from synchromesh.state import encoding
+from synchromesh.state.agreement import CauseRow, Moment
 from synchromesh.state.sqlite import loads
 from synchromesh.state.sqlite.identities import position_of_identity, positions_of_id
+from synchromesh.state.sqlite.moment import SqliteMoment
 from synchromesh.state.sqlite.partitions import Partitions
 from synchromesh.state.sqlite.rows import at
 from synchromesh.state.sqlite.schema import in_state_words, open_existing
 
 CACHE_KIB: Final = 8_192
+
+_CAUSES: Final = """
+SELECT partition, category, subject, count(*), sum(facts), count(DISTINCT nullif(of_order, '')), min(opened)
+FROM exception INDEXED BY exception_of_cause WHERE state = 'open' GROUP BY category, subject, partition
+"""
+"""Answered from the index alone, in its order."""
+
+_OF_CAUSE: Final = """
+SELECT value FROM exception
+WHERE state = 'open' AND partition = ? AND category = ? AND subject = ? AND (position, ordinal) > (?, ?)
+ORDER BY position, ordinal LIMIT ?
+"""
 
 
 class SqliteReading:
@@ -34,6 +48,9 @@ class SqliteReading:
         with self._mutex, in_state_words(self._path, "reading the state"):
             yield
 
+    def moment(self) -> Moment:
+        return SqliteMoment(self._path)
+
     def positions(self) -> Mapping[str, int]:
         with self._asking():
             return dict(query(self._connection, "SELECT name, position FROM partition"))
@@ -42,6 +59,22 @@ class SqliteReading:
         with self._asking():
             number = self._partitions.number(partition)
             return {(kind, name): value for kind, name in keys for value in loads.entities(self._connection, number, kind, [name]).values()}
+
+    def entities_of(self, partition: str, kind: str, after: str, limit: int) -> list[tuple[str, bytes]]:
+        with self._asking():
+            return query(
+                self._connection,
+                "SELECT name, value FROM entity WHERE partition = ? AND kind = ? AND name > ? ORDER BY name LIMIT ?",
+                (self._partitions.number(partition), kind, after, limit),
+            )
+
+    def facts_before(self, partition: str, position: int, limit: int) -> list[FactRow]:
+        with self._asking():
+            number = self._partitions.number(partition)
+            rows = self._connection.execute(
+                "SELECT value FROM fact WHERE at >= ? AND at < ? ORDER BY at DESC LIMIT ?", (at(number, 0), at(number, position), limit)
+            )
+            return [encoding.fact(value) for (value,) in rows]
 
     def fact(self, partition: str, position: int) -> FactRow | None:
         with self._asking():
@@ -96,6 +129,20 @@ class SqliteReading:
                 (state, limit),
             )
             return [(names[number], encoding.exception(value)) for number, value in rows]
+
+    def exception(self, partition: str, id: PostingId) -> ExceptionRow | None:
+        with self._asking():
+            return loads.exceptions(self._connection, self._partitions.number(partition), [id]).get(id)
+
+    def causes(self) -> list[CauseRow]:
+        with self._asking():
+            names = {number: name for name, number in self._partitions.all().items()}
+            return [CauseRow(names[number], *rest) for number, *rest in self._connection.execute(_CAUSES)]
+
+    def of_cause(self, partition: str, category: str, subject: str, after: PostingId, limit: int) -> list[ExceptionRow]:
+        with self._asking():
+            rows = self._connection.execute(_OF_CAUSE, (self._partitions.number(partition), category, subject, *after, limit))
+            return [encoding.exception(value) for (value,) in rows]
 
     def waiting(self, target: str = "") -> int:
         only, values = ("WHERE target = ?", (target,)) if target else ("", ())

@@ -151,8 +151,11 @@ class SqliteState:
         documents = changes.documents
         many("INSERT OR REPLACE INTO document VALUES (?, ?, ?, ?)", ((number, name, *documents[name]) for name in sorted(documents)))
         many(
-            "INSERT OR REPLACE INTO exception VALUES (?, ?, ?, ?, ?, ?)",
-            [(number, *key, row.state, row.opened, encoding.encode(row)) for key, row in changes.exceptions.items()],
+            "INSERT OR REPLACE INTO exception VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            [
+                (number, *key, row.state, row.opened, encoding.encode(row), row.category, row.subject, row.order, row.facts)
+                for key, row in changes.exceptions.items()
+            ],
         )
         if changes.forwarded:
             oldest = "SELECT sequence FROM forward WHERE partition = ? ORDER BY sequence LIMIT ?"

@@ -16,6 +16,7 @@ from trytond.transaction import Transaction
 
 from synchromesh.connectors.tryton import units
 from synchromesh.connectors.tryton.wire import HELD_BACK, Stock
+from synchromesh.model import subject
 from synchromesh.model.posting import Category, Refusal
 from synchromesh.model.quantity import Quantity, plain
 
@@ -66,11 +67,11 @@ class Books:
         if found and not code:
             raise Refused(
                 Category.UNKNOWN_LOCATION,
-                "warehouse",
+                subject.warehouse(""),
                 "Tryton has several warehouses and the posting's plant is mapped to none of them",
                 "name the plant's warehouse in the connector's settings, for example plants = { P1 = \"WH\" }",
             )
-        raise Refused(Category.UNKNOWN_LOCATION, code or "warehouse", f"Tryton has no single warehouse with the code {code!r}")
+        raise Refused(Category.UNKNOWN_LOCATION, subject.warehouse(code), f"Tryton has no single warehouse with the code {code!r}")
 
     def item(self, code: str) -> Record:
         """The active product with this code."""
@@ -79,14 +80,16 @@ class Books:
             if len(found) != 1:
                 what = "is not known in Tryton" if not found else "is the code of several products in Tryton"
                 category = Category.INVALID if found else Category.UNKNOWN_ITEM
-                raise Refused(category, code, f"the item {code} {what}", "create one product with this code in Tryton, then post again")
+                raise Refused(
+                    category, subject.item(code), f"the item {code} {what}", "create one product with this code in Tryton, then post again"
+                )
             self._items[code] = found[0]
         return self._items[code]
 
     def order(self, name: str) -> Record:
         """The released production with this reference or, if none has it, this number."""
         if not name:
-            raise Refused(Category.INVALID, "order", "the posting names no order, and its kind needs one")
+            raise Refused(Category.INVALID, subject.order(""), "the posting names no order, and its kind needs one")
         production = self.pool.get("production")
         found: list[Record] = []
         for field in ("reference", "number"):
@@ -95,30 +98,48 @@ class Books:
                 break
         if not found:
             raise Refused(
-                Category.UNKNOWN_ORDER, name, f"no production has the reference or number {name}", "create the production in Tryton"
+                Category.UNKNOWN_ORDER,
+                subject.order(name),
+                f"no production has the reference or number {name}",
+                "create the production in Tryton",
             )
         if len(found) > 1:
-            raise Refused(Category.INVALID, name, f"several productions have the reference {name}", "make the references unique in Tryton")
+            raise Refused(
+                Category.INVALID,
+                subject.order(name),
+                f"several productions have the reference {name}",
+                "make the references unique in Tryton",
+            )
         order = found[0]
         if order.state in {"done", "cancelled"}:
             raise Refused(
-                Category.ORDER_CLOSED, name, f"the production {name} is {order.state}", "book it on another production, or dismiss the fact"
+                Category.ORDER_CLOSED,
+                subject.order(name),
+                f"the production {name} is {order.state}",
+                "book it on another production, or dismiss the fact",
             )
         if order.state not in RELEASED:
             raise Refused(
-                Category.ORDER_NOT_RELEASED, name, f"the production {name} is still {order.state}", "press Wait on the production in Tryton"
+                Category.ORDER_NOT_RELEASED,
+                subject.order(name),
+                f"the production {name} is still {order.state}",
+                "press Wait on the production in Tryton",
             )
         return order
 
-    def location(self, name: str, status: str, warehouse: Record, default: Record, create: bool = False) -> Record:
-        """Where goods of a status lie at a place: the place itself, or for a status the location "PLACE/STATUS" below it.
+    def location(self, name: str, status: str, warehouse: Record, default: Record, item: str, create: bool = False) -> Record:
+        """Where goods of an item in a status lie at a place: the place itself, or for a status the location "PLACE/STATUS" below it.
 
         With `create` a missing location of a status is made. A code is looked for in the plant's warehouse first.
         """
         place = self._place(name, warehouse) if name else default
         if place is None or place.type != "storage":
-            raise Refused(Category.UNKNOWN_LOCATION, name, f"the location {name or 'of the warehouse'} is not a storage location in Tryton")
-        return self._of_status(place, status, create) if status else place
+            raise Refused(
+                Category.UNKNOWN_LOCATION,
+                subject.location(name),
+                f"the location {name or 'of the warehouse'} is not a storage location in Tryton",
+            )
+        return self._of_status(place, status, item, create) if status else place
 
     def _place(self, name: str, warehouse: Record) -> Record:
         if (warehouse.id, name) not in self._locations:
@@ -131,18 +152,25 @@ class Books:
                 found = location.search(domain, limit=2)
             if len(found) != 1:
                 what = "unknown in Tryton" if not found else "the code of several locations in Tryton"
-                raise Refused(Category.UNKNOWN_LOCATION, name, f"the location {name} is {what}", "give one storage location this code")
+                raise Refused(
+                    Category.UNKNOWN_LOCATION,
+                    subject.location(name),
+                    f"the location {name} is {what}",
+                    "give one storage location this code",
+                )
             self._locations[warehouse.id, name] = found[0]
         return self._locations[warehouse.id, name]
 
-    def _of_status(self, place: Record, status: str, create: bool) -> Record:
+    def _of_status(self, place: Record, status: str, item: str, create: bool) -> Record:
         location = self.pool.get("stock.location")
         code = f"{place.code}{HELD_BACK}{status}"
         found = location.search([("parent", "=", place.id), ("code", "=", code)], limit=1)
         if found:
             return found[0]
         if not create:
-            raise Refused(Category.INSUFFICIENT_STOCK, code, f"nothing lies at {place.code} with the status {status}")
+            raise Refused(
+                Category.INSUFFICIENT_STOCK, subject.item(item), f"nothing of {item} lies at {place.code} with the status {status}"
+            )
         return location.create([{"name": f"{place.name} ({status})", "code": code, "type": "storage", "parent": place.id}])[0]
 
     def waste(self, warehouse: Record) -> Record:
@@ -168,7 +196,12 @@ class Books:
             return warehouse.lost_found_location
         found = self.pool.get("stock.location").search([("type", "=", "lost_found"), ("waste_warehouses", "=", None)], limit=1)
         if not found:
-            raise Refused(Category.UNKNOWN_LOCATION, warehouse.code, "the warehouse has no lost and found location", "set one in Tryton")
+            raise Refused(
+                Category.UNKNOWN_LOCATION,
+                subject.warehouse(warehouse.code),
+                "the warehouse has no lost and found location",
+                "set one in Tryton",
+            )
         return found[0]
 
     def unit(self, item: Record, quantity: Quantity) -> Record:
@@ -179,7 +212,7 @@ class Books:
             own = units.code(item.default_uom.symbol)
             raise Refused(
                 Category.MISSING_UNIT,
-                item.code,
+                subject.unit(quantity.unit, item.code),
                 f"{quantity.unit} can't be converted to {own}, the unit of the item {item.code}",
                 "send the quantity in a unit of the same category, or add the unit to that category in Tryton",
             )
@@ -192,14 +225,14 @@ class Books:
         if amount != round(amount, unit.digits) or len(amount.normalize().as_tuple().digits) > MAX_EXACT_DIGITS:
             raise Refused(
                 Category.INVALID,
-                item.code,
+                subject.item(item.code),
                 f"{quantity} is finer than Tryton keeps {quantity.unit}: {unit.digits} decimals and {MAX_EXACT_DIGITS} digits",
                 "round the quantity before posting",
             )
         if unit != item.default_uom and self.internal(item, unit, amount, exact=True) != self.internal(item, unit, amount):
             raise Refused(
                 Category.INVALID,
-                item.code,
+                subject.item(item.code),
                 f"{quantity} is finer than the item's own unit {units.code(item.default_uom.symbol)} can hold",
                 "send a quantity that is whole in the item's unit",
             )
@@ -216,16 +249,24 @@ class Books:
         )
         if len(found) > 1:
             raise Refused(
-                Category.INVALID, number, f"the item {item.code} has several lots with the number {number}", "merge the lots in Tryton"
+                Category.INVALID,
+                subject.lot(number, item.code),
+                f"the item {item.code} has several lots with the number {number}",
+                "merge the lots in Tryton",
             )
         if found and not found[0].active:
             raise Refused(
-                Category.LOT_NOT_USABLE, number, f"the lot {number} is deactivated in Tryton", "activate the lot, or use another one"
+                Category.LOT_NOT_USABLE,
+                subject.lot(number, item.code),
+                f"the lot {number} is deactivated in Tryton",
+                "activate the lot, or use another one",
             )
         if found:
             return found[0]
         if not create and (item.id, number) not in self._new_lots:
-            raise Refused(Category.UNKNOWN_LOT, number, f"the item {item.code} has no lot {number}", "receive the lot first")
+            raise Refused(
+                Category.UNKNOWN_LOT, subject.lot(number, item.code), f"the item {item.code} has no lot {number}", "receive the lot first"
+            )
         return None
 
     def check_date(self, effective: datetime.date) -> None:
@@ -238,14 +279,14 @@ class Books:
         if self._closed_through is not None and effective <= self._closed_through:
             raise Refused(
                 Category.CLOSED_PERIOD,
-                effective.isoformat(),
+                subject.period(effective),
                 f"the stock period through {self._closed_through} is closed, and the fact is of {effective}",
                 "reopen the period in Tryton, or book on the first open day",
             )
         # Somewhere on earth it is already tomorrow; the day after is a wrong clock.
         if effective > self.pool.get("ir.date").today() + datetime.timedelta(days=1):
             raise Refused(
-                Category.INVALID, effective.isoformat(), f"the day {effective} lies in the future", "check the clock of the source"
+                Category.INVALID, subject.day(effective), f"the day {effective} lies in the future", "check the clock of the source"
             )
 
     def take(self, item: Record, place: Record, lot: str, amount: Decimal) -> None:
@@ -256,7 +297,7 @@ class Books:
             unit = units.code(item.default_uom.symbol)
             raise Refused(
                 Category.INSUFFICIENT_STOCK,
-                item.code,
+                subject.item(item.code),
                 f"{plain(amount)} {unit} of {item.code}{of_lot} are wanted at {place.code}, and {plain(on_hand)} are there",
                 "receive or transfer the missing quantity, or correct the report",
             )

@@ -18,6 +18,7 @@ from decimal import Decimal
 from typing import Literal
 
 from synchromesh.connectors.tryton.module.books import Books, Record, Refused
+from synchromesh.model import subject
 from synchromesh.model.posting import Category, Line, Posting, PostingKind
 
 Side = Literal["", "production_input", "production_output"]
@@ -66,7 +67,7 @@ def plan(books: Books, posting: Posting, plant: str, original: Record | None) ->
     if posting.kind in _WITHOUT_STOCK:
         return result
     if not posting.lines:
-        raise Refused(Category.INVALID, posting.key, f"a posting of the kind {posting.kind} needs lines")
+        raise Refused(Category.INVALID, subject.about(posting), f"a posting of the kind {posting.kind} needs lines")
     warehouse = order.warehouse if order else books.warehouse(plant)
     for line in posting.lines:
         leg = _leg(books, posting, line, order, warehouse)
@@ -81,9 +82,13 @@ _WITHOUT_STOCK = frozenset({PostingKind.CONFIRMATION, PostingKind.COMPLETION})
 
 def _leg(books: Books, posting: Posting, line: Line, order: Record | None, warehouse: Record) -> Leg:
     if line.owner:
-        raise Refused(Category.NOT_PERMITTED, line.item, f"Tryton keeps the company's own stock only, and the line is of {line.owner}")
+        raise Refused(
+            Category.NOT_PERMITTED, subject.item(line.item), f"Tryton keeps the company's own stock only, and the line is of {line.owner}"
+        )
     if not line.quantity.amount:
-        raise Refused(Category.INVALID, line.item, f"the line of {line.item} moves nothing", "leave lines without quantity out")
+        raise Refused(
+            Category.INVALID, subject.item(line.item), f"the line of {line.item} moves nothing", "leave lines without quantity out"
+        )
     item = books.item(line.item)
     unit = books.unit(item, line.quantity)
     source, target, side = _places(books, posting, line, item, order, warehouse)
@@ -97,21 +102,29 @@ def _places(
     storage = warehouse.storage_location
     negative = line.quantity.amount < 0
     if posting.kind is PostingKind.TRANSFER:
-        source = books.location(line.location, line.status, warehouse, storage, create=negative)
-        target = books.location(line.to_location or line.location, line.to_status, warehouse, storage, create=not negative)
+        source = books.location(line.location, line.status, warehouse, storage, line.item, negative)
+        target = books.location(line.to_location or line.location, line.to_status, warehouse, storage, line.item, not negative)
         if source == target:
-            raise Refused(Category.INVALID, line.item, f"the transfer of {line.item} begins and ends at {source.code}")
+            raise Refused(Category.INVALID, subject.item(line.item), f"the transfer of {line.item} begins and ends at {source.code}")
         return source, target, ""
     if posting.kind is PostingKind.ADJUSTMENT:
-        return books.inventory_difference(warehouse), books.location(line.location, line.status, warehouse, storage, not negative), ""
+        return (
+            books.inventory_difference(warehouse),
+            books.location(line.location, line.status, warehouse, storage, line.item, not negative),
+            "",
+        )
     if posting.kind is PostingKind.SCRAP and not (order and _is_output(order, item)):
-        return books.location(line.location, line.status, warehouse, _picking(warehouse)), books.waste(warehouse), ""
+        return books.location(line.location, line.status, warehouse, _picking(warehouse), line.item), books.waste(warehouse), ""
     assert order is not None
     if posting.kind is PostingKind.SCRAP:
         return order.location, books.waste(warehouse), "production_output"
     if posting.kind is PostingKind.ISSUE:
-        return books.location(line.location, line.status, warehouse, _picking(warehouse), negative), order.location, "production_input"
-    target = books.location(line.location, line.status, warehouse, warehouse.production_output_location or storage, not negative)
+        return (
+            books.location(line.location, line.status, warehouse, _picking(warehouse), line.item, negative),
+            order.location,
+            "production_input",
+        )
+    target = books.location(line.location, line.status, warehouse, warehouse.production_output_location or storage, line.item, not negative)
     return order.location, target, "production_output"
 
 
@@ -127,13 +140,18 @@ def _check(books: Books, leg: Leg, order: Record | None, kind: PostingKind) -> N
     """Refuse a leg whose lot is missing, whose place is outside the order's warehouse, or whose stock is not there."""
     if not leg.lot and leg.item.lot_is_required(leg.source, leg.target):
         raise Refused(
-            Category.UNKNOWN_LOT, leg.item.code, f"the item {leg.item.code} is kept by lot, and the line names none", "name the lot"
+            Category.UNKNOWN_LOT,
+            subject.item(leg.item.code),
+            f"the item {leg.item.code} is kept by lot, and the line names none",
+            "name the lot",
         )
     if order and leg.side:
         for place in (leg.source, leg.target):
             if place.type == "storage" and place.warehouse != order.warehouse:
                 raise Refused(
-                    Category.INVALID, place.code, f"the location {place.code} is outside the warehouse of the order {order.rec_name}"
+                    Category.INVALID,
+                    subject.location(place.code),
+                    f"the location {place.code} is outside the warehouse of the order {order.rec_name}",
                 )
     made_here = leg.source.type != "storage"
     if leg.lot and books.lot(leg.item, leg.lot, create=made_here and kind in _MAKES_LOTS) is None:
@@ -155,16 +173,26 @@ def _move_stock(books: Books, leg: Leg) -> None:
 def _reversal(books: Books, posting: Posting, original: Record | None) -> Plan:
     name = posting.reverses or posting.reverses_document
     if original is None:
-        raise Refused(Category.INVALID, name, f"no posting with the key or number {name} is booked, so there is nothing to reverse")
+        what = subject.document(posting.reverses_document) if posting.reverses_document else subject.posting(posting.reverses)
+        raise Refused(Category.INVALID, what, f"no posting with the key or number {name} is booked, so there is nothing to reverse")
     if original.state == "reversed" or any(move.state != "done" for move in original.moves):
-        raise Refused(Category.INVALID, original.number, f"the document {original.number} was reversed or cancelled before")
+        raise Refused(
+            Category.INVALID, subject.document(original.number), f"the document {original.number} was reversed or cancelled before"
+        )
     if original.kind in {PostingKind.COMPLETION, PostingKind.REVERSAL}:
         raise Refused(
-            Category.NOT_PERMITTED, original.number, f"Tryton can't take back a {original.kind}", "correct the production by hand in Tryton"
+            Category.NOT_PERMITTED,
+            subject.document(original.number),
+            f"Tryton can't take back a {original.kind}",
+            "correct the production by hand in Tryton",
         )
     order = original.production
     if order is not None and order.state in {"done", "cancelled"}:
-        raise Refused(Category.ORDER_CLOSED, order.rec_name, f"the production {order.rec_name} of {original.number} is {order.state}")
+        raise Refused(
+            Category.ORDER_CLOSED,
+            subject.order(posting.order or order.rec_name),
+            f"the production {order.rec_name} of {original.number} is {order.state}",
+        )
     legs = [_leg_of(move).back() for move in original.moves]
     for leg in legs:
         _move_stock(books, leg)

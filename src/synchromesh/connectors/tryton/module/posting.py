@@ -21,6 +21,7 @@ from trytond.transaction import Transaction, without_check_access
 from synchromesh.connectors.tryton.module.books import Books, Record, Refused, stock_of
 from synchromesh.connectors.tryton.module.plan import Plan, plan
 from synchromesh.connectors.tryton.wire import Answer, Envelope, canonical, digest
+from synchromesh.model import subject
 from synchromesh.model.posting import Category, PostingKind, Refusal
 from synchromesh.model.posting import Posting as CanonicalPosting
 
@@ -135,7 +136,7 @@ class _Request:
             envelope = msgspec.convert(raw, Envelope)
         except msgspec.ValidationError as error:
             key = _key_of(raw)
-            return _Pending(Answer(key, refusal=Refusal(Category.INVALID, key, f"the posting can't be read: {error}")))
+            return _Pending(Answer(key, refusal=Refusal(Category.INVALID, subject.posting(key), f"the posting can't be read: {error}")))
         posting = envelope.posting
         try:
             return self._repeat(posting) or self._plan(posting, envelope.warehouse)
@@ -286,7 +287,9 @@ def _complete(order: Record, record: Record) -> None:
 
 def _check_same(key: str, first: str, again: str) -> None:
     if first != again:
-        raise Refused(Category.DUPLICATE, key, f"the key {key} is booked with other content", "give changed content a key of its own")
+        raise Refused(
+            Category.DUPLICATE, subject.posting(key), f"the key {key} is booked with other content", "give changed content a key of its own"
+        )
 
 
 def _replayed(record: Record) -> Answer:

@@ -1,0 +1,8 @@
+
+/* --- begin ----------------------------------------------------------------------------------------- */
+
+addEventListener("hashchange", () => { showView(); follow(); look(); });
+showView();
+follow();
+refresh();
+lookOn();

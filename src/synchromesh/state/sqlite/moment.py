@@ -1,0 +1,70 @@
+"""The store as it was at one committed moment: a connection of its own that can't write, inside one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Final
+
+from synchromesh.plant.rows import ExceptionRow, FactRow, Identity, PostingId, PostingRow
+from synchromesh.sqlite.database import query
+from synchromesh.state.memory import SEGMENT_POSITIONS
+from synchromesh.state.sqlite import loads
+from synchromesh.state.sqlite.identities import Identities
+from synchromesh.state.sqlite.partitions import Partitions
+from synchromesh.state.sqlite.schema import in_state_words, open_existing
+
+CACHE_KIB: Final = 8_192
+
+
+class SqliteMoment:
+    """`Moment` on one file. Used by one thread at a time. While it is open the write-ahead log grows and can't be written back."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._connection = open_existing(path, CACHE_KIB)
+        self._partitions = Partitions(self._connection)
+        # Reading needs no span: it says where new identities are written.
+        self._identities = Identities(self._connection, SEGMENT_POSITIONS)
+        try:
+            with in_state_words(path, "reading the state"):
+                # The transaction sees what is committed at its first look, and nothing later.
+                self._connection.execute("BEGIN")
+                self._positions = dict(query(self._connection, "SELECT name, position FROM partition"))
+        except BaseException:
+            self._connection.close()
+            raise
+
+    def positions(self) -> dict[str, int]:
+        return dict(self._positions)
+
+    def load(self, partition: str, kind: str, names: Iterable[str]) -> dict[str, bytes]:
+        with in_state_words(self._path, "reading the state"):
+            return loads.entities(self._connection, self._partitions.number(partition), kind, names)
+
+    def known(self, partition: str, identities: Sequence[Identity]) -> dict[Identity, int]:
+        with in_state_words(self._path, "reading the state"):
+            return self._identities.known(self._partitions.number(partition), identities)
+
+    def facts(self, partition: str, positions: Iterable[int]) -> dict[int, FactRow]:
+        with in_state_words(self._path, "reading the state"):
+            return loads.facts(self._connection, self._partitions.number(partition), positions)
+
+    def postings(self, partition: str, ids: Iterable[PostingId]) -> dict[PostingId, PostingRow]:
+        with in_state_words(self._path, "reading the state"):
+            return loads.postings(self._connection, self._partitions.number(partition), ids)
+
+    def exceptions(self, partition: str, ids: Iterable[PostingId]) -> dict[PostingId, ExceptionRow]:
+        with in_state_words(self._path, "reading the state"):
+            return loads.exceptions(self._connection, self._partitions.number(partition), ids)
+
+    def documents(self, partition: str, numbers: Iterable[str]) -> dict[str, PostingId]:
+        with in_state_words(self._path, "reading the state"):
+            return loads.documents(self._connection, self._partitions.number(partition), numbers)
+
+    def outgoing(self, partition: str, ids: Iterable[PostingId]) -> set[PostingId]:
+        with in_state_words(self._path, "reading the state"):
+            return loads.outgoing(self._connection, self._partitions.number(partition), ids)
+
+    def close(self) -> None:
+        self._connection.close()
