@@ -79,7 +79,8 @@ def test_a_migration_that_fails_changes_nothing(tmp_path: Path) -> None:
 def test_exceptions_of_the_first_release_are_found_by_their_cause(tmp_path: Path) -> None:
     path = tmp_path / "state.db"
     open_state(path).close()
-    _execute(path, "DROP INDEX exception_of_cause")
+    for index in ("exception_of_cause", "exception_in_cause"):
+        _execute(path, f"DROP INDEX {index}")
     for column in ("category", "subject", "of_order", "facts"):
         _execute(path, f"ALTER TABLE exception DROP COLUMN {column}")
     _execute(path, "UPDATE alembic_version SET version_num = '0001'")

@@ -103,10 +103,11 @@ EXCEPTION: Final = Table(
         *("category", "subject", "partition", "of_order", "facts", "opened", "state"),
         sqlite_where=text("state = 'open'"),
     ),
+    Index("exception_in_cause", "category", "subject", "partition", "position", "ordinal", sqlite_where=text("state = 'open'")),
     sqlite_with_rowid=False,
 )
 """The indexes hold open ones only, so they grow with the work that people have, not with history. The second one alone tells the causes:
-category, subject, and what they hold up."""
+category, subject, and what they hold up; by the third one their exceptions are read in order."""
 
 FORWARD: Final = Table(
     "forward",

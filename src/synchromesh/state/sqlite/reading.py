@@ -28,7 +28,7 @@ FROM exception INDEXED BY exception_of_cause WHERE state = 'open' GROUP BY categ
 """Answered from the index alone, in its order."""
 
 _OF_CAUSE: Final = """
-SELECT value FROM exception
+SELECT value FROM exception INDEXED BY exception_in_cause
 WHERE state = 'open' AND partition = ? AND category = ? AND subject = ? AND (position, ordinal) > (?, ?)
 ORDER BY position, ordinal LIMIT ?
 """

@@ -38,3 +38,9 @@ def upgrade() -> None:
         ["category", "subject", "partition", "of_order", "facts", "opened", "state"],
         sqlite_where=sa.text("state = 'open'"),
     )
+    op.create_index(
+        "exception_in_cause",
+        "exception",
+        ["category", "subject", "partition", "position", "ordinal"],
+        sqlite_where=sa.text("state = 'open'"),
+    )
