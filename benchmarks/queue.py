@@ -11,7 +11,7 @@ from pathlib import Path
 
 from benchmarks.figures import Figure
 from benchmarks.plant import PLANT, SERIES, Size, encode, load, order_name
-from benchmarks.working import BATCH, NOW, drain, as_the_worker
+from benchmarks.working import BATCH, NOW, as_the_worker, drain
 
 from synchromesh.engine.queue import Queue
 from synchromesh.engine.worker import Worker, own_message
