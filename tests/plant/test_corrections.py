@@ -9,7 +9,7 @@ import pytest
 from tests.engine.world import World, ea
 
 from synchromesh.connectors.sandbox.faults import Fault
-from synchromesh.connectors.sandbox.records import Rules, StockSet
+from synchromesh.connectors.sandbox.records import HandCancel, Rules, StockSet
 from synchromesh.model import event as ev
 from synchromesh.model.posting import Category
 from synchromesh.plant.policy import Policy
@@ -514,3 +514,23 @@ def test_a_document_whose_reversal_is_on_its_way_is_not_taken_back_again() -> No
     world.step()
     assert booked(world) == {}
     assert world.exceptions() == []
+
+
+def test_two_components_that_a_correction_takes_back_from_a_document_that_others_cancelled_are_booked_once() -> None:
+    """The first rebooking is on its way when the second one takes its place: it is reversed, though both are of one correction."""
+    world = World(Policy(), Rules(differences=False))
+    components = tuple(ev.Component(name, ea(200), "RM", backflush=True) for name in ("LABEL", "VARNISH"))
+    for name in ("LABEL", "VARNISH"):
+        world.master(ev.LocationChanged("RM"), ev.ItemChanged(name, "EA"))
+        world.erp_knows(StockSet(item=name, location="RM", quantity=ea(1000)))
+    world.order(components=components)
+    world.tell(ev.ProductionReported("4711", good=ea(20)), id="r1")
+    world.step()
+    issue = next(document for document in world.documents() if document.kind == "issue")
+    world.erp_knows(HandCancel(document=issue.number))
+    world.tell(ev.DocumentCancelled(issue.number), source="erp")
+    world.step()
+    correct(world, report(15))
+    world.step()
+    left = {item: amount for (item, location, *_), amount in world.books.stock.items() if location == "RM"}
+    assert left == {"LABEL": 970, "VARNISH": 970}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from synchromesh.plant.rows import PostingId
 
 
@@ -13,6 +15,15 @@ def stem_of(plant: str, series: str) -> str:
 def key_of(stem: str, position: int, rule: str, ordinal: int) -> str:
     """A posting's key: unique for ever, the same whenever the log is folded again (law 3)."""
     return ":".join((stem, str(position), rule, str(ordinal)))
+
+
+AGAIN: Final = "again"
+"""The rule of a posting that is another one, sent again."""
+
+
+def is_sent_again(key: str) -> bool:
+    """Whether the posting with this key is another one, sent again; else it was decided for itself."""
+    return key.split(":")[2] == AGAIN
 
 
 def plant_of(key: str) -> str:

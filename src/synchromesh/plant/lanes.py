@@ -16,7 +16,7 @@ from synchromesh.plant import exceptions, periods, stock
 from synchromesh.plant.entities import Group, Lane
 from synchromesh.plant.exceptions import Question
 from synchromesh.plant.fates import Fate
-from synchromesh.plant.keys import id_of
+from synchromesh.plant.keys import id_of, is_sent_again
 from synchromesh.plant.rows import PostingId, PostingRow
 from synchromesh.plant.view import Effect, View
 
@@ -139,12 +139,11 @@ def _aim(view: View, lane: Lane, row: PostingRow) -> bool:
 
 
 def standing(view: View, row: PostingRow) -> PostingRow:
-    """The posting that stands for this one now: itself, or the one that it was sent again as. What a correction put in its place books
-    for another group."""
-    while row.successor:
+    """The posting that stands for this one now: itself, or the one that it was sent again as. What a correction put in its place is another
+    one: what this one booked is to be reversed for that."""
+    while row.successor and is_sent_again(row.successor):
         again = view.posting(id_of(row.successor))
-        if again is None or again.group != row.group:
-            break
+        assert again is not None, "a successor exists"
         row = again
     return row
 

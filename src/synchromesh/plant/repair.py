@@ -10,7 +10,7 @@ from synchromesh.model.posting import Category, PostingKind
 from synchromesh.plant import corrections, exceptions, lanes, periods, stock, takeback, waiting
 from synchromesh.plant.entities import Lane
 from synchromesh.plant.fates import Fate
-from synchromesh.plant.keys import id_of, key_of
+from synchromesh.plant.keys import AGAIN, id_of, key_of
 from synchromesh.plant.postings import Cut, rebook
 from synchromesh.plant.rows import FactRow, PostingId, PostingRow
 from synchromesh.plant.view import View
@@ -26,7 +26,7 @@ def again(view: View, row: PostingRow, last: bool = False) -> None:
     lane = view.lane(row.lane)
     old = view.content((row.position, row.ordinal))
     effective, original = periods.book_on(view, old.original or old.effective)
-    key = key_of(view.stem, view.position, "again", ordinal)
+    key = key_of(view.stem, view.position, AGAIN, ordinal)
     new = msgspec.structs.replace(old, key=key, effective=effective, original=original)
     cut = Cut(view.position, ordinal, row.group, row.facts, old.original or old.effective, view.clock().now)
     if row.state == "reversed outside":
