@@ -35,7 +35,7 @@ from synchromesh.plant import (
     waiting,
 )
 from synchromesh.plant.entities import Item, Lane, Pages
-from synchromesh.plant.fact import Told
+from synchromesh.plant.fact import FOR_EVER, Told
 from synchromesh.plant.view import Effect, View
 from synchromesh.sim.deaths import MortalConnector
 from synchromesh.sim.harness import run_seed
@@ -371,6 +371,28 @@ def release_without_closing(patch: Patch) -> None:
     patch.setattr(repair.exceptions, "close", lambda view, id_, state="resolved": None)
 
 
+def book_what_is_too_old(patch: Patch) -> None:
+    """A fact is booked however old it is."""
+    unusable = fold._unusable
+    patch.setattr(fold, "_unusable", lambda view, told, horizon, age: unusable(view, told, horizon, min(age, 0)))
+
+
+def book_what_has_no_time(patch: Patch) -> None:
+    """A fact that has no time of its own is booked as one of now."""
+    unusable = fold._unusable
+
+    def timeless(view: View, told: Told, horizon: int, age: int) -> object:
+        return unusable(view, told, FOR_EVER if told.occurred is None else horizon, age)
+
+    patch.setattr(fold, "_unusable", timeless)
+
+
+def book_the_future(patch: Patch) -> None:
+    """A fact is booked however far its clock is ahead."""
+    unusable = fold._unusable
+    patch.setattr(fold, "_unusable", lambda view, told, horizon, age: unusable(view, told, horizon, max(age, 0)))
+
+
 STUBBORN = msgspec.structs.replace(PROFILES["reversals"], erp={**ROUGH, Fault.DECLINED: 0.45}, rash=0.6)
 CROWDED = msgspec.structs.replace(PROFILES["rough"], kills=0.03)
 
@@ -414,6 +436,9 @@ CROWDED = msgspec.structs.replace(PROFILES["rough"], kills=0.03)
         (send_doubt_again, msgspec.structs.replace(PROFILES["desk"], grade=Grade.BLIND)),
         (tell_what_differs_again, PROFILES["desk"]),
         (release_without_closing, PROFILES["desk"]),
+        (book_what_is_too_old, PROFILES["misdated"]),
+        (book_what_has_no_time, PROFILES["misdated"]),
+        (book_the_future, PROFILES["misdated"]),
         (confirm_twice, PROFILES["confirmed"]),
         (keep_times_that_a_correction_takes_back, PROFILES["confirmed"]),
         (lose_times_that_a_correction_leaves, PROFILES["undone"]),

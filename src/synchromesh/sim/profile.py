@@ -94,6 +94,7 @@ PROFILES: Final[Mapping[str, Profile]] = {
     "desk": Profile(thorough=0.3, habits=Habits(unknown_orders=0.15, unknown_items=0.1)),
     "four eyes": Profile(grade=Grade.BLIND, thorough=0.2, approvals=("retry", "settle", "release"), closed_period="ask"),
     "gathered": Profile(gather="order", gather_silence_seconds=14_400),
+    "misdated": Profile(network=Rates(misdated=0.15)),
     "operations": Profile(gather="operation", gather_silence_seconds=7_200, confirmations=True),
 }
 """The nights by name. "rough" is the usual one; "unique", "askable" and "blind" have all that each grade is promised to stand."""

@@ -14,6 +14,9 @@ from synchromesh.model.event import EnterpriseEvent, ItemChanged, OrderChanged, 
 from synchromesh.model.message import NATIVE, Message
 from synchromesh.model.posting import Aware
 
+SOURCES: Final = frozenset({"mes", "wms", "terminal"})
+"""Who tells facts in a simulated plant."""
+
 _ENCODER: Final = msgspec.json.Encoder()
 
 

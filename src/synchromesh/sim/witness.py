@@ -16,6 +16,7 @@ from synchromesh.plant import stock
 from synchromesh.plant.entities import Balance, Lot, Names, Order, Pages, Totals
 from synchromesh.plant.rows import ExceptionRow, FactRow, PostingRow
 from synchromesh.sim.evidence import NOBODY, Amounts, Books, Decided, Edge, Evidence, Fated, Opened, People, Received, Word
+from synchromesh.sim.told import SOURCES
 from synchromesh.sim.truth import Place
 from synchromesh.state.agreement import Reading
 
@@ -80,7 +81,7 @@ class Witness:
         for plant in self._plants:
             for record in self._records(plant):
                 message = record.message
-                if message.interface == NATIVE and message.occurred is not None:
+                if message.interface == NATIVE and (message.occurred is not None or message.source in SOURCES):
                     yield Received(plant, record.position, message.source, message.id, bytes(message.body))
 
     def _gathers(self, plant: str, facts: Sequence[tuple[str, FactRow]]) -> set[int]:
