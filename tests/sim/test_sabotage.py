@@ -25,6 +25,7 @@ from synchromesh.plant import (
     fold,
     lanes,
     lots,
+    outcomes,
     paged,
     periods,
     postings,
@@ -34,7 +35,7 @@ from synchromesh.plant import (
     takeback,
     waiting,
 )
-from synchromesh.plant.entities import Item, Lane, Pages
+from synchromesh.plant.entities import Item, Lane, Order, Pages
 from synchromesh.plant.fact import FOR_EVER, Told
 from synchromesh.plant.view import Effect, View
 from synchromesh.sim.deaths import MortalConnector
@@ -393,6 +394,31 @@ def book_the_future(patch: Patch) -> None:
     patch.setattr(fold, "_unusable", lambda view, told, horizon, age: unusable(view, told, horizon, max(age, 0)))
 
 
+def wait_for_no_stock(patch: Patch) -> None:
+    """What needs stock is sent at once, whether or not the books cover it."""
+    patch.setattr(stock, "must_wait", lambda *_: [])
+
+
+def wait_for_stock_without_end(patch: Patch) -> None:
+    """Patience never ends."""
+    patch.setattr(postings, "lose_patience", lambda *_: None)
+
+
+def believe_stale_refusals(patch: Patch) -> None:
+    """A refusal undoes a booking, whichever sending it was the answer to."""
+    patch.setattr(outcomes, "_takes_back", lambda row, outcome: row.state == "posted" and outcome.fate is Fate.REJECTED)
+
+
+def take_back_by_the_orders_terms_of_today(patch: Patch) -> None:
+    """What an order meant when a fact was told is forgotten when the fact is corrected."""
+    patch.setattr(Order, "as_of", lambda self, _: self)
+
+
+def take_back_by_the_policy_of_today(patch: Patch) -> None:
+    """What the policy was when a fact was told is forgotten when the fact is corrected."""
+    patch.setattr(View, "policy_at", lambda self, _: self.policy)
+
+
 STUBBORN = msgspec.structs.replace(PROFILES["reversals"], erp={**ROUGH, Fault.DECLINED: 0.45}, rash=0.6)
 CROWDED = msgspec.structs.replace(PROFILES["rough"], kills=0.03)
 
@@ -436,9 +462,14 @@ CROWDED = msgspec.structs.replace(PROFILES["rough"], kills=0.03)
         (send_doubt_again, msgspec.structs.replace(PROFILES["desk"], grade=Grade.BLIND)),
         (tell_what_differs_again, PROFILES["desk"]),
         (release_without_closing, PROFILES["desk"]),
-        (book_what_is_too_old, PROFILES["misdated"]),
-        (book_what_has_no_time, PROFILES["misdated"]),
-        (book_the_future, PROFILES["misdated"]),
+        (wait_for_no_stock, PROFILES["scarce"]),
+        (wait_for_stock_without_end, PROFILES["scarce"]),
+        (book_what_is_too_old, PROFILES["odd"]),
+        (book_what_has_no_time, PROFILES["odd"]),
+        (book_the_future, PROFILES["odd"]),
+        (believe_stale_refusals, PROFILES["odd"]),
+        (take_back_by_the_orders_terms_of_today, PROFILES["reformed"]),
+        (take_back_by_the_policy_of_today, PROFILES["reformed"]),
         (confirm_twice, PROFILES["confirmed"]),
         (keep_times_that_a_correction_takes_back, PROFILES["confirmed"]),
         (lose_times_that_a_correction_leaves, PROFILES["undone"]),

@@ -29,6 +29,7 @@ from synchromesh.sim.books import (
     operations_agree,
     postings_are_booked,
     stock_agrees,
+    stock_is_awaited,
 )
 from synchromesh.sim.case import Case, Nature
 from synchromesh.sim.days import closed_days_are_kept, days_are_true
@@ -59,6 +60,7 @@ _QUESTIONS = (
     ledgers_agree,
     nothing_is_promised,
     operations_agree,
+    stock_is_awaited,
 )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator
+from datetime import timedelta
 from decimal import Decimal
 from fractions import Fraction
 from typing import Final
@@ -17,6 +18,9 @@ from synchromesh.sim.verdict import Fault, Finding
 
 _WITHOUT_AMOUNTS: Final = frozenset({PostingKind.COMPLETION, PostingKind.REVERSAL})
 _BY_REASON: Final = frozenset({PostingKind.SCRAP, PostingKind.ADJUSTMENT, PostingKind.CONFIRMATION})
+PATIENCE: Final = timedelta(minutes=60)
+"""How long what needs stock waits for it where nothing on its way would bring it."""
+
 _BOOKED: Final = frozenset({"posted", "reversed"})
 
 
@@ -198,6 +202,32 @@ def ledgers_agree(case: Case) -> Iterator[Finding]:
         have = case.evidence.balances.get(place, Decimal(0))
         if have != booked:
             yield Finding(Fault.STOCK, f"{'/'.join(word for word in place if word)}: ERP has {have} where its plant believes {booked}")
+
+
+def stock_is_awaited(case: Case) -> Iterator[Finding]:
+    """What ERP refused for want of stock had waited for it, as long as patience lasts. A person may insist; an original that is taken back
+    and what others do in ERP may take stock away from what did not have to wait."""
+    taken = {item for document in case.evidence.documents if document.by_hand or document.cancelled for item in _less(document)}
+    undone = {line.item for p in case.postings.values() if p.reverses for line in case.postings[p.reverses].lines}
+    again = {p.successor for p in case.postings.values() if p.successor and _same_group(case, p)}
+    for key, refused in sorted(case.evidence.short.items()):
+        posting = case.postings.get(key)
+        if posting is None or posting.decided is None or posting.reverses or key in again:
+            continue
+        items = {line.item for line in posting.lines}
+        if refused - posting.decided < PATIENCE and not items & (taken | undone):
+            yield Finding(Fault.STOCK, f"{named(posting)} was sent {refused - posting.decided} after its decision, without stock")
+
+
+def _less(document: Document) -> Iterator[str]:
+    """The items of which a document of others may leave less, whether it stands or is cancelled."""
+    for line in document.lines:
+        if document.cancelled or document.kind is not PostingKind.ADJUSTMENT or line.quantity.amount < 0:
+            yield line.item
+
+
+def _same_group(case: Case, posting: Decided) -> bool:
+    return posting.successor in case.postings and case.postings[posting.successor].group == posting.group
 
 
 def nothing_is_promised(case: Case) -> Iterator[Finding]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence, Set
+from datetime import datetime
 
 from synchromesh.connectors.agreement import Abilities, Balance, Connector, Finding, Pulled
 from synchromesh.model.posting import Category, Fate, Posting, Reply
@@ -36,14 +37,17 @@ class Deaths:
 class MortalConnector:
     """ERP's connector in a process that may die before or after each call; notes what ERP refused, for the auditor."""
 
-    def __init__(self, inner: Connector, deaths: Deaths, head: Callable[[], Mapping[str, int]]) -> None:
+    def __init__(self, inner: Connector, deaths: Deaths, head: Callable[[], Mapping[str, int]], now: Callable[[], datetime]) -> None:
         self._inner = inner
         self._head = head
+        self._now = now
         self._deaths = deaths
         self.abilities: Abilities = inner.abilities
         self.refused: set[str] = set()
         self.turned_away: dict[str, int] = {}
         """What ERP refused because its day was closed, and how long its plant's log was then."""
+        self.short: dict[str, datetime] = {}
+        """What ERP refused for want of stock, and when it did so first."""
 
     async def post(self, postings: Sequence[Posting]) -> list[Reply]:
         self._deaths.point()
@@ -77,8 +81,11 @@ class MortalConnector:
         rejected = [reply for reply in replies if reply.fate is Fate.REJECTED]
         self.refused |= {reply.key for reply in rejected}
         for reply in rejected:
-            if reply.refusal is not None and reply.refusal.category is Category.CLOSED_PERIOD:
+            category = reply.refusal.category if reply.refusal is not None else None
+            if category is Category.CLOSED_PERIOD:
                 self.turned_away.setdefault(reply.key, self._head()[reply.key.partition(":")[0]])
+            elif category is Category.INSUFFICIENT_STOCK:
+                self.short.setdefault(reply.key, self._now())
 
 
 class MortalOutbox:

@@ -28,8 +28,9 @@ from synchromesh.sim.told import FactId, Told
 
 
 class Rates(msgspec.Struct, frozen=True):
-    """How often each thing happens to a fact. `delay` is the longest common delay in seconds; a few wait a hundred times as long. `misdated`:
-    the fact comes once more under an identity of its own, and without a time, or with one by which nobody can say that it is new."""
+    """How often each thing happens to a fact. `delay` is the longest common delay in seconds; a few wait a hundred times as long.
+    `misdated`: the fact comes once more under an identity of its own, and without a time, or with one by which nobody can say that it is
+    new."""
 
     repeated: float = 0.1
     repeated_late: float = 0.03
