@@ -132,6 +132,19 @@ def test_waiting_too_long_is_one_exception_that_ends_when_the_thing_comes() -> N
     assert received(world) == 15
 
 
+def test_what_becomes_late_while_it_goes_on_is_no_exception() -> None:
+    world = World(Policy(waiting_hours=2))
+    for _ in range(600):
+        world.tell(report())
+    world.step()
+    world.time += timedelta(hours=2, seconds=1)
+    world.order()
+    world.time += timedelta(hours=2)
+    world.work()
+    assert world.exceptions() == []
+    assert "waiting" not in world.fates()
+
+
 def test_waiting_too_long_ends_when_all_that_wait_are_dismissed() -> None:
     world = World(Policy(waiting_hours=2))
     told = [world.tell(report()) for _ in range(2)]
