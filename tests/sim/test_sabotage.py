@@ -17,11 +17,14 @@ from synchromesh.connectors.sandbox.inprocess import InProcess
 from synchromesh.engine import dispatcher as dispatching
 from synchromesh.engine import job as jobs
 from synchromesh.engine.reader import Reader
+from synchromesh.model import tally
 from synchromesh.model.message import Record
 from synchromesh.model.posting import Fate, Posting, PostingKind, Reply
 from synchromesh.plant import (
     corrections,
+    decisions,
     exceptions,
+    fates,
     fold,
     lanes,
     lots,
@@ -30,12 +33,13 @@ from synchromesh.plant import (
     periods,
     postings,
     production,
+    release,
     repair,
     stock,
     takeback,
     waiting,
 )
-from synchromesh.plant.entities import Item, Lane, Order, Pages
+from synchromesh.plant.entities import Balance, Item, Lane, Order, Pages
 from synchromesh.plant.fact import FOR_EVER, Told
 from synchromesh.plant.view import Effect, View
 from synchromesh.sim.deaths import MortalConnector
@@ -419,6 +423,79 @@ def take_back_by_the_policy_of_today(patch: Patch) -> None:
     patch.setattr(View, "policy_at", lambda self, _: self.policy)
 
 
+def complete_before_what_goes_on(patch: Patch) -> None:
+    """The end of an order does not wait for what waited for the order and has still to go on."""
+    patch.setattr(waiting, "for_order", lambda *_: False)
+
+
+def decide_alone(patch: Patch) -> None:
+    """A decision that needs a second person takes effect at once."""
+    patch.setattr(decisions, "VERBS", dict.fromkeys(decisions.VERBS, "nothing"))
+
+
+def approve_what_is_ones_own(patch: Patch) -> None:
+    """Who proposed something may approve it."""
+    proposed = decisions._proposed
+
+    def by_nobody(view: View, position: int) -> object:
+        found = proposed(view, position)
+        return found if found is None else msgspec.structs.replace(found, by="nobody")
+
+    patch.setattr(decisions, "_proposed", by_nobody)
+
+
+def release_without_end(patch: Patch) -> None:
+    """What was released is worked off for ever."""
+    patch.setattr(release, "step", _worked_off_never(release.step))
+
+
+def _worked_off_never(step: Callable[..., bool]) -> Callable[..., bool]:
+    def endless(*arguments: object) -> bool:
+        step(*arguments)
+        return False
+
+    return endless
+
+
+def resume_what_was_taken_back(patch: Patch) -> None:
+    """A fact that was cancelled while it waited is booked when the thing arrives."""
+    told = waiting.paged.take
+
+    def undone(view: View, name: str) -> list[str]:
+        taken = told(view, name)
+        for text in taken if name.startswith(waiting.WAITING) else ():
+            row = view.fact(int(text))
+            if row is not None and row.fate == "recorded":
+                view.move(fates.Fate.RECORDED, fates.Fate.WAITING, 1)
+                row.fate, row.reference = fates.Fate.WAITING, name.removeprefix(waiting.WAITING)
+        return taken
+
+    patch.setattr(waiting, "paged", types.SimpleNamespace(take=undone, append=paged.append, remove=paged.remove))
+
+
+def count_what_is_reported_elsewhere(patch: Patch) -> None:
+    """What was consumed or made is counted as reported at another place."""
+    place = production.place
+    patch.setattr(production, "place", lambda item, _, *rest: place(item, "", *rest))
+
+
+def count_what_is_reported_twice(patch: Patch) -> None:
+    """What was reported of stock is counted twice."""
+    add, balance = tally.add, View.balance
+    reported: list[object] = []
+
+    def noted(self: View, key: str) -> Balance:
+        found = balance(self, key)
+        reported.append(found.reported)
+        return found
+
+    def doubled(sums: tally.Tally, amount: Decimal, unit: str) -> None:
+        add(sums, amount * 2 if reported and sums is reported[-1] else amount, unit)
+
+    patch.setattr(View, "balance", noted)
+    patch.setattr(production, "tally", types.SimpleNamespace(**{**vars(tally), "add": doubled}))
+
+
 STUBBORN = msgspec.structs.replace(PROFILES["reversals"], erp={**ROUGH, Fault.DECLINED: 0.45}, rash=0.6)
 CROWDED = msgspec.structs.replace(PROFILES["rough"], kills=0.03)
 
@@ -467,6 +544,13 @@ CROWDED = msgspec.structs.replace(PROFILES["rough"], kills=0.03)
         (book_what_is_too_old, PROFILES["odd"]),
         (book_what_has_no_time, PROFILES["odd"]),
         (book_the_future, PROFILES["odd"]),
+        (complete_before_what_goes_on, PROFILES["piled up"]),
+        (decide_alone, PROFILES["two minds"]),
+        (approve_what_is_ones_own, PROFILES["two minds"]),
+        (release_without_end, PROFILES["desk"]),
+        (resume_what_was_taken_back, PROFILES["rough"]),
+        (count_what_is_reported_elsewhere, PROFILES["rough"]),
+        (count_what_is_reported_twice, PROFILES["rough"]),
         (believe_stale_refusals, PROFILES["odd"]),
         (take_back_by_the_orders_terms_of_today, PROFILES["reformed"]),
         (take_back_by_the_policy_of_today, PROFILES["reformed"]),

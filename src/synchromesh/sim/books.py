@@ -219,6 +219,38 @@ def stock_is_awaited(case: Case) -> Iterator[Finding]:
             yield Finding(Fault.STOCK, f"{named(posting)} was sent {refused - posting.decided} after its decision, without stock")
 
 
+def reports_agree(case: Case) -> Iterator[Finding]:
+    """What a plant believes that was reported of stock is what was told in the end. What ERP's plan issues is left out."""
+    if not case.evidence.at_rest:
+        return
+    planned = {component.item for order in case.scene.orders.values() for component in order.components if component.backflush}
+    true: dict[Place, Fraction] = defaultdict(Fraction)
+    for book, total in case.truth.exact.items():
+        for place, amount in moves(book, total):
+            true[place] += amount
+    for (plant, place), told in sorted(case.evidence.reported.items()):
+        if case.scene.homes.get(place.location) != plant or place.item in planned | case.scene.never:
+            continue
+        item = case.scene.items[place.item]
+        have = sum((Fraction(amount) * factor(item, unit) for unit, amount in told.items()), Fraction(0))
+        if have != true[place]:
+            where = "/".join(word for word in place if word)
+            yield Finding(Fault.STOCK, f"{where}: {plant} believes that {have} was reported where {true[place]} is true")
+
+
+def two_decide(case: Case) -> Iterator[Finding]:
+    """Where two people must decide, one decides nothing."""
+    for posting in case.evidence.postings:
+        if (posting.plant, posting.place[1]) in case.evidence.alone:
+            yield Finding(Fault.UNEXPLAINED, f"{named(posting)} was decided by one person, where a second one is needed")
+
+
+def everything_is_worked_off(case: Case) -> Iterator[Finding]:
+    """At rest nothing is being worked off."""
+    for plant, name in sorted(case.evidence.unfinished if case.evidence.at_rest else ()):
+        yield Finding(Fault.REASON, f"{plant} is still working off {name!r}")
+
+
 def _less(document: Document) -> Iterator[str]:
     """The items of which a document of others may leave less, whether it stands or is cancelled."""
     for line in document.lines:

@@ -190,6 +190,12 @@ class Evidence(msgspec.Struct, frozen=True):
     terms: Sequence[Term] = ()
     rules: Sequence[Rule] = ()
     """What plants were told of orders, and what was activated there, each plant's in the order of its log."""
+    alone: Set[tuple[str, int]] = frozenset()
+    """Places (plant, position) of decisions of one person where a second one is needed."""
+    unfinished: Set[tuple[str, str]] = frozenset()
+    """What plants are still working off, by plant and name. Nothing ought to be, at rest."""
+    reported: Mapping[tuple[str, Place], Amounts] = {}
+    """What plants believe that was reported of stock, by plant and place, in the units in which it was told."""
     short: Mapping[str, datetime] = {}
     """Keys that ERP refused for want of stock, by ERP's own record, and when it did so first."""
     at_rest: bool = False

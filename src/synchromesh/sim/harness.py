@@ -19,7 +19,7 @@ from synchromesh.connectors.sandbox.inprocess import InProcess
 from synchromesh.connectors.sandbox.records import ErpLocation, ErpOrder, Rules, StockSet
 from synchromesh.engine.activation import Deciding, activations
 from synchromesh.log.memory import MemoryLog
-from synchromesh.model.event import ItemChanged, LocationChanged, OrderChanged, OutcomesReported
+from synchromesh.model.event import DecisionApproved, ItemChanged, LocationChanged, OrderChanged, OutcomesReported
 from synchromesh.model.message import ENTERPRISE, Message
 from synchromesh.model.posting import Category, Fate, Outcome, Refusal
 from synchromesh.plant.entities import Clock
@@ -31,7 +31,8 @@ from synchromesh.sim.deliveries import brought
 from synchromesh.sim.evidence import People
 from synchromesh.sim.faults import disturb
 from synchromesh.sim.history import START, history
-from synchromesh.sim.people import Colleagues, Operator, approvals
+from synchromesh.sim.minds import alone
+from synchromesh.sim.people import NAME, Colleagues, Operator, approvals
 from synchromesh.sim.processes import Processes
 from synchromesh.sim.profile import PROFILES, Profile
 from synchromesh.sim.sandboxed import books_of
@@ -96,7 +97,7 @@ class Night:
             self.scene.zones,
         )
         self.acknowledged: list[Message] = []
-        self._stalled_until = self._down_until = START
+        self._stalled_until = self._down_until = self._paused_until = START
         self._mishaps = Chance(seed, "mishaps")
         self.restarts = 0
         self._calm = False
@@ -113,7 +114,9 @@ class Night:
         witness = Witness(self.store, self.log, books_of(self.books), tuple(self.scene.zones))
         people = People(self._operator.dismissed, self._operator.given_up)
         evidence = witness.evidence(self.acknowledged, self.connector.refused, people, self.connector.turned_away)
-        evidence = msgspec.structs.replace(evidence, short=self.connector.short)
+        evidence = msgspec.structs.replace(
+            evidence, short=self.connector.short, alone=alone(self.log, list(self.scene.zones), self.profile.approvals)
+        )
         return audit(self.scene, self.told, witness.at_rest(evidence, self.scene.orders))
 
     async def _come_to_rest(self) -> None:
@@ -125,7 +128,14 @@ class Night:
                 self._calm = True
             self.now += timedelta(hours=1)
             await self._turn()
-            if self._repair() or self._closings or self._deliveries or self.processes.busy or self.erp.counter.due() is not None:
+            if (
+                self.now < self._paused_until
+                or self._repair()
+                or self._closings
+                or self._deliveries
+                or self.processes.busy
+                or self.erp.counter.due() is not None
+            ):
                 continue
             if self.processes.due is None or self.processes.due > self.now + WORTH_WAITING:
                 return
@@ -209,7 +219,10 @@ class Night:
         self._tell_late()
         self._reform()
         await self._mischief()
-        await self.processes.work(self.now >= self._stalled_until)
+        if self.profile.pauses and not self._calm and self._mishaps.happens(self.profile.pauses):
+            self._paused_until = self.now + timedelta(minutes=self._mishaps.whole(10, 300))
+        if self.now >= self._paused_until:
+            await self.processes.work(self.now >= self._stalled_until)
 
     def _tell_late(self) -> None:
         """A dispatcher that had stood still reports that ERP refused what another one has sent again and booked since."""
@@ -270,6 +283,9 @@ class Night:
         for plant in self.scene.zones if self.profile.approvals else ():
             for approval in approvals(reading, plant):
                 self._decisions += 1
+                if self.profile.selfish and self._mishaps.happens(self.profile.selfish):
+                    own = DecisionApproved(approval.position, NAME)
+                    self.processes.tell(plant, f"decision:{self._decisions}:own", own)
                 self.processes.tell(plant, f"decision:{self._decisions}", approval)
                 decided = True
         if decided:

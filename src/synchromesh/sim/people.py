@@ -155,7 +155,7 @@ class Operator:
         self._closed.clear()
 
 
-def approvals(desk: Reading, plant: str) -> Iterator[DecisionEvent]:
+def approvals(desk: Reading, plant: str) -> Iterator[DecisionApproved]:
     """A second person agrees with everything that was proposed."""
     key = ("expected", PROPOSALS)
     listed = desk.entities(plant, [key]).get(key)

@@ -36,11 +36,12 @@ class Profile(msgspec.Struct, frozen=True):
     """One kind of night.
 
     `kills`: how often a process dies at a point where it may (before and after every durable step and every call to ERP). `stalls`: how
-    often the dispatcher stands still for hours. `revenants`: how often another dispatcher takes over from one that lives and goes on later.
-    `stale`: how often one tells of a refusal that came before the document of the same posting. `restarts`: how often ERP is restarted, and
-    away for minutes. `by_hand`: how often somebody books or cancels in ERP. `rash`: how often the operator dismisses a refused posting at
-    once; `thorough`: how often the rest of the desk is used (take on, tell again, release a whole cause). `approvals` are decisions that
-    need a second person. `closes`: whether ERP closes a period in the middle of the night; `reopens`: and others, and opens them again.
+    often the dispatcher stands still for hours. `pauses`: how often the worker does, so that messages pile up. `revenants`: how often
+    another dispatcher takes over from one that lives and goes on later. `stale`: how often one tells of a refusal that came before the
+    document of the same posting. `restarts`: how often ERP is restarted, and away for minutes. `by_hand`: how often somebody books or
+    cancels in ERP. `rash`: how often the operator dismisses a refused posting at once; `thorough`: how often the rest of the desk is used
+    (take on, tell again, release a whole cause). `approvals` are decisions that need a second person; `selfish`: how often one approves
+    what is their own. `closes`: whether ERP closes a period in the middle of the night; `reopens`: and others, and opens them again.
     `closed_period` is the policy for them. `scarce`: how much of what is on stock comes in the middle of the night, or never. `reforms`:
     how often a plant's policy is activated anew, with other confirmations and another operation that yields. `batch`: the most messages a
     worker folds at a time.
@@ -66,6 +67,8 @@ class Profile(msgspec.Struct, frozen=True):
     closes: bool = True
     reopens: bool = False
     scarce: float = 0.0
+    pauses: float = 0.0
+    selfish: float = 0.0
     stale: float = 0.0
     reforms: float = 0.0
     closed_period: Literal["first open day", "wait", "ask"] = "first open day"
@@ -102,6 +105,8 @@ PROFILES: Final[Mapping[str, Profile]] = {
     "gathered": Profile(gather="order", gather_silence_seconds=14_400),
     "scarce": Profile(scarce=0.5, by_hand=0, closes=False),
     "odd": Profile(network=Rates(misdated=0.15), stale=0.1),
+    "piled up": Profile(pauses=0.05, habits=Habits(late_orders=0.5)),
+    "two minds": Profile(approvals=("retry", "settle", "release"), selfish=0.3, thorough=0.2),
     "reformed": Profile(
         habits=Habits(corrected=0.3, cancelled=0.1, late_orders=0, moves=0, terms=0.15), network=Rates(delayed=0), reforms=0.05
     ),

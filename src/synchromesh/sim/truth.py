@@ -12,7 +12,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterable, Mapping, Set
 from decimal import Decimal
 from fractions import Fraction
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeVar
 
 import msgspec
 
@@ -103,6 +103,7 @@ class Due(enum.Enum):
     """It speaks of something unknown for ever and would move nothing any more: its fate is the plant's choice."""
 
 
+Amount = TypeVar("Amount", Decimal, Fraction)
 Effect = tuple[Book, Fraction]
 
 
@@ -110,13 +111,15 @@ class Truth(msgspec.Struct, frozen=True):
     """What ERP must hold in the end.
 
     `totals` are rounded amounts in the item's base unit, without books that come to zero; `completed` are the orders that must have exactly
-    one completion; `stock` is what opening balances and totals leave at each place; `due` says what must become of each fact.
+    one completion; `stock` is what opening balances and totals leave at each place; `due` says what must become of each fact. `exact`
+    are the totals before they are rounded.
     """
 
     totals: Mapping[Book, Decimal]
     completed: frozenset[str]
     stock: Mapping[Place, Decimal]
     due: Mapping[FactId, Due]
+    exact: Mapping[Book, Fraction] = {}
 
 
 def factor(item: ItemChanged, unit: str) -> Fraction:
@@ -294,7 +297,7 @@ class Ledger:
                 completed.add(version.order)
             _add(exact, self._effects_in(revisers.get(fact, fact)).of(version))
         totals = self._round(exact)
-        return Truth(totals, frozenset(completed), stock_after(self._scene, totals), due)
+        return Truth(totals, frozenset(completed), stock_after(self._scene, totals), due, exact)
 
     def _revisions(self, excluded: Collection[FactId]) -> dict[FactId, PlantEvent | None]:
         """The final versions of what was corrected or cancelled; None for what never happened. A cancellation is final."""
@@ -390,7 +393,7 @@ def stock_after(scene: Scene, totals: Mapping[Book, Decimal]) -> dict[Place, Dec
     return {place: amount for place, amount in stock.items() if amount}
 
 
-def moves(book: Book, amount: Decimal) -> list[tuple[Place, Decimal]]:
+def moves(book: Book, amount: Amount) -> list[tuple[Place, Amount]]:
     """What `amount` on a book does to stock."""
     here = Place(book.item, book.location, book.lot, book.status)
     match book.kind:

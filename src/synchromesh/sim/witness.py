@@ -14,7 +14,7 @@ from synchromesh.model.event import Activated, FactCorrected, OrderChanged, Peri
 from synchromesh.model.message import ENTERPRISE, NATIVE, OWN, Message, Record
 from synchromesh.model.posting import Posting, PostingKind
 from synchromesh.plant import stock
-from synchromesh.plant.entities import Balance, Lot, Names, Order, Pages, Totals
+from synchromesh.plant.entities import Balance, Clock, Lot, Names, Order, Pages, Totals
 from synchromesh.plant.rows import ExceptionRow, FactRow, PostingRow
 from synchromesh.sim.evidence import NOBODY, Amounts, Books, Decided, Edge, Evidence, Fated, Opened, People, Received, Rule, Term, Word
 from synchromesh.sim.told import SOURCES
@@ -29,6 +29,7 @@ _names: Final = msgspec.msgpack.Decoder(Names).decode
 _pages: Final = msgspec.msgpack.Decoder(Pages).decode
 _event: Final[msgspec.json.Decoder[PlantEvent]] = msgspec.json.Decoder(PlantEvent)
 _period: Final = msgspec.json.Decoder(PeriodChanged)
+_clock: Final = msgspec.msgpack.Decoder(Clock).decode
 _ordered: Final = msgspec.json.Decoder(OrderChanged)
 _activated: Final = msgspec.json.Decoder(Activated)
 _totals: Final = msgspec.msgpack.Decoder(Totals).decode
@@ -120,6 +121,8 @@ class Witness:
             evidence,
             at_rest=True,
             ledger={where: balance.booked for where, balance in balances.items() if balance.booked},
+            reported={where: balance.reported for where, balance in balances.items()},
+            unfinished=set(self._unfinished()),
             promised={where for where, balance in balances.items() if balance.claimed or balance.pending or balance.queue},
             made=dict(self._made(names)),
             chains=self._chains(names),
@@ -130,6 +133,12 @@ class Witness:
             for (_, name), body in self._reading.entities(plant, [("order", order) for order in orders]).items():
                 for operation, state in _order(body).operations.items():
                     yield (plant, name, operation), (state.good, state.scrap or {}, state.held or {}, state.rework or {})
+
+    def _unfinished(self) -> Iterator[tuple[str, str]]:
+        """Lists that are being worked off."""
+        for plant in self._plants:
+            for body in self._reading.entities(plant, [("clock", "")]).values():
+                yield from ((plant, name) for name in _clock(body).resuming)
 
     def _stock(self, evidence: Evidence) -> dict[tuple[str, Place], Balance]:
         places = set(evidence.balances)
