@@ -496,6 +496,16 @@ def count_what_is_reported_twice(patch: Patch) -> None:
     patch.setattr(production, "tally", types.SimpleNamespace(**{**vars(tally), "add": doubled}))
 
 
+def book_again_behind(patch: Patch) -> None:
+    """What others cancelled is booked again behind what was decided since."""
+    patch.setattr(lanes, "decided_after", lambda *_: None)
+
+
+def forget_some_of_a_release(patch: Patch) -> None:
+    """Of what a release listed, the last is forgotten."""
+    patch.setattr(release, "paged", types.SimpleNamespace(take=lambda view, name: paged.take(view, name)[:-1], append=paged.append))
+
+
 STUBBORN = msgspec.structs.replace(PROFILES["reversals"], erp={**ROUGH, Fault.DECLINED: 0.45}, rash=0.6)
 CROWDED = msgspec.structs.replace(PROFILES["rough"], kills=0.03)
 
@@ -547,6 +557,8 @@ CROWDED = msgspec.structs.replace(PROFILES["rough"], kills=0.03)
         (complete_before_what_goes_on, PROFILES["piled up"]),
         (decide_alone, PROFILES["two minds"]),
         (approve_what_is_ones_own, PROFILES["two minds"]),
+        (book_again_behind, PROFILES["cancelled"]),
+        (forget_some_of_a_release, PROFILES["desk"]),
         (release_without_end, PROFILES["desk"]),
         (resume_what_was_taken_back, PROFILES["rough"]),
         (count_what_is_reported_elsewhere, PROFILES["rough"]),

@@ -29,6 +29,8 @@ from synchromesh.sim.books import (
     nothing_is_promised,
     operations_agree,
     postings_are_booked,
+    rebookings_come_first,
+    releases_are_whole,
     reports_agree,
     stock_agrees,
     stock_is_awaited,
@@ -66,6 +68,8 @@ _QUESTIONS = (
     stock_is_awaited,
     reports_agree,
     two_decide,
+    rebookings_come_first,
+    releases_are_whole,
     everything_is_worked_off,
 )
 

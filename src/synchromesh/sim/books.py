@@ -238,6 +238,33 @@ def reports_agree(case: Case) -> Iterator[Finding]:
             yield Finding(Fault.STOCK, f"{where}: {plant} believes that {have} was reported where {true[place]} is true")
 
 
+def releases_are_whole(case: Case) -> Iterator[Finding]:
+    """What people release goes on, all of it."""
+    for key in sorted(case.evidence.people.left):
+        yield Finding(Fault.LOST, f"{named(case.postings[key])} was released with all of its cause, and did not go on")
+
+
+def rebookings_come_first(case: Case) -> Iterator[Finding]:
+    """What is booked again for what others cancelled in ERP goes before what was decided later in its lane and has still to be sent; one of
+    these may be on its way already, and what was booked again before."""
+    asked = case.evidence.asked
+    for again in case.postings.values():
+        if not again.rebooks or again.key not in asked:
+            continue
+        before = [
+            posting
+            for posting in case.postings.values()
+            if (posting.plant, posting.lane) == (again.plant, again.lane)
+            and posting.place[0] > again.place[0]
+            and posting.key in asked
+            and not posting.rebooks
+            and asked[posting.key][1] >= again.place[1]
+            and asked[posting.key][0] < asked[again.key][0]
+        ]
+        if len(before) > 1:
+            yield Finding(Fault.DISORDER, f"{named(again)} was sent after {named(before[0])} and {named(before[1])}, which build on it")
+
+
 def two_decide(case: Case) -> Iterator[Finding]:
     """Where two people must decide, one decides nothing."""
     for posting in case.evidence.postings:

@@ -10,6 +10,8 @@ from synchromesh.model.posting import Category, Fate, Posting, Reply
 from synchromesh.sim.chance import Chance
 from synchromesh.state.agreement import Outbox, Ready, TakenOver
 
+Positions = Callable[[], Mapping[str, int]]
+
 
 class Killed(BaseException):
     """The process is gone, with everything it had in memory. No handler in it ever runs."""
@@ -37,20 +39,25 @@ class Deaths:
 class MortalConnector:
     """ERP's connector in a process that may die before or after each call; notes what ERP refused, for the auditor."""
 
-    def __init__(self, inner: Connector, deaths: Deaths, head: Callable[[], Mapping[str, int]], now: Callable[[], datetime]) -> None:
+    def __init__(self, inner: Connector, deaths: Deaths, head: Positions, folded: Positions, now: Callable[[], datetime]) -> None:
         self._inner = inner
         self._head = head
+        self._folded = folded
         self._now = now
         self._deaths = deaths
         self.abilities: Abilities = inner.abilities
         self.refused: set[str] = set()
         self.turned_away: dict[str, int] = {}
         """What ERP refused because its day was closed, and how long its plant's log was then."""
+        self.asked: dict[str, tuple[int, int]] = {}
+        """As which one ERP was first asked to book each posting, and how far its plant had come then."""
         self.short: dict[str, datetime] = {}
         """What ERP refused for want of stock, and when it did so first."""
 
     async def post(self, postings: Sequence[Posting]) -> list[Reply]:
         self._deaths.point()
+        for posting in postings:
+            self.asked.setdefault(posting.key, (len(self.asked), self._folded()[posting.plant]))
         replies = await self._inner.post(postings)
         self._note(replies)
         self._deaths.point()

@@ -53,6 +53,8 @@ class People(msgspec.Struct, frozen=True):
 
     dismissed: Set[tuple[str, int]] = frozenset()
     given_up: Set[str] = frozenset()
+    left: Set[str] = frozenset()
+    """Keys of refused postings whose whole cause people released, and that were found as they had been when all of it had gone on."""
 
 
 NOBODY: Final = People()
@@ -196,6 +198,8 @@ class Evidence(msgspec.Struct, frozen=True):
     """What plants are still working off, by plant and name. Nothing ought to be, at rest."""
     reported: Mapping[tuple[str, Place], Amounts] = {}
     """What plants believe that was reported of stock, by plant and place, in the units in which it was told."""
+    asked: Mapping[str, tuple[int, int]] = {}
+    """By key, as which one ERP was first asked for it, and how far the plant had come at that time."""
     short: Mapping[str, datetime] = {}
     """Keys that ERP refused for want of stock, by ERP's own record, and when it did so first."""
     at_rest: bool = False

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -83,7 +84,7 @@ class Night:
         self._faults = Faults(seed, profile.erp, LATEST)
         self.books = Books(Rules(grade=profile.grade, differences=profile.differences))
         self.erp = InProcess(self.books, self._faults, lambda: self.now)
-        self.connector = MortalConnector(self.erp, self._deaths, self.log.head, lambda: self.now)
+        self.connector = MortalConnector(self.erp, self._deaths, self.log.head, self._folded, lambda: self.now)
         self._operator = Operator(self.books, Chance(seed, "operator"), LATEST * 2, profile.rash, profile.thorough)
         self._colleagues = Colleagues(self.books, Chance(seed, "colleagues"))
         self.processes = Processes(
@@ -112,10 +113,13 @@ class Night:
             await self._turn()
         await self._come_to_rest()
         witness = Witness(self.store, self.log, books_of(self.books), tuple(self.scene.zones))
-        people = People(self._operator.dismissed, self._operator.given_up)
+        people = People(self._operator.dismissed, self._operator.given_up, left=self._operator.left)
         evidence = witness.evidence(self.acknowledged, self.connector.refused, people, self.connector.turned_away)
         evidence = msgspec.structs.replace(
-            evidence, short=self.connector.short, alone=alone(self.log, list(self.scene.zones), self.profile.approvals)
+            evidence,
+            asked=self.connector.asked,
+            short=self.connector.short,
+            alone=alone(self.log, list(self.scene.zones), self.profile.approvals),
         )
         return audit(self.scene, self.told, witness.at_rest(evidence, self.scene.orders))
 
@@ -275,11 +279,17 @@ class Night:
             pass
         self.acknowledged.append(sent)
 
+    def _folded(self) -> Mapping[str, int]:
+        """How far each plant has come."""
+        return self.store.reading().positions()
+
     def _repair(self, only: Category | None = None) -> bool:
         """The operator goes through the open exceptions, or those of one category; whether anything was decided."""
         decided = False
         self._operator.come(busy=only is not None)
         reading = self.store.reading()
+        if not self.profile.approvals:
+            self._operator.look_back(reading)
         for plant in self.scene.zones if self.profile.approvals else ():
             for approval in approvals(reading, plant):
                 self._decisions += 1

@@ -106,6 +106,7 @@ PROFILES: Final[Mapping[str, Profile]] = {
     "scarce": Profile(scarce=0.5, by_hand=0, closes=False),
     "odd": Profile(network=Rates(misdated=0.15), stale=0.1),
     "piled up": Profile(pauses=0.05, habits=Habits(late_orders=0.5)),
+    "cancelled": Profile(by_hand=0.15, erp={**ROUGH, Fault.DECLINED: 0.1, Fault.LOCKED: 0.1}),
     "two minds": Profile(approvals=("retry", "settle", "release"), selfish=0.3, thorough=0.2),
     "reformed": Profile(
         habits=Habits(corrected=0.3, cancelled=0.1, late_orders=0, moves=0, terms=0.15), network=Rates(delayed=0), reforms=0.05
