@@ -132,6 +132,37 @@ def test_waiting_too_long_is_one_exception_that_ends_when_the_thing_comes() -> N
     assert received(world) == 15
 
 
+def test_what_becomes_late_while_it_goes_on_is_no_exception() -> None:
+    world = World(Policy(waiting_hours=2))
+    for _ in range(600):
+        world.tell(report())
+    world.step()
+    world.time += timedelta(hours=2, seconds=1)
+    world.order()
+    world.time += timedelta(hours=2)
+    world.work()
+    assert world.exceptions() == []
+    assert "waiting" not in world.fates()
+
+
+def test_a_correction_of_what_waits_for_the_order_does_not_let_its_end_go_before_what_waits_for_something_else() -> None:
+    world = World()
+    world.order("4712")
+    corrected = world.tell(report())
+    world.step()
+    world.tell(PLACES[0], source="erp")
+    world.tell(ITEM, source="erp")
+    world.tell(ORDER, source="erp")
+    waits = world.tell(ev.MaterialConsumed("4711", "NUT", ea(1)))
+    row = world.fact(corrected)
+    world.tell(ev.FactCorrected(row.source, row.id, report(7)))
+    end = world.tell(ev.OrderCompleted("4711"))
+    world.work()
+    assert (world.fact(waits).reference, world.fact(end).fate) == ("item NUT", "waiting")
+    world.master(ev.ItemChanged("NUT", "EA"))
+    assert world.fact(end).fate == "booked"
+
+
 def test_waiting_too_long_ends_when_all_that_wait_are_dismissed() -> None:
     world = World(Policy(waiting_hours=2))
     told = [world.tell(report()) for _ in range(2)]

@@ -27,6 +27,19 @@ def test_a_night_ends_well(profile: str, seed: int) -> None:
     assert verdict.documents > 5
 
 
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("profile", ["scarce", "odd", "reformed", "piled up", "two minds", "cancelled"])
+def test_a_night_of_rarer_troubles_ends_well(profile: str, seed: int) -> None:
+    verdict = run_seed(seed, profile)
+    assert verdict.ok, f"seed {seed}, {profile}: {verdict}"
+
+
+@pytest.mark.parametrize("seed", [18, 700_031])
+def test_what_goes_on_together_after_a_pause_keeps_its_order(seed: int) -> None:
+    verdict = run_seed(seed, "piled up")
+    assert verdict.ok, f"seed {seed}: {verdict}"
+
+
 @pytest.mark.parametrize("seed", [3, 5, 10, 13, 22, 28, 30, 37])
 def test_a_night_of_reversals_ends_well(seed: int) -> None:
     verdict = run_seed(seed, "reversals")

@@ -17,25 +17,30 @@ from synchromesh.connectors.sandbox.inprocess import InProcess
 from synchromesh.engine import dispatcher as dispatching
 from synchromesh.engine import job as jobs
 from synchromesh.engine.reader import Reader
+from synchromesh.model import tally
 from synchromesh.model.message import Record
 from synchromesh.model.posting import Fate, Posting, PostingKind, Reply
 from synchromesh.plant import (
     corrections,
+    decisions,
     exceptions,
+    fates,
     fold,
     lanes,
     lots,
+    outcomes,
     paged,
     periods,
     postings,
     production,
+    release,
     repair,
     stock,
     takeback,
     waiting,
 )
-from synchromesh.plant.entities import Item, Lane, Pages
-from synchromesh.plant.fact import Told
+from synchromesh.plant.entities import Balance, Item, Lane, Order, Pages
+from synchromesh.plant.fact import FOR_EVER, Told
 from synchromesh.plant.view import Effect, View
 from synchromesh.sim.deaths import MortalConnector
 from synchromesh.sim.harness import run_seed
@@ -383,6 +388,136 @@ def release_without_closing(patch: Patch) -> None:
     patch.setattr(repair.exceptions, "close", lambda view, id_, state="resolved": None)
 
 
+def book_what_is_too_old(patch: Patch) -> None:
+    """A fact is booked however old it is."""
+    unusable = fold._unusable
+    patch.setattr(fold, "_unusable", lambda view, told, horizon, age: unusable(view, told, horizon, min(age, 0)))
+
+
+def book_what_has_no_time(patch: Patch) -> None:
+    """A fact that has no time of its own is booked as one of now."""
+    unusable = fold._unusable
+
+    def timeless(view: View, told: Told, horizon: int, age: int) -> object:
+        return unusable(view, told, FOR_EVER if told.occurred is None else horizon, age)
+
+    patch.setattr(fold, "_unusable", timeless)
+
+
+def book_the_future(patch: Patch) -> None:
+    """A fact is booked however far its clock is ahead."""
+    unusable = fold._unusable
+    patch.setattr(fold, "_unusable", lambda view, told, horizon, age: unusable(view, told, horizon, max(age, 0)))
+
+
+def wait_for_no_stock(patch: Patch) -> None:
+    """What needs stock is sent at once, whether or not the books cover it."""
+    patch.setattr(stock, "must_wait", lambda *_: [])
+
+
+def wait_for_stock_without_end(patch: Patch) -> None:
+    """Patience never ends."""
+    patch.setattr(postings, "lose_patience", lambda *_: None)
+
+
+def believe_stale_refusals(patch: Patch) -> None:
+    """A refusal undoes a booking, whichever sending it was the answer to."""
+    patch.setattr(outcomes, "_takes_back", lambda row, outcome: row.state == "posted" and outcome.fate is Fate.REJECTED)
+
+
+def take_back_by_the_orders_terms_of_today(patch: Patch) -> None:
+    """What an order meant when a fact was told is forgotten when the fact is corrected."""
+    patch.setattr(Order, "as_of", lambda self, _: self)
+
+
+def take_back_by_the_policy_of_today(patch: Patch) -> None:
+    """What the policy was when a fact was told is forgotten when the fact is corrected."""
+    patch.setattr(View, "policy_at", lambda self, _: self.policy)
+
+
+def complete_before_what_goes_on(patch: Patch) -> None:
+    """The end of an order does not wait for what waited for the order and has still to go on."""
+    patch.setattr(waiting, "for_order", lambda *_: False)
+
+
+def decide_alone(patch: Patch) -> None:
+    """A decision that needs a second person takes effect at once."""
+    patch.setattr(decisions, "VERBS", dict.fromkeys(decisions.VERBS, "nothing"))
+
+
+def approve_what_is_ones_own(patch: Patch) -> None:
+    """Who proposed something may approve it."""
+    proposed = decisions._proposed
+
+    def by_nobody(view: View, position: int) -> object:
+        found = proposed(view, position)
+        return found if found is None else msgspec.structs.replace(found, by="nobody")
+
+    patch.setattr(decisions, "_proposed", by_nobody)
+
+
+def release_without_end(patch: Patch) -> None:
+    """What was released is worked off for ever."""
+    patch.setattr(release, "step", _worked_off_never(release.step))
+
+
+def _worked_off_never(step: Callable[..., bool]) -> Callable[..., bool]:
+    def endless(*arguments: object) -> bool:
+        step(*arguments)
+        return False
+
+    return endless
+
+
+def resume_what_was_taken_back(patch: Patch) -> None:
+    """A fact that was cancelled while it waited is booked when the thing arrives."""
+    told = waiting.paged.take
+
+    def undone(view: View, name: str) -> list[str]:
+        taken = told(view, name)
+        for text in taken if name.startswith(waiting.WAITING) else ():
+            row = view.fact(int(text))
+            if row is not None and row.fate == "recorded":
+                view.move(fates.Fate.RECORDED, fates.Fate.WAITING, 1)
+                row.fate, row.reference = fates.Fate.WAITING, name.removeprefix(waiting.WAITING)
+        return taken
+
+    patch.setattr(waiting, "paged", types.SimpleNamespace(take=undone, append=paged.append, remove=paged.remove))
+
+
+def count_what_is_reported_elsewhere(patch: Patch) -> None:
+    """What was consumed or made is counted as reported at another place."""
+    place = production.place
+    patch.setattr(production, "place", lambda item, _, *rest: place(item, "", *rest))
+
+
+def count_what_is_reported_twice(patch: Patch) -> None:
+    """What was reported of stock is counted twice."""
+    add, balance = tally.add, View.balance
+    reported: list[object] = []
+
+    def noted(self: View, key: str) -> Balance:
+        found = balance(self, key)
+        reported.append(found.reported)
+        return found
+
+    def doubled(sums: tally.Tally, amount: Decimal, unit: str) -> None:
+        add(sums, amount * 2 if reported and sums is reported[-1] else amount, unit)
+
+    patch.setattr(View, "balance", noted)
+    patch.setattr(production, "tally", types.SimpleNamespace(**{**vars(tally), "add": doubled}))
+
+
+def book_again_behind(patch: Patch) -> None:
+    """What others cancelled is booked again behind what was decided since."""
+    patch.setattr(lanes, "decided_after", lambda *_: None)
+
+
+def forget_some_of_a_release(patch: Patch) -> None:
+    """Of what a release listed, the last is forgotten."""
+    patch.setattr(release, "paged", types.SimpleNamespace(take=lambda view, name: paged.take(view, name)[:-1], append=paged.append))
+
+
 RESTLESS = {grade: msgspec.structs.replace(PROFILES[grade], revenants=0.4, stalls=0.1) for grade in ("askable", "blind")}
 STUBBORN = msgspec.structs.replace(PROFILES["reversals"], erp={**ROUGH, Fault.DECLINED: 0.45}, rash=0.6)
 CROWDED = msgspec.structs.replace(PROFILES["rough"], kills=0.03)
@@ -429,6 +564,23 @@ CROWDED = msgspec.structs.replace(PROFILES["rough"], kills=0.03)
         (send_doubt_again, msgspec.structs.replace(PROFILES["desk"], grade=Grade.BLIND)),
         (tell_what_differs_again, PROFILES["desk"]),
         (release_without_closing, PROFILES["desk"]),
+        (wait_for_no_stock, PROFILES["scarce"]),
+        (wait_for_stock_without_end, PROFILES["scarce"]),
+        (book_what_is_too_old, PROFILES["odd"]),
+        (book_what_has_no_time, PROFILES["odd"]),
+        (book_the_future, PROFILES["odd"]),
+        (complete_before_what_goes_on, PROFILES["piled up"]),
+        (decide_alone, PROFILES["two minds"]),
+        (approve_what_is_ones_own, PROFILES["two minds"]),
+        (book_again_behind, PROFILES["cancelled"]),
+        (forget_some_of_a_release, PROFILES["desk"]),
+        (release_without_end, PROFILES["desk"]),
+        (resume_what_was_taken_back, PROFILES["rough"]),
+        (count_what_is_reported_elsewhere, PROFILES["rough"]),
+        (count_what_is_reported_twice, PROFILES["rough"]),
+        (believe_stale_refusals, PROFILES["odd"]),
+        (take_back_by_the_orders_terms_of_today, PROFILES["reformed"]),
+        (take_back_by_the_policy_of_today, PROFILES["reformed"]),
         (confirm_twice, PROFILES["confirmed"]),
         (keep_times_that_a_correction_takes_back, PROFILES["confirmed"]),
         (lose_times_that_a_correction_leaves, PROFILES["undone"]),

@@ -111,14 +111,14 @@ def apply(view: View, act: Act, event: FactCorrected | FactCancelled, rules: App
     for each in events:
         rules(view, act, each, -1)
     act.as_of = 0
+    if row.fate == Fate.WAITING:
+        waiting.dismissed(view, row)  # while it still says what it waits for
     if isinstance(event, FactCorrected):
         for each in replacing(event):
             rules(view, act, each, 1)
         row.reference = f"{CORRECTED}{act.position}"
     else:
         row.reference = f"{CANCELLED}{act.position}"
-    if row.fate == Fate.WAITING:
-        waiting.dismissed(view, row)
     if row.fate in (Fate.EXCEPTION, Fate.WAITING):
         view.move(Fate(row.fate), Fate.RECORDED, 1)
         row.fate = Fate.RECORDED

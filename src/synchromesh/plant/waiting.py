@@ -119,6 +119,9 @@ def late(view: View, name: str) -> None:
     hours = view.policy.waiting_hours
     if pages is None or pages.late or pages.count <= pages.gone or view.clock().now < pages.since + hours * HOUR:
         return
+    if WAITING + name in view.clock().resuming:
+        agenda.remind(view, view.clock().now + HOUR, LATE + name)  # it has come; what waits for it again is looked at later
+        return
     view.touch("list", WAITING + name)
     pages.late, pages.ordinal = view.position, 0
     while view.exception((pages.late, pages.ordinal)) is not None:

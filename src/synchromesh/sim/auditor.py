@@ -23,12 +23,18 @@ from synchromesh.sim.books import (
     completions_agree,
     completions_come_last,
     documents_were_decided,
+    everything_is_worked_off,
     lanes_were_kept,
     ledgers_agree,
     nothing_is_promised,
     operations_agree,
     postings_are_booked,
+    rebookings_come_first,
+    releases_are_whole,
+    reports_agree,
     stock_agrees,
+    stock_is_awaited,
+    two_decide,
 )
 from synchromesh.sim.case import Case, Nature
 from synchromesh.sim.days import closed_days_are_kept, days_are_true
@@ -59,6 +65,12 @@ _QUESTIONS = (
     ledgers_agree,
     nothing_is_promised,
     operations_agree,
+    stock_is_awaited,
+    reports_agree,
+    two_decide,
+    rebookings_come_first,
+    releases_are_whole,
+    everything_is_worked_off,
 )
 
 

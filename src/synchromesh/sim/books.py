@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator
+from datetime import timedelta
 from decimal import Decimal
 from fractions import Fraction
 from typing import Final
@@ -17,6 +18,9 @@ from synchromesh.sim.verdict import Fault, Finding
 
 _WITHOUT_AMOUNTS: Final = frozenset({PostingKind.COMPLETION, PostingKind.REVERSAL})
 _BY_REASON: Final = frozenset({PostingKind.SCRAP, PostingKind.ADJUSTMENT, PostingKind.CONFIRMATION})
+PATIENCE: Final = timedelta(minutes=60)
+"""How long what needs stock waits for it where nothing on its way would bring it."""
+
 _BOOKED: Final = frozenset({"posted", "reversed"})
 
 
@@ -198,6 +202,91 @@ def ledgers_agree(case: Case) -> Iterator[Finding]:
         have = case.evidence.balances.get(place, Decimal(0))
         if have != booked:
             yield Finding(Fault.STOCK, f"{'/'.join(word for word in place if word)}: ERP has {have} where its plant believes {booked}")
+
+
+def stock_is_awaited(case: Case) -> Iterator[Finding]:
+    """What ERP refused for want of stock had waited for it, as long as patience lasts. A person may insist; an original that is taken back
+    and what others do in ERP may take stock away from what did not have to wait."""
+    taken = {item for document in case.evidence.documents if document.by_hand or document.cancelled for item in _less(document)}
+    undone = {line.item for p in case.postings.values() if p.reverses for line in case.postings[p.reverses].lines}
+    again = {p.successor for p in case.postings.values() if p.successor and _same_group(case, p)}
+    for key, refused in sorted(case.evidence.short.items()):
+        posting = case.postings.get(key)
+        if posting is None or posting.decided is None or posting.reverses or key in again:
+            continue
+        items = {line.item for line in posting.lines}
+        if refused - posting.decided < PATIENCE and not items & (taken | undone):
+            yield Finding(Fault.STOCK, f"{named(posting)} was sent {refused - posting.decided} after its decision, without stock")
+
+
+def reports_agree(case: Case) -> Iterator[Finding]:
+    """What a plant believes that was reported of stock is what was told in the end. What ERP's plan issues is left out."""
+    if not case.evidence.at_rest:
+        return
+    planned = {component.item for order in case.scene.orders.values() for component in order.components if component.backflush}
+    true: dict[Place, Fraction] = defaultdict(Fraction)
+    for book, total in case.truth.exact.items():
+        for place, amount in moves(book, total):
+            true[place] += amount
+    for (plant, place), told in sorted(case.evidence.reported.items()):
+        if case.scene.homes.get(place.location) != plant or place.item in planned | case.scene.never:
+            continue
+        item = case.scene.items[place.item]
+        have = sum((Fraction(amount) * factor(item, unit) for unit, amount in told.items()), Fraction(0))
+        if have != true[place]:
+            where = "/".join(word for word in place if word)
+            yield Finding(Fault.STOCK, f"{where}: {plant} believes that {have} was reported where {true[place]} is true")
+
+
+def releases_are_whole(case: Case) -> Iterator[Finding]:
+    """What people release goes on, all of it."""
+    for key in sorted(case.evidence.people.left):
+        yield Finding(Fault.LOST, f"{named(case.postings[key])} was released with all of its cause, and did not go on")
+
+
+def rebookings_come_first(case: Case) -> Iterator[Finding]:
+    """What is booked again for what others cancelled in ERP goes before what was decided later in its lane and has still to be sent; one of
+    these may be on its way already, and what was booked again before."""
+    asked = case.evidence.asked
+    for again in case.postings.values():
+        if not again.rebooks or again.key not in asked:
+            continue
+        before = [
+            posting
+            for posting in case.postings.values()
+            if (posting.plant, posting.lane) == (again.plant, again.lane)
+            and posting.place[0] > again.place[0]
+            and posting.key in asked
+            and not posting.rebooks
+            and asked[posting.key][1] >= again.place[1]
+            and asked[posting.key][0] < asked[again.key][0]
+        ]
+        if len(before) > 1:
+            yield Finding(Fault.DISORDER, f"{named(again)} was sent after {named(before[0])} and {named(before[1])}, which build on it")
+
+
+def two_decide(case: Case) -> Iterator[Finding]:
+    """Where two people must decide, one decides nothing."""
+    for posting in case.evidence.postings:
+        if (posting.plant, posting.place[1]) in case.evidence.alone:
+            yield Finding(Fault.UNEXPLAINED, f"{named(posting)} was decided by one person, where a second one is needed")
+
+
+def everything_is_worked_off(case: Case) -> Iterator[Finding]:
+    """At rest nothing is being worked off."""
+    for plant, name in sorted(case.evidence.unfinished if case.evidence.at_rest else ()):
+        yield Finding(Fault.REASON, f"{plant} is still working off {name!r}")
+
+
+def _less(document: Document) -> Iterator[str]:
+    """The items of which a document of others may leave less, whether it stands or is cancelled."""
+    for line in document.lines:
+        if document.cancelled or document.kind is not PostingKind.ADJUSTMENT or line.quantity.amount < 0:
+            yield line.item
+
+
+def _same_group(case: Case, posting: Decided) -> bool:
+    return posting.successor in case.postings and case.postings[posting.successor].group == posting.group
 
 
 def nothing_is_promised(case: Case) -> Iterator[Finding]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -86,6 +86,26 @@ class Case:
         due = self.truth.due.get(received.fact)
         return fated is not None and fated.fate == "waiting" and due in (Due.UNKNOWN, Due.OPEN)
 
+    def _changes(self) -> bool:
+        """Whether ERP said something else of an order, or another policy was activated on the way."""
+        terms, rules = self.evidence.terms, self.evidence.rules
+        return len({term.order.order for term in terms}) < len(terms) or len({rule.plant for rule in rules}) < len(rules)
+
+    def _scene_at(self, fact: FactId, arrived: Mapping[FactId, tuple[str, int]]) -> Scene:
+        """What was true for the plant when the fact was told there: of its order, and by the rules."""
+        place, told = arrived.get(fact), self.told.get(fact)
+        if place is None or told is None:
+            return self.scene
+        event = told.event.event if isinstance(told.event, FactCorrected) else told.event
+        words = [term for term in self.evidence.terms if term.plant == place[0] and term.order.order == getattr(event, "order", "")]
+        terms = [term for term in words if term.position < place[1]][-1:] or words[:1]
+        rules = [rule for rule in self.evidence.rules if rule.plant == place[0] and rule.position < place[1]][-1:]
+        orders = {**self.scene.orders, **{term.order.order: term.order for term in terms}}
+        scene = msgspec.structs.replace(self.scene, orders=orders)
+        for rule in rules:
+            scene = msgspec.structs.replace(scene, confirmations=rule.confirmations, yield_operation=rule.yield_operation)
+        return scene
+
     def _ledger(self) -> tuple[set[FactId], Ledger]:
         """All that arrived readable, and which of it people dismissed."""
         arrived = {
@@ -93,7 +113,7 @@ class Case:
             for received in self.evidence.received
             if self.natures[received.plant, received.position] is Nature.FACT
         }
-        ledger = Ledger(self.scene)
+        ledger = Ledger(self.scene, at=(lambda fact: self._scene_at(fact, arrived)) if self._changes() else None)
         for fact, one in self.told.items():
             if fact in arrived:
                 ledger.tell(one)

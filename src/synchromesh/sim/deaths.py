@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence, Set
+from datetime import datetime
 
 from synchromesh.connectors.agreement import Abilities, Balance, Connector, Finding, Pulled
 from synchromesh.model.posting import Category, Fate, Posting, Reply
 from synchromesh.sim.chance import Chance
 from synchromesh.state.agreement import Outbox, Ready, TakenOver
+
+Positions = Callable[[], Mapping[str, int]]
 
 
 class Killed(BaseException):
@@ -36,17 +39,25 @@ class Deaths:
 class MortalConnector:
     """ERP's connector in a process that may die before or after each call; notes what ERP refused, for the auditor."""
 
-    def __init__(self, inner: Connector, deaths: Deaths, head: Callable[[], Mapping[str, int]]) -> None:
+    def __init__(self, inner: Connector, deaths: Deaths, head: Positions, folded: Positions, now: Callable[[], datetime]) -> None:
         self._inner = inner
         self._head = head
+        self._folded = folded
+        self._now = now
         self._deaths = deaths
         self.abilities: Abilities = inner.abilities
         self.refused: set[str] = set()
         self.turned_away: dict[str, int] = {}
         """What ERP refused because its day was closed, and how long its plant's log was then."""
+        self.asked: dict[str, tuple[int, int]] = {}
+        """As which one ERP was first asked to book each posting, and how far its plant had come then."""
+        self.short: dict[str, datetime] = {}
+        """What ERP refused for want of stock, and when it did so first."""
 
     async def post(self, postings: Sequence[Posting]) -> list[Reply]:
         self._deaths.point()
+        for posting in postings:
+            self.asked.setdefault(posting.key, (len(self.asked), self._folded()[posting.plant]))
         replies = await self._inner.post(postings)
         self._note(replies)
         self._deaths.point()
@@ -77,8 +88,11 @@ class MortalConnector:
         rejected = [reply for reply in replies if reply.fate is Fate.REJECTED]
         self.refused |= {reply.key for reply in rejected}
         for reply in rejected:
-            if reply.refusal is not None and reply.refusal.category is Category.CLOSED_PERIOD:
+            category = reply.refusal.category if reply.refusal is not None else None
+            if category is Category.CLOSED_PERIOD:
                 self.turned_away.setdefault(reply.key, self._head()[reply.key.partition(":")[0]])
+            elif category is Category.INSUFFICIENT_STOCK:
+                self.short.setdefault(reply.key, self._now())
 
 
 class MortalOutbox:

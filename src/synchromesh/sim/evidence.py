@@ -7,12 +7,13 @@ plants' side, and the rest are rows as they are stored.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence, Set
-from datetime import date
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Final, NamedTuple
 
 import msgspec
 
+from synchromesh.model.event import OrderChanged
 from synchromesh.model.message import Message
 from synchromesh.model.posting import Line, PostingKind
 from synchromesh.sim.told import FactId
@@ -52,6 +53,8 @@ class People(msgspec.Struct, frozen=True):
 
     dismissed: Set[tuple[str, int]] = frozenset()
     given_up: Set[str] = frozenset()
+    left: Set[str] = frozenset()
+    """Keys of refused postings whose whole cause people released, and that were found as they had been when all of it had gone on."""
 
 
 NOBODY: Final = People()
@@ -95,7 +98,7 @@ class Decided(msgspec.Struct, frozen=True):
     ordinal): the order of decision, where postings of one decision and different causes are in no order. One that stands in for another has
     the decision of that one. `reverses` is the key of the posting that it takes back; `replaced`: another posting stands in for it;
     `rebooks`: it stands in for one that others cancelled in ERP; `successor` is the key of the posting that stands in for it.
-    `effective` is the day that it is to be booked on, `original` the fact's own where that is another.
+    `effective` is the day that it is to be booked on, `original` the fact's own where that is another; `decided` is when it was decided.
     """
 
     plant: str
@@ -117,6 +120,7 @@ class Decided(msgspec.Struct, frozen=True):
     machine_seconds: int = 0
     effective: date | None = None
     original: date | None = None
+    decided: datetime | None = None
 
 
 class Opened(msgspec.Struct, frozen=True):
@@ -145,6 +149,23 @@ class Word(NamedTuple):
     open: bool
 
 
+class Term(NamedTuple):
+    """What a plant's log says of an order at a position."""
+
+    plant: str
+    position: int
+    order: OrderChanged
+
+
+class Rule(NamedTuple):
+    """From a position on a plant confirms operations or does not, and this operation's output is an order's yield ('' for the order's)."""
+
+    plant: str
+    position: int
+    confirmations: bool
+    yield_operation: str
+
+
 class Evidence(msgspec.Struct, frozen=True):
     """Everything that the auditor may look at.
 
@@ -168,6 +189,19 @@ class Evidence(msgspec.Struct, frozen=True):
     """What plants were told of posting periods, each plant's in the order of its log."""
     turned_away: Mapping[str, int] = {}
     """Keys that ERP refused because the day was closed, by ERP's own record, and the newest position of the plant's log at that time."""
+    terms: Sequence[Term] = ()
+    rules: Sequence[Rule] = ()
+    """What plants were told of orders, and what was activated there, each plant's in the order of its log."""
+    alone: Set[tuple[str, int]] = frozenset()
+    """Places (plant, position) of decisions of one person where a second one is needed."""
+    unfinished: Set[tuple[str, str]] = frozenset()
+    """What plants are still working off, by plant and name. Nothing ought to be, at rest."""
+    reported: Mapping[tuple[str, Place], Amounts] = {}
+    """What plants believe that was reported of stock, by plant and place, in the units in which it was told."""
+    asked: Mapping[str, tuple[int, int]] = {}
+    """By key, as which one ERP was first asked for it, and how far the plant had come at that time."""
+    short: Mapping[str, datetime] = {}
+    """Keys that ERP refused for want of stock, by ERP's own record, and when it did so first."""
     at_rest: bool = False
     """Whether so much time has passed that nothing is due any more. Only then plants are judged by what they keep for themselves."""
     ledger: Mapping[tuple[str, Place], Decimal] = {}

@@ -15,6 +15,7 @@ import msgspec
 from synchromesh.model.event import (
     FactCancelled,
     FactCorrected,
+    InputEnded,
     MaterialConsumed,
     OperationCompleted,
     OrderStarted,
@@ -27,7 +28,9 @@ from synchromesh.sim.told import FactId, Told
 
 
 class Rates(msgspec.Struct, frozen=True):
-    """How often each thing happens to a fact. `delay` is the longest common delay in seconds; a few wait a hundred times as long."""
+    """How often each thing happens to a fact. `delay` is the longest common delay in seconds; a few wait a hundred times as long.
+    `misdated`: the fact comes once more under an identity of its own, and without a time, or with one by which nobody can say that it is
+    new."""
 
     repeated: float = 0.1
     repeated_late: float = 0.03
@@ -36,7 +39,14 @@ class Rates(msgspec.Struct, frozen=True):
     damaged_then_told: float = 0.03
     damaged: float = 0.01
     reused: float = 0.02
+    misdated: float = 0.0
 
+
+REMEMBERED: Final = timedelta(days=30)
+"""How long identities are kept; an older fact cannot be told from a repeat."""
+
+AHEAD: Final = timedelta(days=1)
+"""How far a clock may be ahead of the plant's."""
 
 QUIET: Final = Rates(0, 0, 0, 0, 0, 0, 0)
 """Nothing happens on the way."""
@@ -86,7 +96,18 @@ class _Network:
             self._messages.append(told.message(received + timedelta(hours=chance.whole(1, 72))))
         if chance.happens(rates.reused):
             self._reuse(told, received + timedelta(seconds=chance.whole(1, 7200)))
+        if rates.misdated and not isinstance(told.event, InputEnded) and chance.happens(rates.misdated):
+            self._messages.append(self._misdated(told, received))
         return True
+
+    def _misdated(self, told: Told, received: datetime) -> Message:
+        """The same fact as another one, of which nobody can tell whether it is a repeat."""
+        message = told.message(received, id=f"{told.id}-misdated")
+        if self._chance.happens(0.3):
+            return msgspec.structs.replace(message, occurred=None)
+        if self._chance.happens(0.5):
+            return msgspec.structs.replace(message, occurred=received + AHEAD + timedelta(hours=self._chance.whole(1, 2000)))
+        return msgspec.structs.replace(message, occurred=received - REMEMBERED - timedelta(hours=self._chance.whole(1, 2000)))
 
     def _arrival(self, at: datetime) -> datetime:
         if not self._chance.happens(self._rates.delayed):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -19,18 +20,20 @@ from synchromesh.connectors.sandbox.inprocess import InProcess
 from synchromesh.connectors.sandbox.records import ErpLocation, ErpOrder, Rules, StockSet
 from synchromesh.engine.activation import Deciding, activations
 from synchromesh.log.memory import MemoryLog
-from synchromesh.model.event import ItemChanged, LocationChanged, OrderChanged
+from synchromesh.model.event import DecisionApproved, ItemChanged, LocationChanged, OrderChanged, OutcomesReported
 from synchromesh.model.message import ENTERPRISE, Message
-from synchromesh.model.posting import Category
+from synchromesh.model.posting import Category, Fate, Outcome, Refusal
 from synchromesh.plant.entities import Clock
 from synchromesh.sim.auditor import audit
 from synchromesh.sim.chance import Chance
 from synchromesh.sim.closings import again_and_again, once
 from synchromesh.sim.deaths import Deaths, MortalConnector
+from synchromesh.sim.deliveries import brought
 from synchromesh.sim.evidence import People
 from synchromesh.sim.faults import disturb
 from synchromesh.sim.history import START, history
-from synchromesh.sim.people import Colleagues, Operator, approvals
+from synchromesh.sim.minds import alone
+from synchromesh.sim.people import NAME, Colleagues, Operator, approvals
 from synchromesh.sim.processes import Processes
 from synchromesh.sim.profile import PROFILES, Profile
 from synchromesh.sim.sandboxed import books_of
@@ -65,7 +68,10 @@ class Night:
         self.now = START
         past = history(seed, profile.habits, profile.orders)
         arrivals = disturb(past.told, seed, profile.network)
-        self.scene = msgspec.structs.replace(past.scene, closed_period=profile.closed_period, confirmations=profile.confirmations)
+        shelves, self._deliveries = brought(past.scene.opening, seed, profile.scarce)
+        self.scene = msgspec.structs.replace(
+            past.scene, opening=shelves, closed_period=profile.closed_period, confirmations=profile.confirmations
+        )
         self._closings = deque(again_and_again(seed) if profile.reopens else once() if profile.closes else ())
         self.told = arrivals.told
         self._arrivals = deque(arrivals.messages)
@@ -78,7 +84,7 @@ class Night:
         self._faults = Faults(seed, profile.erp, LATEST)
         self.books = Books(Rules(grade=profile.grade, differences=profile.differences))
         self.erp = InProcess(self.books, self._faults, lambda: self.now)
-        self.connector = MortalConnector(self.erp, self._deaths, self.log.head)
+        self.connector = MortalConnector(self.erp, self._deaths, self.log.head, self._folded, lambda: self.now)
         self._operator = Operator(self.books, Chance(seed, "operator"), LATEST * 2, profile.rash, profile.thorough)
         self._colleagues = Colleagues(self.books, Chance(seed, "colleagues"))
         self.processes = Processes(
@@ -92,7 +98,7 @@ class Night:
             self.scene.zones,
         )
         self.acknowledged: list[Message] = []
-        self._stalled_until = self._down_until = START
+        self._stalled_until = self._down_until = self._paused_until = START
         self._mishaps = Chance(seed, "mishaps")
         self.restarts = 0
         self._calm = False
@@ -107,8 +113,14 @@ class Night:
             await self._turn()
         await self._come_to_rest()
         witness = Witness(self.store, self.log, books_of(self.books), tuple(self.scene.zones))
-        people = People(self._operator.dismissed, self._operator.given_up)
+        people = People(self._operator.dismissed, self._operator.given_up, left=self._operator.left)
         evidence = witness.evidence(self.acknowledged, self.connector.refused, people, self.connector.turned_away)
+        evidence = msgspec.structs.replace(
+            evidence,
+            asked=self.connector.asked,
+            short=self.connector.short,
+            alone=alone(self.log, list(self.scene.zones), self.profile.approvals),
+        )
         return audit(self.scene, self.told, witness.at_rest(evidence, self.scene.orders))
 
     async def _come_to_rest(self) -> None:
@@ -120,7 +132,14 @@ class Night:
                 self._calm = True
             self.now += timedelta(hours=1)
             await self._turn()
-            if self._repair() or self._closings or self.processes.busy or self.erp.counter.due() is not None:
+            if (
+                self.now < self._paused_until
+                or self._repair()
+                or self._closings
+                or self._deliveries
+                or self.processes.busy
+                or self.erp.counter.due() is not None
+            ):
                 continue
             if self.processes.due is None or self.processes.due > self.now + WORTH_WAITING:
                 return
@@ -190,6 +209,8 @@ class Night:
             self._learn(self._known.popleft())
         while self._closings and self._closings[0].at <= self.now:
             self._operator.tell_period(self._closings.popleft().period, self.now)
+        while self._deliveries and self._deliveries[0].at <= self.now:
+            self._colleagues.find(self._deliveries.popleft().line, self.now)
         await self.processes.pull()
         while self._arrivals and self._arrivals[0].received <= self.now:
             self._deliver(self._arrivals.popleft())
@@ -199,8 +220,42 @@ class Night:
             self._colleagues.meddle(self._chance.one(list(self.scene.zones)), self.now)
         if self.profile.reopens and self._chance.happens(0.1):
             self._repair(Category.CLOSED_PERIOD)
+        self._tell_late()
+        self._reform()
         await self._mischief()
-        await self.processes.work(self.now >= self._stalled_until)
+        if self.profile.pauses and not self._calm and self._mishaps.happens(self.profile.pauses):
+            self._paused_until = self.now + timedelta(minutes=self._mishaps.whole(10, 300))
+        if self.now >= self._paused_until:
+            await self.processes.work(self.now >= self._stalled_until)
+
+    def _tell_late(self) -> None:
+        """A dispatcher that had stood still reports that ERP refused what another one has sent again and booked since."""
+        if not self.profile.stale or not self._mishaps.happens(self.profile.stale):
+            return
+        plant = self._mishaps.one(list(self.scene.zones))
+        reading, head = self.store.reading(), self.log.head().get(plant, 0)
+        booked = [row.key for at in range(1, head + 1) for row in reading.postings_of(plant, at) if row.state == "posted"]
+        if not booked:
+            return
+        refusal = Refusal(Category.LOCKED, "erp", "Somebody else was working on it.", "Send it again.")
+        outcome = Outcome(self._mishaps.one(booked), Fate.REJECTED, self.now, refusal=refusal)
+        self._decisions += 1
+        self.processes.tell(plant, f"late:{self._decisions}", OutcomesReported((outcome,)))
+
+    def _reform(self) -> None:
+        """A plant's policy is activated anew: operations are confirmed from now on, or no more, and another one yields."""
+        if not self.profile.reforms or not self._mishaps.happens(self.profile.reforms):
+            return
+        plant = self._mishaps.one(list(self.scene.zones))
+        policy = self.profile.policy(
+            self.scene.zones[plant], self.connector.abilities.differences, self._mishaps.happens(0.5), self._mishaps.one(("", "10", "20"))
+        )
+        wanted = [Deciding(plant, "policy", plant, msgspec.json.encode(policy).decode())]
+        for message in activations(self.store.reading(), wanted, self.now):
+            self._decisions += 1
+            renamed = msgspec.structs.replace(message, id=f"reform:{self._decisions}")
+            while not self.processes.accept(renamed):
+                pass
 
     async def _mischief(self) -> None:
         """ERP is restarted; a dispatcher is replaced that was not dead, and goes on."""
@@ -224,14 +279,23 @@ class Night:
             pass
         self.acknowledged.append(sent)
 
+    def _folded(self) -> Mapping[str, int]:
+        """How far each plant has come."""
+        return self.store.reading().positions()
+
     def _repair(self, only: Category | None = None) -> bool:
         """The operator goes through the open exceptions, or those of one category; whether anything was decided."""
         decided = False
         self._operator.come(busy=only is not None)
         reading = self.store.reading()
+        if not self.profile.approvals:
+            self._operator.look_back(reading)
         for plant in self.scene.zones if self.profile.approvals else ():
             for approval in approvals(reading, plant):
                 self._decisions += 1
+                if self.profile.selfish and self._mishaps.happens(self.profile.selfish):
+                    own = DecisionApproved(approval.position, NAME)
+                    self.processes.tell(plant, f"decision:{self._decisions}:own", own)
                 self.processes.tell(plant, f"decision:{self._decisions}", approval)
                 decided = True
         if decided:

@@ -65,6 +65,9 @@ class Operator:
         self._touched: set[tuple[str, int]] = set()
         self._tries: Counter[tuple[str, int, str, str]] = Counter()
         self.dismissed: set[tuple[str, int]] = set()
+        self._awaited: list[tuple[str, str]] = []
+        self.left: set[str] = set()
+        """Keys of postings that were released with their whole cause, and did not go on."""
         self.given_up: set[str] = set()
         """Keys of the postings that were dismissed, with those that hang on them."""
 
@@ -79,7 +82,7 @@ class Operator:
             self.waits = True  # what comes of the release is looked at first
             return None
         if self._thorough and self._chance.happens(self._thorough):
-            return self._thoroughly(row, now)
+            return self._thoroughly(plant, row, desk, now)
         return self._one(plant, row, desk, now)
 
     def _one(self, plant: str, row: ExceptionRow, desk: Reading, now: datetime) -> DecisionEvent | None:
@@ -97,7 +100,15 @@ class Operator:
             return None
         return self._help(plant, row, posting, desk, now)
 
-    def _thoroughly(self, row: ExceptionRow, now: datetime) -> DecisionEvent:
+    def look_back(self, desk: Reading) -> None:
+        """What was released is looked at again, before anything else: it has gone on."""
+        for plant, key in self._awaited:
+            posting = _posting(desk, plant, key)
+            if posting is not None and posting.state in ("rejected", "reversed outside") and not posting.successor:
+                self.left.add(key)
+        self._awaited.clear()
+
+    def _thoroughly(self, plant: str, row: ExceptionRow, desk: Reading, now: datetime) -> DecisionEvent:
         """What a desk offers beside sending one posting again. None of it books what should not be booked."""
         if self._chance.happens(0.3):
             return ExceptionsAssigned(((row.position, row.ordinal),), NAME, NAME)
@@ -106,6 +117,11 @@ class Operator:
         if row.category == Category.CLOSED_PERIOD and self._chance.happens(0.5):
             self._open_periods(now)
         self._released = True
+        for at, other in desk.exceptions("open", 1000):
+            posting = _posting(desk, at, other.posting) if at == plant and other.posting else None
+            alike = (other.category, other.subject) == (row.category, row.subject)
+            if posting is not None and alike and posting.state in ("rejected", "reversed outside") and not posting.successor:
+                self._awaited.append((plant, posting.key))
         return CauseReleased(Category(row.category), row.subject, NAME)
 
     def _help(self, plant: str, row: ExceptionRow, posting: PostingRow, desk: Reading, now: datetime) -> DecisionEvent | None:
@@ -155,7 +171,7 @@ class Operator:
         self._closed.clear()
 
 
-def approvals(desk: Reading, plant: str) -> Iterator[DecisionEvent]:
+def approvals(desk: Reading, plant: str) -> Iterator[DecisionApproved]:
     """A second person agrees with everything that was proposed."""
     key = ("expected", PROPOSALS)
     listed = desk.entities(plant, [key]).get(key)

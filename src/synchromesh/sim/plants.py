@@ -46,7 +46,8 @@ Correctable = ProductionReported | MaterialConsumed | ScrapRecorded | TimeRecord
 class Habits(msgspec.Struct, frozen=True):
     """How a plant's people behave, as rates. `at_once` is how many orders are in work side by side; `reports` how many times an
     operation is reported at most; `pause` the longest time between two facts in seconds. `steps` is how many operations an order has at
-    most; `closing`: an order's completion is the last thing that is told about it, as where ERP closes its books then."""
+    most; `closing`: an order's completion is the last thing that is told about it, as where ERP closes its books then. `terms`: how often
+    ERP says something else of an order in work."""
 
     at_once: int = 2
     reports: int = 3
@@ -60,6 +61,7 @@ class Habits(msgspec.Struct, frozen=True):
     unknown_items: float = 0.0
     unplanned: float = 0.1
     moves: float = 0.3
+    terms: float = 0.0
 
 
 class _Revision(msgspec.Struct, frozen=True, order=True):
@@ -118,6 +120,8 @@ class SimulatedPlant:
     def _tell(self, source: str, event: PlantEvent) -> Iterator[Happening]:
         self._now += timedelta(seconds=self._chance.whole(1, self._habits.pause))
         yield from self._known_by_now()
+        if self._habits.terms and self._chance.happens(self._habits.terms):
+            yield Known(self._now, self.name, self._otherwise(self._chance.one(list(self.orders.values()))))
         if self._habits.closing and isinstance(event, OrderCompleted):
             yield from self._close(event.order)
         yield self._fact(source, event)
@@ -201,6 +205,20 @@ class SimulatedPlant:
         )
         self.orders[order.order] = order
         return order
+
+    def _otherwise(self, order: OrderChanged) -> OrderChanged:
+        """The order as ERP has it from now on: received somewhere else, with components from somewhere else and another yield."""
+        chance, site = self._chance, self._site
+        marked = chance.whole(1, len(order.operations)) if order.operations else 0
+        return msgspec.structs.replace(
+            order,
+            location=chance.one((site.finished, site.shipping)),
+            operations=tuple(Operation(each.operation, yields=n == marked) for n, each in enumerate(order.operations, 1)),
+            components=tuple(
+                each if each.backflush else msgspec.structs.replace(each, location=chance.one((site.raw, site.line)))
+                for each in order.components
+            ),
+        )
 
     def _work(self, order: OrderChanged) -> Iterator[tuple[str, PlantEvent]]:
         """What the workers tell about an order, from its start to some time after its completion."""

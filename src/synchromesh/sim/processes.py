@@ -17,7 +17,7 @@ from synchromesh.engine.puller import Puller
 from synchromesh.engine.reader import SOURCE
 from synchromesh.engine.worker import Worker
 from synchromesh.log.memory import MemoryLog
-from synchromesh.model.event import DecisionEvent
+from synchromesh.model.event import DecisionEvent, OutcomesReported
 from synchromesh.model.message import ENTERPRISE, OWN, Message
 from synchromesh.sim.chance import Chance
 from synchromesh.sim.deaths import Deaths, Killed, MortalConnector, MortalOutbox
@@ -83,8 +83,8 @@ class Processes:
             return False
         return True
 
-    def tell(self, partition: str, id: str, event: DecisionEvent) -> None:
-        """A person decides; they look whether it was taken, and decide again when it was not."""
+    def tell(self, partition: str, id: str, event: DecisionEvent | OutcomesReported) -> None:
+        """A person decides, or a dispatcher reports; they look whether it was taken, and say it again when it was not."""
         while not self.accept(Message(partition, SOURCE, id, OWN, self._now(), msgspec.json.encode(event))):
             pass
 

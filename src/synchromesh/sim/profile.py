@@ -35,13 +35,16 @@ PUNCTUAL: Final[Mapping[Fault, float]] = {fault: rate for fault, rate in ROUGH.i
 class Profile(msgspec.Struct, frozen=True):
     """One kind of night.
 
-    `kills`: how often a process dies at a point where it may (before and after every durable step and every call to ERP). `stalls`:
-    how often the dispatcher stands still for hours. `revenants`: how often another dispatcher takes over from one that lives and goes on
-    later. `restarts`: how often ERP is restarted, and away for minutes. `by_hand`: how often somebody books or cancels in ERP. `rash`: how
-    often the operator dismisses a refused posting at once; `thorough`: how often the rest of the desk is used (take on, tell again, release
-    a whole cause). `approvals` are decisions that need a second person. `closes`: whether ERP closes a period in the middle of the night;
-    `reopens`: and others, and opens them again. `closed_period` is the policy for them. `batch`: the most messages a worker folds at a
-    time.
+    `kills`: how often a process dies at a point where it may (before and after every durable step and every call to ERP). `stalls`: how
+    often the dispatcher stands still for hours. `pauses`: how often the worker does, so that messages pile up. `revenants`: how often
+    another dispatcher takes over from one that lives and goes on later. `stale`: how often one tells of a refusal that came before the
+    document of the same posting. `restarts`: how often ERP is restarted, and away for minutes. `by_hand`: how often somebody books or
+    cancels in ERP. `rash`: how often the operator dismisses a refused posting at once; `thorough`: how often the rest of the desk is used
+    (take on, tell again, release a whole cause). `approvals` are decisions that need a second person; `selfish`: how often one approves
+    what is their own. `closes`: whether ERP closes a period in the middle of the night; `reopens`: and others, and opens them again.
+    `closed_period` is the policy for them. `scarce`: how much of what is on stock comes in the middle of the night, or never. `reforms`:
+    how often a plant's policy is activated anew, with other confirmations and another operation that yields. `batch`: the most messages a
+    worker folds at a time.
     """
 
     grade: Grade = Grade.UNIQUE
@@ -63,17 +66,23 @@ class Profile(msgspec.Struct, frozen=True):
     approvals: tuple[Verb, ...] = ()
     closes: bool = True
     reopens: bool = False
+    scarce: float = 0.0
+    pauses: float = 0.0
+    selfish: float = 0.0
+    stale: float = 0.0
+    reforms: float = 0.0
     closed_period: Literal["first open day", "wait", "ask"] = "first open day"
     batch: int = 20
 
-    def policy(self, zone: str, differences: bool) -> Policy:
-        """What is activated in a plant of this zone."""
+    def policy(self, zone: str, differences: bool, confirmations: bool | None = None, yields: str = "") -> Policy:
+        """What is activated in a plant of this zone, in the beginning or, with these, later."""
         return Policy(
             zone=zone,
             gather=self.gather,
             gather_silence_seconds=self.gather_silence_seconds,
             differences=differences,
-            confirmations=self.confirmations,
+            confirmations=self.confirmations if confirmations is None else confirmations,
+            yield_operation=yields,
             closed_period=self.closed_period,
             approvals=self.approvals,
         )
@@ -94,6 +103,14 @@ PROFILES: Final[Mapping[str, Profile]] = {
     "desk": Profile(thorough=0.3, habits=Habits(unknown_orders=0.15, unknown_items=0.1)),
     "four eyes": Profile(grade=Grade.BLIND, thorough=0.2, approvals=("retry", "settle", "release"), closed_period="ask"),
     "gathered": Profile(gather="order", gather_silence_seconds=14_400),
+    "scarce": Profile(scarce=0.5, by_hand=0, closes=False),
+    "odd": Profile(network=Rates(misdated=0.15), stale=0.1),
+    "piled up": Profile(pauses=0.05, habits=Habits(late_orders=0.5)),
+    "cancelled": Profile(by_hand=0.15, erp={**ROUGH, Fault.DECLINED: 0.1, Fault.LOCKED: 0.1}),
+    "two minds": Profile(approvals=("retry", "settle", "release"), selfish=0.3, thorough=0.2),
+    "reformed": Profile(
+        habits=Habits(corrected=0.3, cancelled=0.1, late_orders=0, moves=0, terms=0.15), network=Rates(delayed=0), reforms=0.05
+    ),
     "operations": Profile(gather="operation", gather_silence_seconds=7_200, confirmations=True),
 }
 """The nights by name. "rough" is the usual one; "unique", "askable" and "blind" have all that each grade is promised to stand."""

@@ -14,6 +14,9 @@ from synchromesh.model.event import EnterpriseEvent, ItemChanged, OrderChanged, 
 from synchromesh.model.message import NATIVE, Message
 from synchromesh.model.posting import Aware
 
+SOURCES: Final = frozenset({"mes", "wms", "terminal"})
+"""Who tells facts in a simulated plant."""
+
 _ENCODER: Final = msgspec.json.Encoder()
 
 
@@ -64,7 +67,8 @@ class Scene(msgspec.Struct, frozen=True):
     `orders` are by number, which is unique over all plants. `opening` is ERP's stock at the beginning. `zones` gives each plant's
     IANA zone. `confirmations`: whether ERP is told what was done at each operation, and how long it took. `never` names items and orders
     that exist in the plant and that ERP will never know; `closed_period` is what becomes of facts whose posting period is closed: they
-    are booked on the first open day, wait, or a person is asked. `homes` says to which plant each location belongs.
+    are booked on the first open day, wait, or a person is asked. `yield_operation` is the one whose good output is an order's yield, '' to
+    let the order say. `homes` says to which plant each location belongs.
     """
 
     items: Mapping[str, ItemChanged]
@@ -75,3 +79,4 @@ class Scene(msgspec.Struct, frozen=True):
     closed_period: str = "first open day"
     homes: Mapping[str, str] = {}
     confirmations: bool = False
+    yield_operation: str = ""

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import enum
 from collections import OrderedDict
-from collections.abc import Collection, Iterable, Mapping, Set
+from collections.abc import Callable, Collection, Iterable, Mapping, Set
 from decimal import Decimal
 from fractions import Fraction
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeVar
 
 import msgspec
 
@@ -103,6 +103,7 @@ class Due(enum.Enum):
     """It speaks of something unknown for ever and would move nothing any more: its fate is the plant's choice."""
 
 
+Amount = TypeVar("Amount", Decimal, Fraction)
 Effect = tuple[Book, Fraction]
 
 
@@ -110,13 +111,15 @@ class Truth(msgspec.Struct, frozen=True):
     """What ERP must hold in the end.
 
     `totals` are rounded amounts in the item's base unit, without books that come to zero; `completed` are the orders that must have exactly
-    one completion; `stock` is what opening balances and totals leave at each place; `due` says what must become of each fact.
+    one completion; `stock` is what opening balances and totals leave at each place; `due` says what must become of each fact. `exact`
+    are the totals before they are rounded.
     """
 
     totals: Mapping[Book, Decimal]
     completed: frozenset[str]
     stock: Mapping[Place, Decimal]
     due: Mapping[FactId, Due]
+    exact: Mapping[Book, Fraction] = {}
 
 
 def factor(item: ItemChanged, unit: str) -> Fraction:
@@ -168,7 +171,7 @@ class Effects:
 
     def _production(self, event: ProductionReported, order: OrderChanged) -> list[Effect]:
         location = event.location or order.location
-        good = self._amount(order.item, event.good) if yields(event, order) else Fraction(0)
+        good = self._amount(order.item, event.good) if yields(event, order, self._scene.yield_operation) else Fraction(0)
         held = self._amount(order.item, event.held)
         effects = [
             (Book(PostingKind.RECEIPT, order.order, order.item, event.lot, location), good),
@@ -214,9 +217,13 @@ class Effects:
         return Fraction(quantity.amount) * factor(self._scene.items[item], quantity.unit)
 
 
-def yields(event: ProductionReported, order: OrderChanged) -> bool:
-    """Whether the good output of a report is the order's yield."""
-    if not event.operation or not order.operations:
+def yields(event: ProductionReported, order: OrderChanged, always: str = "") -> bool:
+    """Whether the good output of a report is the order's yield: `always` that of one operation, where there is such a rule."""
+    if not event.operation:
+        return True
+    if always:
+        return event.operation == always
+    if not order.operations:
         return True
     marked = [operation.operation for operation in order.operations if operation.yields]
     return event.operation in (marked or [order.operations[-1].operation])
@@ -238,11 +245,13 @@ class Ledger:
     """Adds up what was told, in any order and one by one, so that the truth is known at every cut.
 
     `keep` bounds how many facts are remembered for later corrections (None: all of them); older ones stay in the totals, but can no
-    longer be corrected or excluded. Hearing a fact twice changes nothing while it is remembered.
+    longer be corrected or excluded. Hearing a fact twice changes nothing while it is remembered. `at` gives the scene that a fact was told
+    in, where ERP changes orders and the rules on the way: a correction counts by what is true when it comes.
     """
 
-    def __init__(self, scene: Scene, keep: int | None = None) -> None:
+    def __init__(self, scene: Scene, keep: int | None = None, at: Callable[[FactId], Scene] | None = None) -> None:
         self._scene = scene
+        self._at = at
         self._effects = Effects(scene)
         self._keep = keep
         self._facts: OrderedDict[FactId, PlantEvent] = OrderedDict()
@@ -277,17 +286,18 @@ class Ledger:
         completed = set(self._completed)
         due: dict[FactId, Due] = {}
         revised = self._revisions(excluded)
-        touched = self._taken_back(revised)
+        revisers = self._revisers(excluded)
+        touched = self._taken_back(revised, revisers)
         for fact, event in self._facts.items():
             version = revised.get(fact, event)
-            due[fact] = self._due(self._meant(fact), fact in revised or isinstance(event, FactCancelled), touched)
+            due[fact] = self._due(fact, self._meant(fact), fact in revised or isinstance(event, FactCancelled), touched)
             if fact in excluded or version is None or self._strange(version):
                 continue
             if isinstance(version, OrderCompleted):
                 completed.add(version.order)
-            _add(exact, self._effects.of(version))
+            _add(exact, self._effects_in(revisers.get(fact, fact)).of(version))
         totals = self._round(exact)
-        return Truth(totals, frozenset(completed), stock_after(self._scene, totals), due)
+        return Truth(totals, frozenset(completed), stock_after(self._scene, totals), due, exact)
 
     def _revisions(self, excluded: Collection[FactId]) -> dict[FactId, PlantEvent | None]:
         """The final versions of what was corrected or cancelled; None for what never happened. A cancellation is final."""
@@ -296,19 +306,29 @@ class Ledger:
         cancelled = [FactId(fact.plant, event.source, event.id) for fact, event in told if isinstance(event, FactCancelled)]
         return corrected | dict.fromkeys(cancelled)
 
-    def _taken_back(self, revised: Mapping[FactId, PlantEvent | None]) -> set[Book]:
-        """The books that corrections and cancellations move."""
-        events = [event for fact in revised for event in (self._facts.get(fact), revised[fact]) if event is not None]
-        return {book for event in events for book, _ in self._effects.of(event)}
+    def _revisers(self, excluded: Collection[FactId]) -> dict[FactId, FactId]:
+        """By corrected fact, the correction that says its final version."""
+        told = [(fact, event) for fact, event in self._facts.items() if fact not in excluded and isinstance(event, FactCorrected)]
+        return {FactId(fact.plant, event.source, event.id): fact for fact, event in told}
 
-    def _due(self, event: PlantEvent, revised: bool, touched: Set[Book]) -> Due:
+    def _effects_in(self, fact: FactId) -> Effects:
+        """What facts did when this one was told."""
+        return self._effects if self._at is None else Effects(self._at(fact))
+
+    def _taken_back(self, revised: Mapping[FactId, PlantEvent | None], revisers: Mapping[FactId, FactId]) -> set[Book]:
+        """The books that corrections and cancellations move."""
+        told = [(fact, self._facts.get(fact)) for fact in revised]
+        events = [*told, *((revisers.get(fact, fact), version) for fact, version in revised.items())]
+        return {book for fact, event in events if event is not None for book, _ in self._effects_in(fact).of(event)}
+
+    def _due(self, fact: FactId, event: PlantEvent, revised: bool, touched: Set[Book]) -> Due:
         if self._strange(event):
-            return Due.OPEN if revised or not self._moves(event) else Due.UNKNOWN
+            return Due.OPEN if revised or not self._moves(event, fact) else Due.UNKNOWN
         if revised or isinstance(event, FactCorrected):
             return Due.REVISED
-        if not self._moves(event):
+        if not self._moves(event, fact):
             return Due.RECORDS
-        effects = self._effects.of(event)
+        effects = self._effects_in(fact).of(event)
         books = not effects or any(book not in touched and abs(amount) >= self._step(book) for book, amount in effects)
         return Due.BOOKS if books else Due.CARRIED
 
@@ -319,9 +339,9 @@ class Ledger:
     def _decimals(self, book: Book) -> int:
         return self._scene.items[book.item].decimals if book.item else 0
 
-    def _moves(self, event: PlantEvent) -> bool:
+    def _moves(self, event: PlantEvent, fact: FactId) -> bool:
         version = event.event if isinstance(event, FactCorrected) else event
-        return isinstance(version, OrderCompleted) or bool(self._effects.of(version))
+        return isinstance(version, OrderCompleted) or bool(self._effects_in(fact).of(version))
 
     def _names(self, event: PlantEvent) -> set[str]:
         return self._effects.names(event.event if isinstance(event, FactCorrected) else event)
@@ -373,7 +393,7 @@ def stock_after(scene: Scene, totals: Mapping[Book, Decimal]) -> dict[Place, Dec
     return {place: amount for place, amount in stock.items() if amount}
 
 
-def moves(book: Book, amount: Decimal) -> list[tuple[Place, Decimal]]:
+def moves(book: Book, amount: Amount) -> list[tuple[Place, Amount]]:
     """What `amount` on a book does to stock."""
     here = Place(book.item, book.location, book.lot, book.status)
     match book.kind:

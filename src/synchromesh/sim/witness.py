@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from datetime import UTC, datetime, timedelta
 from typing import Final, Protocol
 
 import msgspec
 
 from synchromesh.log.agreement import Log
-from synchromesh.model.event import FactCorrected, PeriodChanged, PlantEvent
-from synchromesh.model.message import ENTERPRISE, NATIVE, Message, Record
+from synchromesh.model.event import Activated, FactCorrected, OrderChanged, PeriodChanged, PlantEvent
+from synchromesh.model.message import ENTERPRISE, NATIVE, OWN, Message, Record
 from synchromesh.model.posting import Posting, PostingKind
 from synchromesh.plant import stock
-from synchromesh.plant.entities import Balance, Lot, Names, Order, Pages, Totals
+from synchromesh.plant.entities import Balance, Clock, Lot, Names, Order, Pages, Totals
 from synchromesh.plant.rows import ExceptionRow, FactRow, PostingRow
-from synchromesh.sim.evidence import NOBODY, Amounts, Books, Decided, Edge, Evidence, Fated, Opened, People, Received, Word
+from synchromesh.sim.evidence import NOBODY, Amounts, Books, Decided, Edge, Evidence, Fated, Opened, People, Received, Rule, Term, Word
+from synchromesh.sim.told import SOURCES
 from synchromesh.sim.truth import Place
 from synchromesh.state.agreement import Reading
 
@@ -27,6 +29,9 @@ _names: Final = msgspec.msgpack.Decoder(Names).decode
 _pages: Final = msgspec.msgpack.Decoder(Pages).decode
 _event: Final[msgspec.json.Decoder[PlantEvent]] = msgspec.json.Decoder(PlantEvent)
 _period: Final = msgspec.json.Decoder(PeriodChanged)
+_clock: Final = msgspec.msgpack.Decoder(Clock).decode
+_ordered: Final = msgspec.json.Decoder(OrderChanged)
+_activated: Final = msgspec.json.Decoder(Activated)
 _totals: Final = msgspec.msgpack.Decoder(Totals).decode
 NOTHING: Final[Mapping[str, int]] = {}
 _EVERYTHING: Final = 1_000_000
@@ -72,6 +77,8 @@ class Witness:
             self._counted(),
             [word for plant in self._plants for record in self._records(plant) for word in _words(record)],
             turned_away,
+            terms=[term for plant in self._plants for record in self._records(plant) for term in _terms(record)],
+            rules=[rule for plant in self._plants for record in self._records(plant) for rule in _rules(record)],
             made_from=made_from,
             went_into=went_into,
         )
@@ -80,7 +87,7 @@ class Witness:
         for plant in self._plants:
             for record in self._records(plant):
                 message = record.message
-                if message.interface == NATIVE and message.occurred is not None:
+                if message.interface == NATIVE and (message.occurred is not None or message.source in SOURCES):
                     yield Received(plant, record.position, message.source, message.id, bytes(message.body))
 
     def _gathers(self, plant: str, facts: Sequence[tuple[str, FactRow]]) -> set[int]:
@@ -114,6 +121,8 @@ class Witness:
             evidence,
             at_rest=True,
             ledger={where: balance.booked for where, balance in balances.items() if balance.booked},
+            reported={where: balance.reported for where, balance in balances.items()},
+            unfinished=set(self._unfinished()),
             promised={where for where, balance in balances.items() if balance.claimed or balance.pending or balance.queue},
             made=dict(self._made(names)),
             chains=self._chains(names),
@@ -124,6 +133,12 @@ class Witness:
             for (_, name), body in self._reading.entities(plant, [("order", order) for order in orders]).items():
                 for operation, state in _order(body).operations.items():
                     yield (plant, name, operation), (state.good, state.scrap or {}, state.held or {}, state.rework or {})
+
+    def _unfinished(self) -> Iterator[tuple[str, str]]:
+        """Lists that are being worked off."""
+        for plant in self._plants:
+            for body in self._reading.entities(plant, [("clock", "")]).values():
+                yield from ((plant, name) for name in _clock(body).resuming)
 
     def _stock(self, evidence: Evidence) -> dict[tuple[str, Place], Balance]:
         places = set(evidence.balances)
@@ -202,6 +217,24 @@ def _words(record: Record) -> Iterator[Word]:
         yield Word(message.partition, record.position, period.first, period.last, period.open)
 
 
+def _terms(record: Record) -> Iterator[Term]:
+    """What a record of a plant's log says of an order."""
+    message = record.message
+    if message.interface == NATIVE and b'"order.changed"' in bytes(message.body):
+        yield Term(message.partition, record.position, _ordered.decode(bytes(message.body)))
+
+
+def _rules(record: Record) -> Iterator[Rule]:
+    """The policy that a record of a plant's log activates."""
+    message = record.message
+    if message.interface != OWN or b'"synchromesh.activated"' not in bytes(message.body):
+        return
+    activated = _activated.decode(bytes(message.body))
+    if activated.kind == "policy":
+        policy = msgspec.json.decode(activated.content)
+        yield Rule(message.partition, record.position, policy.get("confirmations", False), policy.get("yield_operation", ""))
+
+
 def _said(message: Message) -> Iterator[PlantEvent]:
     """What a source told, in its corrected version; nothing where it can't be read."""
     if message.interface == NATIVE and message.occurred is not None:
@@ -225,10 +258,14 @@ def _decided(rows: Sequence[tuple[str, PostingRow]]) -> list[Decided]:
                 plant, (row.turn, row.position, row.ordinal), row.key, content.kind, row.state, row.lane, row.order, lines, row.group,
                 row.document, content.reverses, bool(row.successor), row.key in rebooked, row.successor,
                 content.operation, content.labour_seconds, content.machine_seconds,
-                content.effective, content.original,
+                content.effective, content.original, _moment(row.decided),
             )
         )  # fmt: skip
     return decided
+
+
+def _moment(micros: int) -> datetime:
+    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=micros)
 
 
 def _fated(plant: str, fact: FactRow, postings: Mapping[str, PostingRow], gathers: Set[int]) -> Fated:
