@@ -14,7 +14,7 @@ import pytest
 from playwright.sync_api import Browser, Page, Request, expect
 from tests.console.conftest import served
 from tests.console.fakes import HOSTILE, Fake
-from tests.engine import test_repair as repair
+from tests.engine import test_desk as repair
 from tests.engine.world import PLANT, World, ea
 
 from synchromesh.connectors.agreement import Grade
@@ -22,8 +22,8 @@ from synchromesh.connectors.sandbox.faults import Fault
 from synchromesh.connectors.sandbox.records import Rules
 from synchromesh.console.exceptions import exception_routes
 from synchromesh.console.page import create_page
+from synchromesh.engine.desk import Desk
 from synchromesh.engine.inquiry import Inquiry
-from synchromesh.engine.repair import Desk
 from synchromesh.model import event as ev
 from synchromesh.plant.policy import Policy
 

@@ -498,6 +498,7 @@ class StateContract:
         assert (reading.identity("a", "wms", "same"), reading.identity("b", "wms", "same")) == (2, None)
         assert reading.find_identity("same") == [("a", 1), ("a", 2), ("b", 1)]
         assert reading.postings_of("a", 1) == [posting(1), posting(1, 1)]
+        assert (reading.posting("a", (1, 1)), reading.posting("a", (1, 2)), reading.posting("c", (1, 1))) == (posting(1, 1), None, None)
         assert reading.document("4900") == [("a", posting(1, 1))]
         assert [(name, row.opened) for name, row in reading.exceptions("open", 2)] == [("a", 9), ("b", 7)]
         assert [(name, row.ordinal) for name, row in reading.exceptions("resolved", 9)] == [("a", 1)]

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from synchromesh.app.settings import Settings
-from synchromesh.engine.repair import Desk
+from synchromesh.engine.desk import Desk
 from synchromesh.log.agreement import Log
 from synchromesh.state.agreement import Reading
 

@@ -13,7 +13,7 @@ from typing import Final
 from synchromesh.app.plugins import connector_of
 from synchromesh.app.presence import showing
 from synchromesh.app.process import Ready, announce, on_signals
-from synchromesh.app.reconciling import desk_of, keep_reconciling
+from synchromesh.app.reconciling import keep_reconciling, reconciler_of
 from synchromesh.app.room import Room
 from synchromesh.app.settings import Erp, Settings
 from synchromesh.app.stores import Stores
@@ -79,7 +79,7 @@ class _System:
             limits=erp.limits,
             retry=erp.retry,
         )
-        self._desk = desk_of(settings, self._reading, self._log)
+        self._desk = reconciler_of(settings, self._reading, self._log)
         self._scheduled = [plant for plant in settings.plants if plant.erp == name and (plant.reconcile.every_hours or plant.reconcile.at)]
         plants = [plant.id for plant in settings.plants if plant.erp == name]
         self._puller = Puller(name, self._connector, self._log, self._reading, plants, now=lambda: datetime.now(UTC))

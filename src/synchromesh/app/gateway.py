@@ -18,7 +18,7 @@ from synchromesh.app.jobs import LongWorks
 from synchromesh.app.plugins import connector_of
 from synchromesh.app.presence import silence_of
 from synchromesh.app.process import Ready, announce, on_signals
-from synchromesh.app.reconciling import desk_of as reconciliation_desk_of
+from synchromesh.app.reconciling import reconciler_of
 from synchromesh.app.settings import Settings
 from synchromesh.app.stores import Stores
 from synchromesh.console.exceptions import exception_routes
@@ -83,7 +83,7 @@ class Gateway:
         settings, reading, log = self._settings, self._reading, self._log
         return [
             *exception_routes(desk_of(settings, reading, log), self.inquiry.held_up_by),
-            *reconciliation_routes(reconciliation_desk_of(settings, reading, log)),
+            *reconciliation_routes(reconciler_of(settings, reading, log)),
             *replay_routes(self._works, Asking([plant.id for plant in settings.plants], reading, self._systems).why),
         ]
 

@@ -11,7 +11,7 @@ from typing import Final
 from synchromesh.app.plugins import connector_of
 from synchromesh.app.settings import Plant, Settings
 from synchromesh.connectors.agreement import Connector, ConnectorError
-from synchromesh.engine.reconcile.desk import Desk
+from synchromesh.engine.reconcile.reconciler import Reconciler
 from synchromesh.engine.reconcile.schedule import due
 from synchromesh.log.agreement import Log, LogError
 from synchromesh.observe.lines import emit
@@ -25,18 +25,18 @@ AGAIN: Final = 300.0
 """Seconds after a run that failed before it is tried again."""
 
 
-def desk_of(settings: Settings, reading: Reading, log: Log) -> Desk:
+def reconciler_of(settings: Settings, reading: Reading, log: Log) -> Reconciler:
     """The desk of this installation."""
 
     def connect(name: str) -> Connector:
         return connector_of(settings.erps[name])
 
     plants = {plant.id: plant.erp for plant in settings.plants}
-    return Desk(plants, reading, log, connect, now=lambda: datetime.now(UTC))
+    return Reconciler(plants, reading, log, connect, now=lambda: datetime.now(UTC))
 
 
 async def keep_reconciling(
-    desk: Desk, plants: list[Plant], stop: asyncio.Event, now: Callable[[], datetime] = lambda: datetime.now(UTC), look: float = LOOK
+    desk: Reconciler, plants: list[Plant], stop: asyncio.Event, now: Callable[[], datetime] = lambda: datetime.now(UTC), look: float = LOOK
 ) -> None:
     """Compare what is due until told to stop, one plant after another, in a thread: sending goes on meanwhile."""
     failed: dict[tuple[str, str], datetime] = {}
@@ -55,7 +55,7 @@ async def keep_reconciling(
                 await stop.wait()
 
 
-async def _run_if_due(desk: Desk, plant: Plant, scope: str, now: datetime) -> bool:
+async def _run_if_due(desk: Reconciler, plant: Plant, scope: str, now: datetime) -> bool:
     """False when a run that was due failed: it is tried again later."""
     schedule = plant.reconcile
     try:

@@ -20,9 +20,9 @@ from synchromesh.app.desk import desk_of
 from synchromesh.app.stores import Stores
 from synchromesh.cli.frame import DEFAULT_CONFIG, Code, Config, Failure, Json, answer, settings, stores_in_words
 from synchromesh.cli.queue_view import audit_view, causes_view, decided_view, exceptions_view, proposals_view, shown_view
+from synchromesh.engine.desk import Decided, Desk, NotFitting
 from synchromesh.engine.inquiry import Inquiry
 from synchromesh.engine.queue import Unknown
-from synchromesh.engine.repair import Decided, Desk, NotFitting
 from synchromesh.engine.views import ExceptionStory, ExceptionView, Story
 from synchromesh.model.event import (
     CauseDismissed,

@@ -9,9 +9,9 @@ from rich.table import Table
 from rich.text import Text
 
 from synchromesh.cli.show import story_view
+from synchromesh.engine.desk import Decided
 from synchromesh.engine.foreseen import ForeseenPosting
 from synchromesh.engine.preview import Preview
-from synchromesh.engine.repair import Decided
 from synchromesh.engine.views import AuditView, CauseView, ExceptionView, ProposalView, Story
 
 

@@ -12,13 +12,13 @@ import typer
 from rich.console import Console, RenderableType
 from rich.progress import Progress, TaskID
 
-from synchromesh.app.reconciling import desk_of
+from synchromesh.app.reconciling import reconciler_of
 from synchromesh.app.stores import Stores
 from synchromesh.cli.frame import DEFAULT_CONFIG, Code, Config, Failure, Json, answer, settings, stores_in_words
 from synchromesh.cli.reconciled import kept_view, period_view, report_view
 from synchromesh.connectors.agreement import ConnectorError
 from synchromesh.engine.reconcile import period as periods
-from synchromesh.engine.reconcile.desk import Desk, Unfit, Unknown
+from synchromesh.engine.reconcile.reconciler import Reconciler, Unfit, Unknown
 from synchromesh.engine.reconcile.views import Report
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="Compare books, and tell why they differ.")
@@ -112,7 +112,7 @@ def _print(console: Console, views: Iterable[RenderableType]) -> None:
         console.print(view, soft_wrap=False)
 
 
-def _report(desk: Desk, scope: str, plant: str, look: bool, bar: Progress) -> Report:
+def _report(desk: Reconciler, scope: str, plant: str, look: bool, bar: Progress) -> Report:
     tasks: dict[str, TaskID] = {}
 
     def progress(what: str, done: int) -> None:
@@ -127,20 +127,20 @@ def _report(desk: Desk, scope: str, plant: str, look: bool, bar: Progress) -> Re
         raise Failure(str(error), Code.UNREACHED) from error
 
 
-def _plants(desk: Desk, plant: str) -> list[str]:
+def _plants(desk: Reconciler, plant: str) -> list[str]:
     if plant and plant not in desk.plants:
         raise Failure(f"there is no plant {plant!r}; there are {', '.join(desk.plants)}", Code.USAGE)
     return [plant] if plant else list(desk.plants)
 
 
 @contextmanager
-def _desk(config: Config) -> Iterator[Desk]:
+def _desk(config: Config) -> Iterator[Reconciler]:
     configured = settings(config)
     with stores_in_words():
         stores = Stores(configured)
         log, reading = stores.log(), stores.reading()
         try:
-            yield desk_of(configured, reading, log)
+            yield reconciler_of(configured, reading, log)
         except Unknown as error:
             raise Failure(str(error.args[0]), Code.USAGE) from error
         finally:

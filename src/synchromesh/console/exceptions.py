@@ -13,8 +13,8 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from synchromesh.console.answers import as_json, body_of, limit, whole
+from synchromesh.engine.desk import Decided, Desk, NotFitting
 from synchromesh.engine.queue import Unknown
-from synchromesh.engine.repair import Decided, Desk, NotFitting
 from synchromesh.engine.views import ExceptionStory, ExceptionView, Story
 from synchromesh.model.event import CauseDismissed, CauseReleased, DecisionEvent
 

@@ -20,7 +20,7 @@ from starlette.routing import BaseRoute, Route
 from synchromesh.connectors.agreement import ConnectorError
 from synchromesh.console.answers import as_json, body_of
 from synchromesh.engine.reconcile import period
-from synchromesh.engine.reconcile.desk import Desk, Unfit, Unknown
+from synchromesh.engine.reconcile.reconciler import Reconciler, Unfit, Unknown
 
 T = TypeVar("T")
 Text = Annotated[str, Meta(min_length=1, max_length=128)]
@@ -47,7 +47,7 @@ class Approved(msgspec.Struct, frozen=True):
     position: int
 
 
-def reconciliation_routes(desk: Desk) -> list[BaseRoute]:
+def reconciliation_routes(desk: Reconciler) -> list[BaseRoute]:
     """The routes over one desk."""
     asked = _Asked(desk)
     return [
@@ -62,7 +62,7 @@ def reconciliation_routes(desk: Desk) -> list[BaseRoute]:
 class _Asked:
     """The handlers."""
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: Reconciler) -> None:
         self._desk = desk
         self._one = asyncio.Lock()
 

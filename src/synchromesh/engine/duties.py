@@ -9,7 +9,7 @@ from typing import Final
 import msgspec
 
 from synchromesh.engine.views import DoingView, ExceptionView
-from synchromesh.engine.wording import moment
+from synchromesh.model.instant import moment
 from synchromesh.plant import duties
 from synchromesh.plant.entities import Decision
 from synchromesh.plant.policy import DEFAULT, Policy

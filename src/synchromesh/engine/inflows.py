@@ -41,7 +41,7 @@ class Inflows:
         if self._places is None:
             self._places = {}
             for id_ in self._queued():
-                row = posting_at(self._reading, self._plant, id_)
+                row = self._reading.posting(self._plant, id_)
                 if row is not None:
                     for each, amount, _ in moved_by(self._reading, self._plant, row):
                         if amount > 0:
@@ -49,7 +49,7 @@ class Inflows:
         return self._places.get(place, [])
 
     def _row(self, id_: PostingId) -> PostingRow | None:
-        return posting_at(self._reading, self._plant, id_)
+        return self._reading.posting(self._plant, id_)
 
     def _queued(self) -> Iterator[PostingId]:
         """All postings that stand in a lane."""
@@ -66,15 +66,10 @@ class Inflows:
                     return
 
 
-def posting_at(reading: Reading, plant: str, id_: PostingId) -> PostingRow | None:
-    """The posting that stands here."""
-    return next((row for row in reading.postings_of(plant, id_[0]) if row.ordinal == id_[1]), None)
-
-
 def moved_by(reading: Reading, plant: str, row: PostingRow) -> list[Effect]:
     """What a posting does to the stock of places."""
     content = _posting(row.content)
     if not content.reverses:
         return [effect for line in content.lines for effect in moves(content.kind, line)]
-    original = posting_at(reading, plant, id_of(content.reverses))
+    original = reading.posting(plant, id_of(content.reverses))
     return [] if original is None else [(place, -amount, unit) for place, amount, unit in moved_by(reading, plant, original)]

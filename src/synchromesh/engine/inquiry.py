@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from datetime import UTC, datetime
-from itertools import islice
+from datetime import datetime
+from itertools import chain, islice
 from typing import Final
 
 import msgspec
@@ -29,13 +29,14 @@ from synchromesh.engine.views import (
 from synchromesh.engine.wording import line_in_words
 from synchromesh.log.agreement import Log, Trimmed
 from synchromesh.model import subject
+from synchromesh.model.instant import moment
 from synchromesh.model.posting import Posting, Refusal
 from synchromesh.plant.entities import KINDS, Entity, Lot, Names, Order, Pages, Totals
 from synchromesh.plant.fates import Fate
 from synchromesh.plant.keys import id_of, plant_of
 from synchromesh.plant.paged import page_key
 from synchromesh.plant.rows import FactRow, PostingRow
-from synchromesh.plant.waiting import WAITING
+from synchromesh.plant.waiting import RELEASE, REST, WAITING
 from synchromesh.state.agreement import Reading
 
 _posting: Final = msgspec.json.Decoder(Posting).decode
@@ -175,12 +176,13 @@ class Inquiry:
         late, or the one that it is about."""
         plant = view.plant
         if view.posting:
-            rows = [row for row in self._reading.postings_of(plant, view.position) if row.ordinal == view.ordinal]
-            places = self._of_posting(plant, rows[0]) if rows else iter(())
+            posting = self._reading.posting(plant, (view.position, view.ordinal))
+            places = self._of_posting(plant, posting) if posting is not None else iter(())
         elif self._reading.fact(plant, view.position) is not None and not view.ordinal:
             places = iter([(plant, view.position)])
         else:
-            places = self._waiting_for(plant, view.subject)
+            names = (view.subject, RELEASE + view.subject, REST + view.subject)
+            places = chain.from_iterable(self._waiting_for(plant, name) for name in names)
         stories = (self.story(*place) for place in islice(dict.fromkeys(places), limit))
         return [story for story in stories if story is not None]
 
@@ -214,8 +216,9 @@ class Inquiry:
             found[posting.key] = posting
             if not posting.successor:
                 return
-            position, ordinal = id_of(posting.successor)
-            posting = next(each for each in self._reading.postings_of(plant, position) if each.ordinal == ordinal)
+            after = self._reading.posting(plant, id_of(posting.successor))
+            assert after is not None, "a successor exists"
+            posting = after
 
     def _fact(self, plant: str, row: FactRow, postings: Sequence[PostingRow]) -> FactView:
         fate, reference = self._fate(plant, row, postings)
@@ -225,12 +228,12 @@ class Inquiry:
             source=row.source,
             id=row.id,
             type=row.type,
-            received=_time(row.received),
+            received=moment(row.received),
             fate=fate,
             reference=reference,
             order=row.order,
             lot=row.lot,
-            occurred=_time(row.occurred) if row.occurred else None,
+            occurred=moment(row.occurred) if row.occurred else None,
             documents=tuple(DocumentView(posting.document, posting.link) for posting in postings if posting.document),
         )
 
@@ -357,10 +360,6 @@ def _events(row: FactRow) -> tuple[dict[str, object], ...]:
         return ()
 
 
-def _time(micros: int) -> datetime:
-    return datetime.fromtimestamp(micros / 1_000_000, UTC)
-
-
 def _posting_view(plant: str, row: PostingRow) -> PostingView:
     refusal = _refusal(row.refusal) if row.refusal and row.state in ("rejected", "in doubt") else None
     content = _posting(row.content)
@@ -372,13 +371,13 @@ def _posting_view(plant: str, row: PostingRow) -> PostingView:
         kind=row.kind,
         state=row.state,
         target=row.target,
-        decided=_time(row.decided),
+        decided=moment(row.decided),
         lines=tuple(line_in_words(line) for line in content.lines),
         order=row.order,
         facts=row.facts,
         waits_for=row.waits_for,
         document=DocumentView(row.document, row.link) if row.document else None,
-        settled=_time(row.settled) if row.settled else None,
+        settled=moment(row.settled) if row.settled else None,
         sentence=refusal.sentence if refusal is not None else "",
         remedy=refusal.remedy if refusal is not None else "",
     )

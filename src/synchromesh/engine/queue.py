@@ -13,9 +13,9 @@ import msgspec
 
 from synchromesh.engine.duties import Duties
 from synchromesh.engine.views import AuditView, CauseView, ExceptionView, ProposalView, ReleaseView
-from synchromesh.engine.wording import moment
 from synchromesh.log.agreement import Log, Trimmed
 from synchromesh.model.event import DecisionEvent
+from synchromesh.model.instant import moment
 from synchromesh.plant import causes, decisions
 from synchromesh.plant.entities import KINDS, Cause, Entity, Expected, Names, Pages, Proposal
 from synchromesh.plant.paged import page_key

@@ -16,10 +16,10 @@ import msgspec
 from synchromesh.engine.foreseen import FIRST, Listed
 from synchromesh.engine.preview import Preview, foresee
 from synchromesh.engine.reader import Reader
-from synchromesh.engine.wording import moment as moment_of
 from synchromesh.engine.worker import own_message
 from synchromesh.model.event import Activated, FactReplayed, PlantFact
 from synchromesh.model.instant import micros
+from synchromesh.model.instant import moment as moment_of
 from synchromesh.model.message import ENTERPRISE, OWN, Message, Record
 from synchromesh.plant import corrections
 from synchromesh.plant.fact import BY_POLICY, Told

@@ -132,10 +132,9 @@ def _facts(reading: Reading, plant: str, row: ExceptionRow) -> Iterator[int]:
     if not row.posting:
         yield row.position
         return
-    position, ordinal = id_of(row.posting)
-    for posting in reading.postings_of(plant, position):
-        if posting.ordinal == ordinal:
-            yield from group_of(reading, plant, posting)
+    posting = reading.posting(plant, id_of(row.posting))
+    if posting is not None:
+        yield from group_of(reading, plant, posting)
 
 
 def group_of(reading: Reading, plant: str, posting: PostingRow) -> Iterator[int]:

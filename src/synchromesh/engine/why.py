@@ -12,7 +12,7 @@ from typing import Final
 
 import msgspec
 
-from synchromesh.engine.inflows import Inflows, moved_by, posting_at
+from synchromesh.engine.inflows import Inflows, moved_by
 from synchromesh.engine.views import SystemView
 from synchromesh.model.posting import Refusal
 from synchromesh.plant import periods, stock, waiting
@@ -137,7 +137,7 @@ class _Tree:
         except ValueError:
             return None
         known = plant_of(key) == self._plant and 0 < id_[0] < 10**DIGITS
-        row = posting_at(self._reading, self._plant, id_) if known else None
+        row = self._reading.posting(self._plant, id_) if known else None
         return row if row is not None and row.key == key else None
 
     def _lots(self, name: str) -> Iterator[Node]:
@@ -232,7 +232,7 @@ class _Tree:
             each: PostingRow | None = posting
             while each is not None and each.key not in found:
                 found[each.key] = each
-                each = posting_at(self._reading, self._plant, id_of(each.successor)) if each.successor else None
+                each = self._reading.posting(self._plant, id_of(each.successor)) if each.successor else None
         return list(found.values())
 
     def _gather_of(self, row: FactRow) -> int | None:
@@ -337,7 +337,7 @@ class _Tree:
     # --- postings --------------------------------------------------------------------------------------------------------------
 
     def _row(self, id_: PostingId) -> PostingRow | None:
-        return posting_at(self._reading, self._plant, id_)
+        return self._reading.posting(self._plant, id_)
 
     def _postings(self, ids: Iterable[PostingId]) -> Iterator[Node]:
         for id_ in ids:
@@ -392,7 +392,7 @@ class _Tree:
 
         def those() -> Iterator[Node]:
             for index, id_ in enumerate(before):
-                other = posting_at(self._reading, self._plant, id_)
+                other = self._reading.posting(self._plant, id_)
                 if other is not None and (index == 0 or other.waits_for or other.state in _STUCK):
                     yield self._posting(other)
 

@@ -2,17 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
-from typing import Final
-
 from synchromesh.model.posting import Line
-
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-def moment(micros: int) -> datetime:
-    """Microseconds since 1970 in UTC as an aware time, exactly."""
-    return _EPOCH + timedelta(microseconds=micros)
 
 
 def line_in_words(line: Line) -> str:

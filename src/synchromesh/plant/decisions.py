@@ -7,7 +7,7 @@ A plant's policy may want a second person: then a decision is a proposal until s
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Final, NamedTuple
 
 import msgspec
@@ -31,6 +31,7 @@ from synchromesh.model.event import (
     Proposable,
     StockAdjusted,
 )
+from synchromesh.model.instant import moment
 from synchromesh.model.message import NATIVE, Message
 from synchromesh.plant import causes, exceptions, outcomes, paged, reconciling, repair, replay
 from synchromesh.plant.entities import Expected, Proposal
@@ -215,7 +216,7 @@ def _repair(view: View, event: FactRepaired, received: datetime, by: str) -> boo
         return False
     _note(view, event, by, f"corrected it: {event.reason}")
     body = _encode(FactCorrected(fact.source, fact.id, event.event))
-    occurred = datetime.fromtimestamp(0, UTC) + timedelta(microseconds=fact.occurred or fact.received)
+    occurred = moment(fact.occurred or fact.received)
     cause = f"{view.partition}:{event.position}"
     view.forward(Message(view.partition, REPAIR, str(view.position), NATIVE, received, body, occurred=occurred, causation=cause))
     return True

@@ -244,6 +244,10 @@ class Reading(Protocol):
         """The newest exceptions in a state, newest first, with their partitions."""
         ...
 
+    def posting(self, partition: str, id: PostingId) -> PostingRow | None:
+        """One posting, whatever became of it."""
+        ...
+
     def exception(self, partition: str, id: PostingId) -> ExceptionRow | None:
         """One exception, open or not."""
         ...

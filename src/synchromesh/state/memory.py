@@ -412,6 +412,9 @@ class MemoryReading:
         found = [(name, row) for name, row in rows if row.state == state]
         return sorted(found, key=lambda each: (each[1].opened, each[1].position, each[1].ordinal, each[0]), reverse=True)[:limit]
 
+    def posting(self, partition: str, id: PostingId) -> PostingRow | None:
+        return self._state.postings(partition, [id]).get(id)
+
     def exception(self, partition: str, id: PostingId) -> ExceptionRow | None:
         return self._state.exceptions(partition, [id]).get(id)
 

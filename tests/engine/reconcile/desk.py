@@ -8,7 +8,7 @@ from decimal import Decimal
 from tests.engine.world import PLANT, World, ea
 
 from synchromesh.connectors.sandbox.records import Rules, StockSet
-from synchromesh.engine.reconcile.desk import Desk
+from synchromesh.engine.reconcile.reconciler import Reconciler
 from synchromesh.engine.reconcile.split import Share
 from synchromesh.engine.reconcile.views import OrderRow, Report, StateRow, StockRow
 from synchromesh.model import event as ev
@@ -28,8 +28,8 @@ def world_of(policy: Policy | None = None, rules: Rules | None = None, stock: in
     return world
 
 
-def desk_of(world: World) -> Desk:
-    return Desk({PLANT: "erp"}, world.store.reading(), world.log, lambda _: world.erp, now=lambda: world.time)
+def desk_of(world: World) -> Reconciler:
+    return Reconciler({PLANT: "erp"}, world.store.reading(), world.log, lambda _: world.erp, now=lambda: world.time)
 
 
 def compared(world: World, scope: str) -> Report:

@@ -19,7 +19,7 @@ from synchromesh.connectors.agreement import ConnectorError
 from synchromesh.connectors.sandbox.faults import Fault
 from synchromesh.connectors.sandbox.records import ErpLocation, ErpOrder, HandBooking, HandCancel, Refused, StockSet
 from synchromesh.engine.puller import Puller
-from synchromesh.engine.reconcile.desk import Desk
+from synchromesh.engine.reconcile.reconciler import Reconciler
 from synchromesh.engine.reconcile.split import Part
 from synchromesh.engine.reconcile.views import Report, StockRow
 from synchromesh.engine.worker import Worker, own_message
@@ -140,7 +140,7 @@ class Night(World):
     # --- asking -----------------------------------------------------------------------------------------------------------
 
     def ask(self, scope: str) -> Report:
-        desk = Desk({PLANT: "erp"}, self.store.reading(), self.log, lambda _: self.erp, now=lambda: self.time)
+        desk = Reconciler({PLANT: "erp"}, self.store.reading(), self.log, lambda _: self.erp, now=lambda: self.time)
         while True:
             try:
                 return asyncio.run(desk.compare(scope, PLANT))

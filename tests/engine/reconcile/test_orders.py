@@ -11,7 +11,7 @@ from tests.engine.world import PLANT, World, ea
 from synchromesh.connectors.listening import Listening
 from synchromesh.connectors.sandbox.faults import Fault
 from synchromesh.connectors.sandbox.records import HandBooking
-from synchromesh.engine.reconcile.desk import Desk
+from synchromesh.engine.reconcile.reconciler import Reconciler
 from synchromesh.engine.reconcile.views import Report
 from synchromesh.model import event as ev
 from synchromesh.model.posting import Line, PostingKind
@@ -29,7 +29,7 @@ def booked(world: World, order: str, amount: int, number: str = "9001") -> None:
 
 
 def listened(world: World) -> Report:
-    desk = Desk({PLANT: "erp"}, world.store.reading(), world.log, lambda _: Listening(), now=lambda: world.time)
+    desk = Reconciler({PLANT: "erp"}, world.store.reading(), world.log, lambda _: Listening(), now=lambda: world.time)
     return asyncio.run(desk.compare("orders", PLANT))
 
 

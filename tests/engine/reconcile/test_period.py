@@ -8,8 +8,8 @@ import pytest
 from tests.engine.reconcile.desk import desk_of, world_of
 from tests.engine.world import PLANT, World, ea
 
-from synchromesh.engine.reconcile.desk import Unknown
 from synchromesh.engine.reconcile.period import PeriodError, parse
+from synchromesh.engine.reconcile.reconciler import Unknown
 from synchromesh.engine.reconcile.views import PeriodView
 from synchromesh.model import event as ev
 from synchromesh.plant.policy import Policy

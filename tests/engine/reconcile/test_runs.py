@@ -11,7 +11,7 @@ from tests.engine.reconcile.desk import compared, desk_of, kept, parts, stock, w
 from tests.engine.world import PLANT, World, ea
 
 from synchromesh.connectors.sandbox.records import StockSet
-from synchromesh.engine.reconcile.desk import Unfit, Unknown
+from synchromesh.engine.reconcile.reconciler import Unfit, Unknown
 from synchromesh.engine.reconcile.views import DifferenceView
 from synchromesh.model import event as ev
 from synchromesh.plant.policy import Policy

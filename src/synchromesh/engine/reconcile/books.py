@@ -103,7 +103,7 @@ class OwnBooks:
                 yield key, left
 
     def posting(self, id_: PostingId) -> PostingRow | None:
-        return next((row for row in self.reading.postings_of(self.plant, id_[0]) if row.ordinal == id_[1]), None)
+        return self.reading.posting(self.plant, id_)
 
     def content(self, row: PostingRow) -> Posting:
         return _posting(row.content)

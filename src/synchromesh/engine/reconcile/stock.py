@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from datetime import UTC, datetime
 from decimal import Decimal
 from fractions import Fraction
 from itertools import groupby
@@ -26,6 +25,7 @@ from synchromesh.engine.reconcile.late import LateFacts
 from synchromesh.engine.reconcile.places import Scopes, Spot, Spots
 from synchromesh.engine.reconcile.split import Cause, Part, Perhaps, Pile, Piles, Share, Tolerance, shown, split, unexplained
 from synchromesh.engine.reconcile.views import StockRow
+from synchromesh.model.instant import moment
 from synchromesh.model.quantity import EXACT
 from synchromesh.model.unit import MissingConversion
 from synchromesh.plant.entities import Balance, SnapshotLine, SnapshotScope
@@ -203,7 +203,7 @@ class Comparison:
             system, item, location, unit, theirs, reported, shown(spot.booked), difference, shares, lot, status, owner,
             beyond=self._tolerance.exceeded(unexplained(shares), theirs, reported),
             sure=not (perhaps and unexplained(shares)) and not any(key in moving for key in spot.keys),
-            as_of=datetime.fromtimestamp(side.as_of / 1_000_000, UTC) if side.as_of else None,
+            as_of=moment(side.as_of) if side.as_of else None,
         )  # fmt: skip
 
     def _of_erp(self, spot: Spot) -> tuple[Piles, list[Perhaps]]:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Final
 
 import apsw
 
-from synchromesh.plant.rows import ExceptionRow, FactRow, PostingId, PostingRow
+from synchromesh.plant.rows import ExceptionRow, FactRow, Identity, PostingId, PostingRow
 from synchromesh.state import encoding
+from synchromesh.state.sqlite.identities import Identities
+from synchromesh.state.sqlite.partitions import Partitions
 from synchromesh.state.sqlite.rows import at, many, position_of
+from synchromesh.state.sqlite.schema import in_state_words
 
 _ENTITIES: Final = (
     "SELECT e.name, e.value FROM ({keys}) AS k CROSS JOIN entity AS e ON e.partition = ? AND e.kind = ? AND e.name = k.column1"
@@ -53,3 +57,40 @@ def documents(connection: apsw.Connection, number: int, numbers: Iterable[str]) 
 
 def outgoing(connection: apsw.Connection, number: int, ids: Iterable[PostingId]) -> set[PostingId]:
     return set(many(connection, _OUTGOING, (number,), ids))
+
+
+class SqliteLoads:
+    """Loads by key on one connection, with the file's name in every refusal. Whoever inherits opens and closes the connection."""
+
+    _path: Path
+    _connection: apsw.Connection
+    _partitions: Partitions
+    _identities: Identities
+
+    def load(self, partition: str, kind: str, names: Iterable[str]) -> dict[str, bytes]:
+        with in_state_words(self._path, "reading the state"):
+            return entities(self._connection, self._partitions.number(partition), kind, names)
+
+    def known(self, partition: str, identities: Sequence[Identity]) -> dict[Identity, int]:
+        with in_state_words(self._path, "reading the state"):
+            return self._identities.known(self._partitions.number(partition), identities)
+
+    def facts(self, partition: str, positions: Iterable[int]) -> dict[int, FactRow]:
+        with in_state_words(self._path, "reading the state"):
+            return facts(self._connection, self._partitions.number(partition), positions)
+
+    def postings(self, partition: str, ids: Iterable[PostingId]) -> dict[PostingId, PostingRow]:
+        with in_state_words(self._path, "reading the state"):
+            return postings(self._connection, self._partitions.number(partition), ids)
+
+    def exceptions(self, partition: str, ids: Iterable[PostingId]) -> dict[PostingId, ExceptionRow]:
+        with in_state_words(self._path, "reading the state"):
+            return exceptions(self._connection, self._partitions.number(partition), ids)
+
+    def documents(self, partition: str, numbers: Iterable[str]) -> dict[str, PostingId]:
+        with in_state_words(self._path, "reading the state"):
+            return documents(self._connection, self._partitions.number(partition), numbers)
+
+    def outgoing(self, partition: str, ids: Iterable[PostingId]) -> set[PostingId]:
+        with in_state_words(self._path, "reading the state"):
+            return outgoing(self._connection, self._partitions.number(partition), ids)

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
-from synchromesh.plant.rows import ExceptionRow, FactRow, Identity, PostingId, PostingRow
 from synchromesh.sqlite.database import query
 from synchromesh.state.memory import SEGMENT_POSITIONS
-from synchromesh.state.sqlite import loads
 from synchromesh.state.sqlite.identities import Identities
+from synchromesh.state.sqlite.loads import SqliteLoads
 from synchromesh.state.sqlite.partitions import Partitions
 from synchromesh.state.sqlite.schema import in_state_words, open_existing
 
 CACHE_KIB: Final = 8_192
 
 
-class SqliteMoment:
+class SqliteMoment(SqliteLoads):
     """`Moment` on one file. Used by one thread at a time. While it is open the write-ahead log grows and can't be written back."""
 
     def __init__(self, path: Path) -> None:
@@ -37,34 +35,6 @@ class SqliteMoment:
 
     def positions(self) -> dict[str, int]:
         return dict(self._positions)
-
-    def load(self, partition: str, kind: str, names: Iterable[str]) -> dict[str, bytes]:
-        with in_state_words(self._path, "reading the state"):
-            return loads.entities(self._connection, self._partitions.number(partition), kind, names)
-
-    def known(self, partition: str, identities: Sequence[Identity]) -> dict[Identity, int]:
-        with in_state_words(self._path, "reading the state"):
-            return self._identities.known(self._partitions.number(partition), identities)
-
-    def facts(self, partition: str, positions: Iterable[int]) -> dict[int, FactRow]:
-        with in_state_words(self._path, "reading the state"):
-            return loads.facts(self._connection, self._partitions.number(partition), positions)
-
-    def postings(self, partition: str, ids: Iterable[PostingId]) -> dict[PostingId, PostingRow]:
-        with in_state_words(self._path, "reading the state"):
-            return loads.postings(self._connection, self._partitions.number(partition), ids)
-
-    def exceptions(self, partition: str, ids: Iterable[PostingId]) -> dict[PostingId, ExceptionRow]:
-        with in_state_words(self._path, "reading the state"):
-            return loads.exceptions(self._connection, self._partitions.number(partition), ids)
-
-    def documents(self, partition: str, numbers: Iterable[str]) -> dict[str, PostingId]:
-        with in_state_words(self._path, "reading the state"):
-            return loads.documents(self._connection, self._partitions.number(partition), numbers)
-
-    def outgoing(self, partition: str, ids: Iterable[PostingId]) -> set[PostingId]:
-        with in_state_words(self._path, "reading the state"):
-            return loads.outgoing(self._connection, self._partitions.number(partition), ids)
 
     def close(self) -> None:
         self._connection.close()

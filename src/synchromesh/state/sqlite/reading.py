@@ -130,6 +130,10 @@ class SqliteReading:
             )
             return [(names[number], encoding.exception(value)) for number, value in rows]
 
+    def posting(self, partition: str, id: PostingId) -> PostingRow | None:
+        with self._asking():
+            return loads.postings(self._connection, self._partitions.number(partition), [id]).get(id)
+
     def exception(self, partition: str, id: PostingId) -> ExceptionRow | None:
         with self._asking():
             return loads.exceptions(self._connection, self._partitions.number(partition), [id]).get(id)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -14,17 +14,12 @@ from synchromesh.sqlite.lock import WriterLock
 from synchromesh.state import encoding
 from synchromesh.state.agreement import (
     Changes,
-    ExceptionRow,
-    FactRow,
     Fenced,
-    Identity,
-    PostingId,
-    PostingRow,
     StateError,
 )
 from synchromesh.state.memory import SEGMENT_POSITIONS
-from synchromesh.state.sqlite import loads
 from synchromesh.state.sqlite.identities import Identities, all_entries
+from synchromesh.state.sqlite.loads import SqliteLoads
 from synchromesh.state.sqlite.partitions import Partitions
 from synchromesh.state.sqlite.rows import at, position_of
 from synchromesh.state.sqlite.schema import in_state_words, prepare
@@ -47,7 +42,7 @@ def lock_of(path: Path) -> Path:
     return path.with_suffix(".lock")
 
 
-class SqliteState:
+class SqliteState(SqliteLoads):
     """`State` on one file. Used by one thread at a time; other processes claim and read beside it."""
 
     def __init__(self, path: Path, segment_positions: int = SEGMENT_POSITIONS) -> None:
@@ -72,34 +67,6 @@ class SqliteState:
     def positions(self) -> dict[str, int]:
         with in_state_words(self._path, "reading the state"):
             return dict(query(self._connection, "SELECT name, position FROM partition"))
-
-    def load(self, partition: str, kind: str, names: Iterable[str]) -> dict[str, bytes]:
-        with in_state_words(self._path, "reading the state"):
-            return loads.entities(self._connection, self._partitions.number(partition), kind, names)
-
-    def known(self, partition: str, identities: Sequence[Identity]) -> dict[Identity, int]:
-        with in_state_words(self._path, "reading the state"):
-            return self._identities.known(self._partitions.number(partition), identities)
-
-    def facts(self, partition: str, positions: Iterable[int]) -> dict[int, FactRow]:
-        with in_state_words(self._path, "reading the state"):
-            return loads.facts(self._connection, self._partitions.number(partition), positions)
-
-    def postings(self, partition: str, ids: Iterable[PostingId]) -> dict[PostingId, PostingRow]:
-        with in_state_words(self._path, "reading the state"):
-            return loads.postings(self._connection, self._partitions.number(partition), ids)
-
-    def exceptions(self, partition: str, ids: Iterable[PostingId]) -> dict[PostingId, ExceptionRow]:
-        with in_state_words(self._path, "reading the state"):
-            return loads.exceptions(self._connection, self._partitions.number(partition), ids)
-
-    def documents(self, partition: str, numbers: Iterable[str]) -> dict[str, PostingId]:
-        with in_state_words(self._path, "reading the state"):
-            return loads.documents(self._connection, self._partitions.number(partition), numbers)
-
-    def outgoing(self, partition: str, ids: Iterable[PostingId]) -> set[PostingId]:
-        with in_state_words(self._path, "reading the state"):
-            return loads.outgoing(self._connection, self._partitions.number(partition), ids)
 
     def forwards(self, limit: int) -> list[tuple[str, Message]]:
         sql = "SELECT p.name, f.value FROM forward AS f JOIN partition AS p ON p.number = f.partition ORDER BY f.sequence LIMIT ?"

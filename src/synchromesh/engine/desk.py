@@ -51,6 +51,9 @@ LOOKALIKES: Final = 5
 
 PAGE: Final = 500
 
+LATEST: Final = 2**63 - 1
+"""No position is behind this one."""
+
 _replayed: Final = msgspec.json.Decoder(FactReplayed).decode
 _proposal: Final = msgspec.msgpack.Decoder(Proposal).decode
 
@@ -240,13 +243,12 @@ class Desk:
 
     def _posting(self, plant: str, key: str) -> PostingRow:
         try:
-            position, ordinal = id_of(key)
+            id_ = id_of(key)
         except ValueError as error:
             raise Unknown(f"{error}; `synchromesh exceptions list` shows what there is") from error
-        if plant_of(key) == plant:
-            for row in self._reading.postings_of(plant, position):
-                if row.ordinal == ordinal and row.key == key:
-                    return row
+        row = self._reading.posting(plant, id_) if plant_of(key) == plant and max(id_) <= LATEST else None
+        if row is not None and row.key == key:
+            return row
         raise Unknown(f"plant {plant} has no posting {key!r}")
 
     def _fact(self, plant: str, event: FactRetried | FactRepaired) -> None:

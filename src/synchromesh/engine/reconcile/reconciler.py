@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from typing import Final, Literal, Protocol
 
 import msgspec
@@ -33,6 +33,7 @@ from synchromesh.engine.reconcile.views import (
 )
 from synchromesh.log.agreement import Log
 from synchromesh.model.event import DifferenceAdjusted, Proposal, Reconciled
+from synchromesh.model.instant import moment
 from synchromesh.model.message import OWN, Message
 from synchromesh.model.quantity import exactly
 from synchromesh.plant import reconciling
@@ -71,7 +72,7 @@ class _Counted(Protocol):
     problems: list[str]
 
 
-class Desk:
+class Reconciler:
     """Compares the books of `plants`, each with the name of its business system, which `connect` reaches. `log` keeps what is decided."""
 
     def __init__(self, plants: Mapping[str, str], reading: Reading, log: Log, connect: Connect, *, now: Callable[[], datetime]) -> None:
@@ -175,7 +176,7 @@ class Desk:
         """When the last kept run was that the schedule made; None before the first."""
         known = self._books(plant).one(Reconciliation, "reconciliation", scope)
         runs = [run for run in known.runs if run.scheduled] if known is not None else []
-        return _time(runs[-1].at) if runs else None
+        return moment(runs[-1].at) if runs else None
 
     def kept(self, plant: str) -> Kept:
         """The runs that are kept, and the differences that stand, each with its age. Raises `Unknown`, `StateError`."""
@@ -186,7 +187,7 @@ class Desk:
             known = books.one(Reconciliation, "reconciliation", scope)
             if known is not None:
                 runs += [
-                    RunView(scope, run.position, _time(run.at), run.compared, run.beyond, run.anew, run.scheduled) for run in known.runs
+                    RunView(scope, run.position, moment(run.at), run.compared, run.beyond, run.anew, run.scheduled) for run in known.runs
                 ]
                 found = books.some(Found, "difference", list(known.found))
                 numbered = [(number, found[name]) for number, name in enumerate(known.found, start=1) if name in found]
@@ -239,7 +240,7 @@ def order_name(row: OrderRow) -> str:
 def _ages(books: OwnBooks, scope: str, names: list[str]) -> dict[str, datetime]:
     """Since when the kept runs know these differences."""
     found = books.some(Found, "difference", [reconciling.name_of(scope, name) for name in names])
-    return {name.partition(SEPARATOR)[2]: _time(each.since) for name, each in found.items() if not each.decided}
+    return {name.partition(SEPARATOR)[2]: moment(each.since) for name, each in found.items() if not each.decided}
 
 
 def _difference(scope: str, number: int, found: Found) -> DifferenceView:
@@ -248,7 +249,7 @@ def _difference(scope: str, number: int, found: Found) -> DifferenceView:
     return DifferenceView(
         scope,
         found.sentence,
-        _time(found.since),
+        moment(found.since),
         found.amount,
         found.unit,
         f"{found.position}:{number}" if words else "",
@@ -256,7 +257,3 @@ def _difference(scope: str, number: int, found: Found) -> DifferenceView:
         decision,
         found.by,
     )
-
-
-def _time(micros: int) -> datetime:
-    return datetime.fromtimestamp(micros / 1_000_000, UTC)

@@ -11,8 +11,8 @@ from tests.engine.world import PLANT, World, ea
 from synchromesh.connectors.agreement import Grade
 from synchromesh.connectors.sandbox.faults import Fault
 from synchromesh.connectors.sandbox.records import Rules
+from synchromesh.engine.desk import Desk, NotFitting
 from synchromesh.engine.queue import Unknown
-from synchromesh.engine.repair import Desk, NotFitting
 from synchromesh.model import event as ev
 from synchromesh.model.message import NATIVE, Message
 from synchromesh.model.posting import Category, Line, PostingKind
