@@ -13,6 +13,7 @@ import msgspec
 from starlette.routing import BaseRoute
 
 from synchromesh.app.adapters import Adapters, drops
+from synchromesh.app.asking import inquiry_of
 from synchromesh.app.desk import desk_of
 from synchromesh.app.jobs import LongWorks
 from synchromesh.app.plugins import connector_of
@@ -30,7 +31,6 @@ from synchromesh.edges.files.drop import FileEdge
 from synchromesh.edges.http.server import HttpEdge
 from synchromesh.edges.intake import GroupIntake
 from synchromesh.edges.pace import Pace
-from synchromesh.engine.inquiry import Inquiry
 from synchromesh.engine.views import SystemView
 from synchromesh.engine.why import Asking
 from synchromesh.log.agreement import LogError
@@ -61,11 +61,10 @@ class Gateway:
         self._log = stores.log()
         self._reading = stores.reading()
         self._adapters = Adapters(settings)
-        plants = [plant.id for plant in settings.plants]
         self._grades = {name: connector_of(erp).abilities.grade for name, erp in settings.erps.items()}
         self._intake: GroupIntake | None = None
         self._works = LongWorks(settings, self._reading)
-        self.inquiry = Inquiry(settings.synchromesh.name, plants, self._reading, self._log, self._systems, now=now, clock=time.monotonic)
+        self.inquiry = inquiry_of(settings, self._reading, self._log, self._systems)
         self._http = HttpEdge(
             settings.http.host,
             settings.http.port,

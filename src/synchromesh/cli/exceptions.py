@@ -7,7 +7,6 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -16,6 +15,7 @@ import typer
 from rich.console import Console
 from rich.progress import Progress
 
+from synchromesh.app.asking import inquiry_of
 from synchromesh.app.desk import desk_of
 from synchromesh.app.stores import Stores
 from synchromesh.cli.frame import DEFAULT_CONFIG, Code, Config, Failure, Json, answer, settings, stores_in_words
@@ -69,8 +69,7 @@ def _desk(config: Path) -> Iterator[tuple[Desk, Inquiry]]:
     with stores_in_words():
         stores = Stores(configured)
         log, reading = stores.log(), stores.reading()
-        plants = [plant.id for plant in configured.plants]
-        inquiry = Inquiry(configured.synchromesh.name, plants, reading, log, tuple, now=lambda: datetime.now(UTC), clock=time.monotonic)
+        inquiry = inquiry_of(configured, reading, log)
         try:
             yield desk_of(configured, reading, log), inquiry
         except (Unknown, NotFitting) as error:

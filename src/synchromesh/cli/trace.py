@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import time
-from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
 
+from synchromesh.app.asking import inquiry_of
 from synchromesh.app.stores import Stores
 from synchromesh.cli.frame import DEFAULT_CONFIG, Code, Config, Json, answer, settings, stores_in_words
 from synchromesh.cli.show import trace_view
-from synchromesh.engine.inquiry import Inquiry
 
 app = typer.Typer(add_completion=False)
 
@@ -25,15 +23,7 @@ def trace(query: Query, config: Config = DEFAULT_CONFIG, json: Json = False) -> 
     with stores_in_words():
         stores = Stores(configured)
         log, reading = stores.log(), stores.reading()
-        inquiry = Inquiry(
-            configured.synchromesh.name,
-            [plant.id for plant in configured.plants],
-            reading,
-            log,
-            tuple,
-            now=lambda: datetime.now(UTC),
-            clock=time.monotonic,
-        )
+        inquiry = inquiry_of(configured, reading, log)
         found = inquiry.trace(query)
         reading.close()
         log.close()
