@@ -147,15 +147,6 @@ class Run:
             await asyncio.sleep(0.3)
         raise Failed(f"after {patience:.0f} s facts are still on their way: {summary.fates} of {summary.facts}")
 
-    async def known(self, names: set[str], patience: float = 120) -> None:
-        """Wait until the plant has heard of these orders: a gather that facts join after their input has ended is closed by silence only,
-        and that takes hours here."""
-        until = time.monotonic() + patience
-        while len(self.orders(names)) < len(names):
-            if time.monotonic() > until:
-                raise Failed(f"after {patience:.0f} s the plant has not heard of all {len(names)} orders")
-            await asyncio.sleep(0.3)
-
     def orders(self, names: set[str]) -> dict[str, Order]:
         """The orders as they stand in the state."""
         reading = Stores(read_settings(self.config)).reading()
@@ -266,7 +257,6 @@ async def first_run(folder: Path, cache: Path, data: Path, reports: Reports) -> 
         await provision(server, reports)
         run = Run(folder, server, reports.delimiter)
         async with run.serving():
-            await run.known(set(orders(reports.rows)))
             begin = time.monotonic()
             await drop_file(run, reports.path)
             summary = await run.settled(reports.count)
@@ -312,7 +302,6 @@ async def second_run(folder: Path, cache: Path, reports: Reports) -> Books:
         run = Run(folder, server, reports.delimiter)
         facts = len(reports.rows)
         async with run.serving():
-            await run.known(set(orders(reports.rows)))
             begin = time.monotonic()
             await tell_shuffled(run, reports.rows, seed=7)
             summary = await run.settled(facts)

@@ -231,3 +231,27 @@ def test_an_order_of_ten_thousand_cycles_is_one_document() -> None:
     world.step()
     assert amounts(world) == [2_000]
     assert {world.fact(at).group for at in told} == {told[0]}
+
+
+def test_what_had_waited_when_its_source_ended_is_booked_when_it_goes_on() -> None:
+    """The end of the input has closed the gathers that there were; the one that the fact joins later closes right behind it."""
+    world = World(Policy(gather="order"))
+    world.order("4712")
+    for number in range(3):
+        world.tell(ev.ProductionReported("4711", good=ea(5)), id=f"r{number}", source="file")
+    world.tell(ev.InputEnded("file"), source="file")
+    world.step()
+    assert world.fates() == {"waiting": 3}
+    world.master(ev.OrderChanged("4711", "GEAR", ea(99), location="FG"))
+    assert world.fates() == {"booked": 3}
+    assert [line.quantity for line in world.postings_lines()] == [ea(15)], "one gather, closed when all had joined it"
+
+
+def test_what_is_told_after_the_end_of_its_source_is_gathered_as_before() -> None:
+    world = World(Policy(gather="order"))
+    world.order()
+    world.tell(ev.InputEnded("file"), source="file")
+    world.step()
+    world.tell(ev.ProductionReported("4711", good=ea(5)), source="file")
+    world.step()
+    assert world.fates() == {"gathered": 1}

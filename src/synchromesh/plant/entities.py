@@ -48,6 +48,12 @@ class Gather(Entity):
     """Stock places whose booked balance this gather will raise."""
 
 
+class Source(Entity):
+    """A source of facts: the position at which it last said that its input has ended."""
+
+    ended: int = 0
+
+
 class Group(Entity):
     """Facts whose postings are under way: how many facts, how many postings without a good end, how many of these are stuck."""
 
@@ -371,6 +377,7 @@ KINDS: Final[dict[str, type[Entity]]] = {
     "totals": Totals,
     "expected": Expected,
     "cause": Cause,
+    "source": Source,
     "proposal": Proposal,
     "decision": Decision,
 }

@@ -275,6 +275,7 @@ def _retell(view: View, row: FactRow) -> None:
     chained = bool(row.order) and not _waits_for_its_order(row)
     row.fate, row.reference, row.applied = Fate.RECORDED, "", view.position
     _tell(view, row, corrections.decode_told(row.told), chained)
+    gathers.end_again(view, row)
 
 
 def _tell(view: View, row: FactRow, events: tuple[ev.CanonicalEvent, ...], chained: bool = False) -> None:

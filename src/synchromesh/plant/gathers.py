@@ -10,9 +10,10 @@ from typing import Final
 from synchromesh.model.posting import PostingKind
 from synchromesh.plant import agenda, cutting, paged, stock
 from synchromesh.plant.act import Act
-from synchromesh.plant.entities import Balance, Gather, Lane
+from synchromesh.plant.entities import Balance, Gather, Lane, Source
 from synchromesh.plant.fates import Fate
 from synchromesh.plant.postings import BACKFLUSH, ORDINALS, Cut, total_in
+from synchromesh.plant.rows import FactRow
 from synchromesh.plant.stock import SEPARATOR
 from synchromesh.plant.view import View
 
@@ -37,6 +38,13 @@ def join(view: View, lane_name: str, lane: Lane, act: Act, facts: int) -> Gather
     gather.effective = max(gather.effective, act.effective.isoformat())
     _feed(view, lane_name, lane, gather)
     return gather
+
+
+def end_again(view: View, row: FactRow) -> None:
+    """A fact that had waited was told in its turn: when its source has ended since it came, nothing else closes the gather it joined."""
+    source = view.of(Source, "source", row.source) if view.policy.gather != "report" else None
+    if source is not None and source.ended > row.position:
+        agenda.resume(view, "source:" + row.source)
 
 
 def ripe(view: View, lane: Lane) -> bool:

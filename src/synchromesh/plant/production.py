@@ -22,7 +22,7 @@ from synchromesh.model.posting import Category, PostingKind
 from synchromesh.model.quantity import Quantity
 from synchromesh.plant import agenda, lots, require, waiting
 from synchromesh.plant.act import Act, Missing, Refused
-from synchromesh.plant.entities import Item, OperationState, Order, Terms
+from synchromesh.plant.entities import Item, OperationState, Order, Source, Terms
 from synchromesh.plant.postings import BACKFLUSH, add, line_key
 from synchromesh.plant.stock import place
 from synchromesh.plant.view import View
@@ -295,6 +295,7 @@ def apply_order_completed(view: View, act: Act, event: OrderCompleted, sign: int
 
 
 def apply_input_ended(view: View, act: Act, event: InputEnded, sign: int) -> None:
-    """The gathers that this source opened close, a page of them a step."""
+    """The gathers that this source opened close, a page of them a step; so do those that its facts join later because they had waited."""
+    view.made(Source, "source", event.source).ended = view.position
     agenda.resume(view, "source:" + event.source)
     act.rule = "the end of a source's input is recorded"
