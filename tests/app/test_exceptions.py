@@ -113,6 +113,9 @@ def test_a_cause_is_released_as_one_over_http(plant: tuple[Installation, Serve])
 BAD = [
     ({"type": "decision.retried", "posting": "oslo:1:receipt:1", "by": "ann"}, 404, "has no posting"),
     ({"type": "decision.dismissed", "position": 999_999, "by": "ann", "reason": "x"}, 404, "neither a fact nor a posting"),
+    ({"type": "decision.dismissed", "position": 2**63, "by": "ann", "reason": "x"}, 422, "`$.position`"),
+    ({"type": "decision.assigned", "exceptions": [[10**30, 0]], "by": "ann"}, 422, "`$.exceptions[0][0]`"),
+    ({"type": "decision.retried", "posting": f"oslo:{10**30}:receipt:1", "by": "ann"}, 404, "has no posting"),
     ({"type": "decision.dismissed", "position": 1, "by": "ann"}, 422, "missing required field `reason`"),
     ({"type": "decision.nonsense", "by": "ann"}, 422, "decision.nonsense"),
     ({"type": "production.reported", "order": "4711"}, 422, "production.reported"),

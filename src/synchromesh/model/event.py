@@ -20,6 +20,13 @@ Name = Annotated[str, Meta(min_length=1, max_length=128)]
 """An identifier of a thing in some system: an item, an order, a lot, a location."""
 
 
+Position = Annotated[int, Meta(gt=0, le=2**63 - 1)]
+"""Where a message stands in its partition's log."""
+
+Ordinal = Annotated[int, Meta(ge=0, le=2**31 - 1)]
+"""Which one of those that a message has caused."""
+
+
 class Event(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, tag_field="type", gc=False):
     """What all canonical events share: they are frozen, refuse unknown fields, and carry their type as a tag."""
 
@@ -314,7 +321,7 @@ class Activated(Event, frozen=True, tag="synchromesh.activated"):
 class Quarantined(Event, frozen=True, tag="synchromesh.quarantined"):
     """The message at `position` crashed the worker twice: it is set aside with an exception and never folded."""
 
-    position: Annotated[int, Meta(gt=0)]
+    position: Position
     error: str
 
 
@@ -391,16 +398,16 @@ class FactDismissed(Event, frozen=True, tag="decision.dismissed"):
     """A person decided that the fact at `position` shall not be booked, or those whose posting was sent again there as the `ordinal`-th. A
     reason is required."""
 
-    position: Annotated[int, Meta(gt=0)]
+    position: Position
     by: Name
     reason: Name
-    ordinal: Annotated[int, Meta(ge=0)] = 0
+    ordinal: Ordinal = 0
 
 
 class FactRetried(Event, frozen=True, tag="decision.fact.retried"):
     """A person fixed the cause, or found that the fact is no repeat: the refused fact at `position` is told again, as it was."""
 
-    position: Annotated[int, Meta(gt=0)]
+    position: Position
     by: Name
 
 
@@ -408,7 +415,7 @@ class FactRepaired(Event, frozen=True, tag="decision.fact.repaired"):
     """A person knows what the fact at `position` should have said: `event`. It becomes a correction, a fact of its own that names its
     cause; the original stays as it came. A reason is required."""
 
-    position: Annotated[int, Meta(gt=0)]
+    position: Position
     by: Name
     reason: Name
     event: Correctable
@@ -419,7 +426,7 @@ class FactReplayed(Event, frozen=True, tag="decision.replayed"):
     keeps it by the rule `recorded` only. Where nothing of the fact was applied yet, this takes its place; else it is corrected, and the
     difference is booked. With `dismissed` also a fact that was dismissed is told. A reason is required."""
 
-    position: Annotated[int, Meta(gt=0)]
+    position: Position
     by: Name
     reason: Name
     mapping: Name
@@ -451,7 +458,7 @@ class CauseDismissed(Event, frozen=True, tag="decision.cause.dismissed"):
 class ExceptionsAssigned(Event, frozen=True, tag="decision.assigned"):
     """From now on `to` works on these exceptions, each named by its position and ordinal; '' for nobody in particular."""
 
-    exceptions: Annotated[tuple[tuple[int, int], ...], Meta(min_length=1, max_length=1000)]
+    exceptions: Annotated[tuple[tuple[Position, Ordinal], ...], Meta(min_length=1, max_length=1000)]
     by: Name
     to: Annotated[str, Meta(max_length=128)] = ""
 
@@ -459,14 +466,14 @@ class ExceptionsAssigned(Event, frozen=True, tag="decision.assigned"):
 class DecisionApproved(Event, frozen=True, tag="decision.approved"):
     """A second person agrees with the decision proposed at `position`: it takes effect now, if it still fits."""
 
-    position: Annotated[int, Meta(gt=0)]
+    position: Position
     by: Name
 
 
 class DecisionDenied(Event, frozen=True, tag="decision.denied"):
     """A second person does not agree with the decision proposed at `position`: nothing comes of it. A reason is required."""
 
-    position: Annotated[int, Meta(gt=0)]
+    position: Position
     by: Name
     reason: Name
 
