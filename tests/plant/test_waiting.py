@@ -287,3 +287,21 @@ def test_what_cancels_a_fact_that_is_about_to_go_on_stands_once_in_the_chain() -
         chain.append(at)
         at = world.fact(at).previous
     assert sorted(chain) == [first, second, third]
+
+
+@pytest.mark.parametrize("correction", ["cancelled", "corrected"])
+def test_the_end_of_an_order_goes_on_when_the_last_fact_that_waits_is_taken_back(correction: str) -> None:
+    world = World()
+    world.order()
+    world.tell(ev.ScrapRecorded("4711", ea(1), item="NUT"), id="s1")
+    world.tell(ev.OrderCompleted("4711"))
+    world.run(25 * 3600, pace=3600)
+    assert world.documents() == []
+    assert {row.subject for row in world.exceptions()} == {"item NUT", "order 4711"}
+    told = ev.FactCancelled("mes", "s1") if correction == "cancelled" else ev.FactCorrected("mes", "s1", ev.ScrapRecorded("4711", ea(1)))
+    world.tell(told)
+    world.step()
+    booked = ["completion"] if correction == "cancelled" else ["scrap", "completion"]
+    assert [document.kind for document in world.documents()] == booked
+    assert world.exceptions() == [], "nothing is late any more"
+    assert world.found_order().waiting == 0
