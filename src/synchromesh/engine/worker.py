@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import Final
 
@@ -19,7 +19,7 @@ from synchromesh.observe.names import QUARANTINED
 from synchromesh.plant import agenda
 from synchromesh.plant.entities import Clock
 from synchromesh.plant.rows import Changes
-from synchromesh.state.agreement import State
+from synchromesh.state.agreement import Overlapping, State
 
 _encode: Final = msgspec.json.Encoder(decimal_format="string").encode
 
@@ -47,6 +47,8 @@ class Worker:
         self._partitions = list(partitions)
         self._epochs: dict[str, int] = {}
         self._unsure = False
+        self._ahead: dict[str, list[Record]] = {}
+        """The next batch, where it was read while the one before it was being committed."""
         self.positions: dict[str, int] = {}
         """Through where each partition of its share is folded."""
         self._foldings: dict[str, Folding] = {}
@@ -73,7 +75,7 @@ class Worker:
     def leave(self) -> None:
         """Give every partition back: another worker may go on at once."""
         self._state.leave(self._owner)
-        self._epochs, self._foldings, self.positions = {}, {}, {}
+        self._epochs, self._foldings, self.positions, self._ahead = {}, {}, {}, {}
 
     def step(self) -> int:
         """Fold one batch, if there is one; how many messages it had."""
@@ -81,29 +83,49 @@ class Worker:
             self._look()
         if self._to_forward:
             self._forward()  # an error ended it the last time
-        batch = self._log.read(self.positions, self._batch)
+        batch, self._ahead = self._ahead or self._log.read(self.positions, self._batch), {}
         if not batch:
             return 0
         changes = []
         try:
             for partition, records in batch.items():
                 changes.append(self._folding(partition).fold(records))
-            self._state.commit(self._epochs, changes)
+            self._commit(changes, sum(map(len, batch.values())))
         except BaseException:
             for folding in self._foldings.values():
-                folding.view.forget()
+                folding.forget()
             self._unsure = True
             raise
         for each in changes:
-            self._foldings[each.partition].view.committed()
             self.positions[each.partition] = each.position
         if any(each.forwards for each in changes):
             self._to_forward = True
             self._forward()
         return sum(len(records) for records in batch.values())
 
+    def _commit(self, changes: Sequence[Changes], messages: int) -> None:
+        """Commit, and use the time that the disk takes when there is a backlog, as a batch tells that is half full."""
+        if messages * 2 >= self._batch and isinstance(self._state, Overlapping):
+            self._state.commit_meanwhile(self._epochs, changes, lambda: self._go_ahead(changes))
+        else:
+            self._state.commit(self._epochs, changes)
+            self._keep(changes)
+
+    def _go_ahead(self, changes: Sequence[Changes]) -> None:
+        """Make room in memory and read the next batch. When the commit fails, all of it is forgotten."""
+        self._keep(changes)
+        after = self.positions | {each.partition: each.position for each in changes}
+        self._ahead = self._log.read(after, self._batch)
+        for partition, records in self._ahead.items():
+            self._folding(partition).look_ahead(records)
+
+    def _keep(self, changes: Sequence[Changes]) -> None:
+        for each in changes:
+            self._foldings[each.partition].view.committed()
+
     def _look(self) -> None:
         """Go on from what is committed: a commit that raised may have happened."""
+        self._ahead = {}
         committed = self._state.positions()
         self.positions = {partition: committed.get(partition, 0) for partition in self._epochs}
         self._unsure = False
