@@ -1,0 +1,112 @@
+"""Trimming: positions go to the archive, are marked as archived in the stream, and are then purged, a segment at a time.
+
+The mark is compared and stored in one step as frames are, so that of two that trim a partition one is refused; it carries the hash chain
+on. The last frame of a partition always stays, trimmed or not: it says where the partition ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from synchromesh.log.agreement import LogError
+from synchromesh.log.archive import Segment, discard_unfinished, holds, write_segment
+from synchromesh.log.jetstream.access import Access
+from synchromesh.log.jetstream.connection import Connection, Refused, refusal
+from synchromesh.log.jetstream.frame import MARK, mark, token
+from synchromesh.log.jetstream.reader import Frame, Reader, Wanted
+from synchromesh.log.jetstream.tail import Line, Tail
+
+SEGMENT_MESSAGES: Final = 20_000
+"""How many messages one archived segment holds at most."""
+_PAGE: Final = 2_000
+_PAGE_BYTES: Final = 4 * 1024 * 1024
+_EXPECTED: Final = "Nats-Expected-Last-Subject-Sequence"
+
+Call = Callable[[Coroutine[Any, Any, Any]], Any]
+"""Has a coroutine run in the log's loop."""
+
+
+class Trimmer:
+    """Trims for this process; used by one thread at a time, outside of the loop."""
+
+    def __init__(self, call: Call, connection: Connection, access: Access, tail: Tail, reader: Reader, archive: Path) -> None:
+        self._call = call
+        self._connection = connection
+        self._access = access
+        self._tail = tail
+        self._reader = reader
+        self._archive = archive
+
+    def trim(self, partition: str, through: int) -> None:
+        """See `Log.trim`. After a crash what was archived is forgotten or will be, and what was not is still in the log."""
+        line: Line = self._call(self._known(partition))
+        if through > line.head:
+            raise LogError(f"partition {partition} ends at {line.head}: it can't be trimmed through {through}")
+        if through <= line.trimmed:
+            return
+        discard_unfinished(self._archive, partition, line.trimmed)
+        if line.trimmed and not holds(self._archive, partition, line.trimmed):
+            raise LogError(
+                f"trimming the log: {self._access.name}: {self._archive} does not hold partition {partition} through position "
+                f"{line.trimmed}, which was archived before: give all processes that trim the same archive folder; nothing was changed"
+            )
+        first, chain = line.trimmed + 1, line.chain
+        while first <= through:
+            last = min(first + SEGMENT_MESSAGES - 1, through)
+            chain = write_segment(self._archive, Segment(partition, first, last, chain), self._bodies(partition, first, last))
+            self._call(self._forget(partition, last, chain))
+            first = last + 1
+
+    async def _known(self, partition: str) -> Line:
+        await self._tail.fresh(self._deadline())
+        return self._tail.line(partition)
+
+    def _deadline(self) -> float:
+        return asyncio.get_running_loop().time() + self._access.options.patience
+
+    def _bodies(self, partition: str, first: int, last: int) -> Iterator[bytes]:
+        after = first - 1
+        while after < last:
+            frame: Frame
+            wanted = {partition: Wanted(after, min(_PAGE, last - after), _PAGE_BYTES)}
+            for frame in self._call(self._reader.frames(wanted))[partition]:
+                for position, body in enumerate(frame.bodies(), frame.spot.first):
+                    if after < position <= last:
+                        yield bytes(body)
+                after = min(frame.spot.last, last)
+
+    async def _forget(self, partition: str, through: int, chain: str) -> None:
+        """Mark a segment as archived, then purge what lies before the next position."""
+        deadline = self._deadline()
+        line = self._tail.line(partition)
+        await self._connection.again(lambda: self._mark(partition, through, chain, line.mark, deadline), deadline)
+        place = await self._reader.place(partition, min(through + 1, line.head), deadline)
+        subject = f"{self._access.options.stream}.log.{token(partition)}"
+        await self._connection.api(f"STREAM.PURGE.{self._access.options.stream}", {"filter": subject, "seq": place.sequence}, deadline)
+
+    async def _mark(self, partition: str, through: int, chain: str, before: int, deadline: float) -> None:
+        """Store the mark behind the one that is known, in whose place it comes. Raises `LogError` when another was first."""
+        subject = f"{self._access.options.stream}.trimmed.{token(partition)}"
+        headers = {MARK: mark(through, chain), _EXPECTED: str(before), "Nats-Rollup": "sub"}
+        answer = msgspec.json.decode((await self._connection.ask(subject, b"", headers, deadline)).data)
+        if error := answer.get("error"):
+            await self._refused(refusal(error), partition, through, chain, deadline)
+        else:
+            self._tail.marked(partition, through, chain, int(answer["seq"]))
+
+    async def _refused(self, refused: Exception, partition: str, through: int, chain: str, deadline: float) -> None:
+        """A mark of ours whose answer was lost is one that is there."""
+        if not isinstance(refused, Refused):
+            raise refused
+        await self._tail.fresh(deadline)
+        line = self._tail.line(partition)
+        if (line.trimmed, line.chain) != (through, chain):
+            raise LogError(
+                f"trimming the log: {self._access.name}: partition {partition} was trimmed through {line.trimmed} by another process "
+                f"meanwhile ({refused}); nothing was changed here; only the process that folds a partition may trim it"
+            )
