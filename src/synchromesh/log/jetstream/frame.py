@@ -21,7 +21,7 @@ STAMP: Final = "Synchromesh-Frame"
 """The header of every part: first position, count, part, parts, id of the append."""
 MARK: Final = "Synchromesh-Trimmed"
 """The header of a mark: through where a partition is archived, and the SHA-256 of the last segment ('-' for none)."""
-FRAME_BYTES: Final = 512 * 1024
+FRAME_BYTES: Final = 1024 * 1024
 """How large a frame of several records gets; a larger record is a frame by itself."""
 FRAME_MESSAGES: Final = 5_000
 OVERHEAD: Final = 4 * 1024

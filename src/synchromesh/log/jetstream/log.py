@@ -86,7 +86,7 @@ class JetStreamLog:
         return {partition: _records(each, wanted[partition]) for partition, each in frames.items()}
 
     async def _frames(self, after: Mapping[str, int], limit: int) -> tuple[dict[str, list[Frame]], dict[str, Wanted]]:
-        self._tail.check(self._access.options.patience)
+        await self._tail.current(asyncio.get_running_loop().time() + self._access.options.patience)
         counts: dict[str, int] = {}
         for partition, position in after.items():
             line = self._tail.line(partition)

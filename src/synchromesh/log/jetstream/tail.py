@@ -100,15 +100,15 @@ class Tail:
         """The line has broken, or is new: start again."""
         self._broken.set()
 
-    def check(self, patience: float) -> None:
-        """Raise `LogError` when nothing has been heard for so long that what is known may be old."""
-        if self._trouble is not None:
-            raise self._trouble
-        if (silent := self._loop.time() - self._heard) > patience:
-            raise LogError(
-                f"reading the log: {self._access.name}: nothing was heard from the servers for {silent:.0f} seconds "
-                f"({self._connection.trouble}); check that a majority of them runs and can be reached"
-            )
+    async def current(self, deadline: float) -> None:
+        """Return while the servers tell of news; raise `LogError` when they have not by the deadline, since what is known may be old."""
+        while not self._synced.done() or self._loop.time() - self._heard > SILENCE_SECONDS:
+            if self._loop.time() + _PAUSE > deadline:
+                raise self._trouble or LogError(
+                    f"reading the log: {self._access.name}: nothing was heard from the servers for {self._loop.time() - self._heard:.0f} "
+                    f"seconds ({self._connection.trouble}); check that a majority of the servers runs and can be reached"
+                )
+            await asyncio.sleep(_PAUSE)
 
     def line(self, partition: str) -> Line:
         """What is known of a partition. Raises `LogCorrupt` when something in it is not ours."""

@@ -19,7 +19,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 from nats.aio.msg import Msg
 
-from synchromesh.log.agreement import LogCorrupt, LogError, LogFull
+from synchromesh.log.agreement import LogError, LogFull
 from synchromesh.log.jetstream.access import Access
 from synchromesh.log.jetstream.connection import TRY_SECONDS, Connection, Refused, Unanswered, refusal
 from synchromesh.log.jetstream.frame import OVERHEAD, STAMP, Draft, Stamp, draft, stamp_of, token
@@ -77,8 +77,28 @@ class _Overtaken(Exception):
         self.sequence = sequence
 
 
+class _Group:
+    """Appends that are stored together, because they have partitions in common."""
+
+    def __init__(self, first: _Waiting) -> None:
+        self.members = [first]
+        self.partitions = set(first.bodies)
+        self._size = first.size
+        self._parts = first.parts
+
+    def takes(self, waiting: _Waiting) -> bool:
+        """Take one more, if there is room."""
+        if self._size + waiting.size > GROUP_BYTES or self._parts + waiting.parts > MOST_PARTS:
+            return False
+        self.members.append(waiting)
+        self.partitions.update(waiting.bodies)
+        self._size += waiting.size
+        self._parts += waiting.parts
+        return True
+
+
 class Writer:
-    """The one that appends for this process: one append at a time, made of all that waits."""
+    """The one that appends for this process: one append at a time in each partition, made of all that waits for it."""
 
     def __init__(self, connection: Connection, access: Access, tail: Tail) -> None:
         self._connection = connection
@@ -86,7 +106,8 @@ class Writer:
         self._tail = tail
         self._loop = asyncio.get_running_loop()
         self._waiting: list[_Waiting] = []
-        self._working: asyncio.Task[None] | None = None
+        self._busy: set[str] = set()
+        self._working: set[asyncio.Task[None]] = set()
 
     async def append(self, bodies: Mapping[str, Sequence[bytes]]) -> dict[str, int]:
         """Append stored messages; the first position of each partition's. Raises `LogError`, `LogFull`, `LogCorrupt`."""
@@ -102,41 +123,45 @@ class Writer:
                 f"{MOST_PARTS} all or none; append fewer partitions or bytes at a time; nothing was appended"
             )
         self._waiting.append(waiting)
-        if self._working is None or self._working.done():
-            self._working = self._loop.create_task(self._work())
+        self._begin()
         return await waiting.answer
 
     def _part_bytes(self) -> int:
         client = self._connection.client
         return min(client.max_payload - OVERHEAD, LARGEST_PART) if client else LARGEST_PART // 2
 
-    async def _work(self) -> None:
-        """Store what waits, until nothing does."""
-        while self._waiting:
-            group = self._gather()
-            try:
-                firsts = await self._store(_together(group, self._part_bytes()))
-            except (LogError, LogFull, LogCorrupt) as error:
-                _fail(group, error)
-            except asyncio.CancelledError:
-                _fail(group, LogError(f"appending to the log: {self._access.name}: the log was closed meanwhile"))
-                raise
-            except Exception as error:  # noqa: BLE001 - whoever waits must hear of whatever happened
-                _fail(group, error)
-            else:
-                _tell(group, firsts)
+    def _begin(self) -> None:
+        """Begin whatever waits for nothing under way. In each partition appends keep the order in which they came."""
+        groups: list[_Group] = []
+        left: list[_Waiting] = []
+        blocked = set(self._busy)
+        for waiting in self._waiting:
+            mates = [group for group in groups if not group.partitions.isdisjoint(waiting.bodies)]
+            if not blocked.isdisjoint(waiting.bodies) or len(mates) > 1 or (mates and not mates[0].takes(waiting)):
+                left.append(waiting)
+                blocked.update(waiting.bodies)
+            elif not mates:
+                groups.append(_Group(waiting))
+        self._waiting = left
+        for group in groups:
+            self._busy |= group.partitions
+            task = self._loop.create_task(self._work(group))
+            self._working.add(task)
+            task.add_done_callback(self._working.discard)
 
-    def _gather(self) -> list[_Waiting]:
-        """All that waits, as far as it may be stored together."""
-        size = parts = count = 0
-        for each in self._waiting:
-            size += each.size
-            parts += each.parts
-            if count and (size > GROUP_BYTES or parts > MOST_PARTS):
-                break
-            count += 1
-        group, self._waiting = self._waiting[:count], self._waiting[count:]
-        return group
+    async def _work(self, group: _Group) -> None:
+        """Store a group, tell its callers, and begin what waited for it."""
+        try:
+            firsts = await self._store(_together(group.members, self._part_bytes()))
+        except asyncio.CancelledError:
+            _fail(group.members, LogError(f"appending to the log: {self._access.name}: the log was closed meanwhile"))
+            raise
+        except Exception as error:  # noqa: BLE001 - whoever waits must hear of whatever happened
+            _fail(group.members, error)
+        else:
+            _tell(group.members, firsts)
+        self._busy -= group.partitions
+        self._begin()
 
     async def _store(self, drafts: Mapping[str, list[Draft]]) -> dict[str, int]:
         """Store frames behind where their partitions end. Raises `LogError`, `LogFull`, `LogCorrupt`."""
@@ -270,7 +295,7 @@ def headers_of(encoded: str) -> dict[str, str]:
     return {name: value.strip() for name, _, value in (line.partition(":") for line in lines if line)}
 
 
-def _together(group: list[_Waiting], part_bytes: int) -> Mapping[str, list[Draft]]:
+def _together(group: Sequence[_Waiting], part_bytes: int) -> Mapping[str, list[Draft]]:
     """The frames of several appends, neighbours of one partition in one frame."""
     if len(group) == 1:
         return group[0].drafts
@@ -288,7 +313,7 @@ def _firsts(parts: list[_Part]) -> dict[str, int]:
     return firsts
 
 
-def _tell(group: list[_Waiting], firsts: dict[str, int]) -> None:
+def _tell(group: Sequence[_Waiting], firsts: dict[str, int]) -> None:
     """Each append its own positions; those of one partition follow one another in the order of the group."""
     following = dict(firsts)
     for waiting in group:
@@ -298,7 +323,7 @@ def _tell(group: list[_Waiting], firsts: dict[str, int]) -> None:
             following[partition] += len(each)
 
 
-def _fail(group: list[_Waiting], error: Exception) -> None:
+def _fail(group: Sequence[_Waiting], error: Exception) -> None:
     for waiting in group:
         if not waiting.answer.done():
             waiting.answer.set_exception(error)
