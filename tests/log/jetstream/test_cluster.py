@@ -31,7 +31,7 @@ def open_log(cluster: Cluster, tmp_path: Path) -> Iterator[Callable[..., JetStre
     opened: list[JetStreamLog] = []
 
     def open_one(patience: int = 30) -> JetStreamLog:
-        opened.append(JetStreamLog(cluster.address, tmp_path, Options(patience=patience)))
+        opened.append(JetStreamLog(cluster.address, tmp_path, options=Options(patience=patience)))
         return opened[-1]
 
     yield open_one

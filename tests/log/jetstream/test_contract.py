@@ -25,7 +25,7 @@ class JetStreamContract(SharedLogContract):
 
     @pytest.fixture
     def log(self, address: str, tmp_path: Path, options: Options) -> Iterator[JetStreamLog]:
-        log = JetStreamLog(address, tmp_path, options)
+        log = JetStreamLog(address, tmp_path, options=options)
         yield log
         log.close()
 
@@ -34,7 +34,7 @@ class JetStreamContract(SharedLogContract):
         opened: list[JetStreamLog] = []
 
         def open_again() -> Log:
-            opened.append(JetStreamLog(address, tmp_path, options))
+            opened.append(JetStreamLog(address, tmp_path, options=options))
             return opened[-1]
 
         yield open_again

@@ -5,6 +5,6 @@ every partition ends; `writer`, `reader` and `trimmer` do what their names say.
 """
 
 from synchromesh.log.jetstream.access import Options
-from synchromesh.log.jetstream.log import JetStreamLog
+from synchromesh.log.jetstream.log import JetStreamLog, open_log
 
-__all__ = ["JetStreamLog", "Options"]
+__all__ = ["JetStreamLog", "Options", "open_log"]

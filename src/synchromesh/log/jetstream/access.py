@@ -21,7 +21,8 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What can be said about a log on NATS beside its address."""
 
     stream: str = "SYNCHROMESH"
-    """The stream that holds the log: one for each installation. Its subjects begin with this name."""
+    """The stream that holds the log, one for each installation; its subjects begin with this name. Without it the installation's name in
+    capitals."""
 
     replicas: int = 0
     """On how many servers of the cluster each message is, 1, 3 or 5. 0 means 3 on a cluster and 1 where the server is alone; a single

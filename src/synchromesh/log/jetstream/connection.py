@@ -18,7 +18,7 @@ import uvloop
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
-from synchromesh.log.agreement import LogError
+from synchromesh.log.agreement import LogAway, LogError
 from synchromesh.log.jetstream.access import Access, Exposed
 
 CONNECT_SECONDS: Final = 2
@@ -118,16 +118,17 @@ class Connection:
 
     async def open(self) -> None:
         """Connect to any of the servers. Raises `LogError` with what each of them said."""
-        said: dict[str, str] = {}
+        said: dict[str, _Failed] = {}
         for server in self._access.servers:
             try:
                 await self._connect(server)
             except _Failed as failed:
-                said[server] = str(failed)
+                said[server] = failed
             else:
                 self._keeping = self._loop.create_task(self._keep())
                 return
-        raise LogError("; ".join(f"{server}: {what}" for server, what in said.items()))
+        kind = LogAway if all(failed.away for failed in said.values()) else LogError
+        raise kind("opening the log: " + "; ".join(f"{server}: {failed}" for server, failed in said.items()))
 
     async def close(self) -> None:
         self._closed = True
@@ -176,7 +177,7 @@ class Connection:
             await self._listen(client)
         except (OSError, nats.errors.Error, TimeoutError, Exposed, ValueError) as error:
             await _end_quietly(client)
-            raise _Failed(_in_words(error, heard, encrypted=self._access.encrypted)) from error
+            raise _failed(error, heard, encrypted=self._access.encrypted) from error
         self._client = client
         self._broken.clear()
         self._ready.set()
@@ -322,7 +323,11 @@ class Connection:
 
 
 class _Failed(Exception):
-    """A server could not be connected to; why, in words."""
+    """A server could not be connected to; why, in words. `away` says that it may work later as it is."""
+
+    def __init__(self, why: str, *, away: bool) -> None:
+        super().__init__(why)
+        self.away = away
 
 
 _ELECTING: Final = {10008, 10009, 10043}
@@ -348,16 +353,17 @@ async def _end_quietly(client: Client) -> None:
         return
 
 
-def _in_words(error: BaseException, heard: list[BaseException], *, encrypted: bool) -> str:
+def _failed(error: BaseException, heard: list[BaseException], *, encrypted: bool) -> _Failed:
     """Why a server can't be connected to and what to do."""
     cause = error if not isinstance(error, nats.errors.NoServersError) or not heard else heard[-1]
     said = str(cause) or type(cause).__name__
     if isinstance(cause, Exposed):
-        return "the server offers no encryption, and the address says tls://; nothing was told to it; use a server with TLS"
-    if isinstance(cause, ssl.SSLError | ssl.CertificateError):
-        return f"the encrypted line can't be made ({said}); check `ca`, `certificate` and `key`, and that the host is the certificate's"
-    if "authorization" in said.lower() or "authentication" in said.lower():
-        return f"the server refuses the login ({said}); check user, password, `token` and `credentials`"
-    if encrypted and isinstance(cause, OSError | TimeoutError) and not isinstance(cause, ConnectionRefusedError):
-        return f"no encrypted line ({said}); check that the server speaks TLS there"
-    return f"no connection ({said}); check the address and that the server runs"
+        why = "the server offers no encryption, and the address says tls://; no secret was told to it; use a server with TLS"
+    elif isinstance(cause, ssl.SSLError):
+        why = f"the encrypted line can't be made ({said}); check `ca`, `certificate` and `key`, and that the certificate is this host's"
+    elif "authorization" in said.lower() or "authentication" in said.lower():
+        why = f"the server refuses the login ({said}); check user, password, `token` and `credentials`"
+    else:
+        hint = ", and that it speaks TLS" if encrypted else ""
+        return _Failed(f"no connection ({said}); check the address and that the server runs{hint}", away=True)
+    return _Failed(why, away=False)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import threading
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, TypeVar
 
-from synchromesh.log.agreement import LogError
+import msgspec
+
+from synchromesh.log.agreement import LogAway, LogError, Place, known_only
 from synchromesh.log.archive import ARCHIVE
 from synchromesh.log.encoding import encode
 from synchromesh.log.fairness import shares
@@ -37,9 +40,10 @@ class JetStreamLog:
     did not answer in time may have been stored; its error says so.
     """
 
-    def __init__(self, address: str, folder: Path, options: Options | None = None) -> None:
+    def __init__(self, address: str, folder: Path, archive: Path | None = None, options: Options | None = None) -> None:
         self._access = Access.of(address, options or Options())
         self._folder = folder
+        self._archive = archive or folder / ARCHIVE
         self._closing = threading.Lock()
         self._closed = False
         self._thread = LoopThread()
@@ -56,8 +60,8 @@ class JetStreamLog:
             deadline = asyncio.get_running_loop().time() + self._access.options.patience
             self._connection = Connection(self._access, self._interrupted, self._interrupted)
             await self._connection.open()
-            stream = await find(self._connection, self._access, self._folder, deadline)
-            self._tail = Tail(self._connection, self._access, stream)
+            self._stream = await find(self._connection, self._access, self._folder, deadline)
+            self._tail = Tail(self._connection, self._access, self._stream)
             await self._tail.open(deadline)
             self._writer = Writer(self._connection, self._access, self._tail)
             self._reader = Reader(self._connection, self._access, self._tail)
@@ -112,15 +116,23 @@ class JetStreamLog:
             return self._tail.news.wait_for(has_news(self._tail.heads, after), timeout)
 
     def trim(self, partition: str, through: int) -> None:
-        """As agreed, segment by segment, into the folder `archive` beside this installation's other data."""
+        """As agreed, segment by segment."""
         with self._archiving():
-            Trimmer(
-                lambda coroutine: self._call("trimming the log", lambda: coroutine),
-                self._connection, self._access, self._tail, self._reader, self._folder / ARCHIVE,
-            ).trim(partition, through)  # fmt: skip
+            self._trimmer("trimming the log").trim(partition, through)
+
+    def resume(self, partition: str, after: int, chain: str) -> None:
+        self._trimmer("moving a partition here").resume(partition, after, chain)
+
+    def _trimmer(self, doing: str) -> Trimmer:
+        def call(coroutine: Awaitable[_T]) -> _T:
+            return self._call(doing, lambda: coroutine)
+
+        return Trimmer(call, self._connection, self._access, self._tail, self._reader, self._archive)
+
+    def id(self) -> str:
+        return self._stream.id
 
     def chain(self, partition: str) -> str:
-        """The SHA-256 of the partition's last archived segment, '' if there is none: what `read_archive` must end with."""
 
         async def fresh() -> str:
             await self._tail.fresh(asyncio.get_running_loop().time() + self._access.options.patience)
@@ -139,7 +151,7 @@ class JetStreamLog:
                 yield
         except OSError as error:
             raise LogError(
-                f"trimming the log: {self._folder / ARCHIVE}: {error.strerror or error}; what was not archived is still in the log; "
+                f"trimming the log: {self._archive}: {error.strerror or error}; what was not archived is still in the log; "
                 "make sure that the folder can be written and has room"
             ) from error
 
@@ -189,6 +201,21 @@ def _in_words(doing: str, place: str) -> Iterator[None]:
     except Refused as refused:
         raise LogError(f"{doing}: {place}: {refused} (error {refused.code}); nothing was changed") from refused
     except Unanswered as unanswered:
-        raise LogError(
-            f"{doing}: {place}: no answer ({unanswered}); nothing was changed; check that a majority of the servers runs and can be reached"
+        raise LogAway(
+            f"{doing}: {place}: no answer ({unanswered}); check that a majority of the servers runs and can be reached"
         ) from unanswered
+
+
+def open_log(place: Place) -> JetStreamLog:
+    """The log in the stream that the place names, made where this installation never had one.
+
+    Raises `LogAway` when no server can be reached, `LogError` when the servers or the stream can't hold this log, `ValueError` for
+    settings that it does not know.
+    """
+    known_only(place, *Options.__struct_fields__)
+    named = {"stream": re.sub("[^A-Za-z0-9_-]", "-", place.installation).upper(), **place.more}
+    try:
+        options = msgspec.convert(named, Options)
+    except msgspec.ValidationError as error:
+        raise ValueError(str(error)) from error
+    return JetStreamLog(place.address, place.folder, place.archive, options)

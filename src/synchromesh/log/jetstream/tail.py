@@ -19,7 +19,7 @@ from typing import Any, Final, NamedTuple
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
-from synchromesh.log.agreement import LogCorrupt, LogError
+from synchromesh.log.agreement import LogAway, LogCorrupt, LogError
 from synchromesh.log.jetstream.access import Access
 from synchromesh.log.jetstream.connection import TRY_SECONDS, Connection, Refused, Unanswered, status_of
 from synchromesh.log.jetstream.frame import Stamp, mark_of, partition_of, stamp_of
@@ -104,7 +104,7 @@ class Tail:
         """Return while the servers tell of news; raise `LogError` when they have not by the deadline, since what is known may be old."""
         while not self._synced.done() or self._loop.time() - self._heard > SILENCE_SECONDS:
             if self._loop.time() + _PAUSE > deadline:
-                raise self._trouble or LogError(
+                raise self._trouble or LogAway(
                     f"reading the log: {self._access.name}: nothing was heard from the servers for {self._loop.time() - self._heard:.0f} "
                     f"seconds ({self._connection.trouble}); check that a majority of the servers runs and can be reached"
                 )
@@ -153,6 +153,8 @@ class Tail:
         line = self._line(partition)
         if sequence > line.mark:
             line.trimmed, line.chain, line.mark = through, chain, sequence
+            if through > line.head:  # a partition that was moved here and goes on behind its archive
+                self._advance(partition, line, through, line.sequence)
 
     # Following
 
@@ -214,6 +216,8 @@ class Tail:
             await asyncio.wait([self._synced], timeout=max(0.0, deadline - self._loop.time()))
             if not self._synced.done():
                 raise Unanswered("the servers do not deliver where partitions end", sent=False)
+        elif not self._synced.done():
+            self._synced.set_result(None)
         self._known(stream.last)
 
     def _consumer(self, name: str, inbox: str, stream: Stream) -> dict[str, Any]:

@@ -13,18 +13,20 @@ from typing import Any, Final
 
 import msgspec
 
-from synchromesh.log.agreement import LogError
+from synchromesh.log.agreement import LogError, LogFull
 from synchromesh.log.archive import Segment, discard_unfinished, holds, write_segment
 from synchromesh.log.jetstream.access import Access
 from synchromesh.log.jetstream.connection import Connection, Refused, refusal
 from synchromesh.log.jetstream.frame import MARK, mark, token
 from synchromesh.log.jetstream.reader import Frame, Reader, Wanted
 from synchromesh.log.jetstream.tail import Line, Tail
+from synchromesh.log.jetstream.writer import FULL
 
 SEGMENT_MESSAGES: Final = 20_000
 """How many messages one archived segment holds at most."""
 _PAGE: Final = 2_000
 _PAGE_BYTES: Final = 4 * 1024 * 1024
+_MARKS_BYTES: Final = 64 * 1024
 _EXPECTED: Final = "Nats-Expected-Last-Subject-Sequence"
 
 Call = Callable[[Coroutine[Any, Any, Any]], Any]
@@ -62,6 +64,17 @@ class Trimmer:
             self._call(self._forget(partition, last, chain))
             first = last + 1
 
+    def resume(self, partition: str, after: int, chain: str) -> None:
+        """See `Log.resume`: a mark where no frame is."""
+        line: Line = self._call(self._known(partition))
+        if line.head:
+            raise LogError(f"{self._access.name}: partition {partition} has messages through {line.head}: it can't begin behind {after}")
+        self._call(self._begin(partition, after, chain, line.mark))
+
+    async def _begin(self, partition: str, after: int, chain: str, before: int) -> None:
+        deadline = self._deadline()
+        await self._connection.again(lambda: self._mark(partition, after, chain, before, deadline), deadline)
+
     async def _known(self, partition: str) -> Line:
         await self._tail.fresh(self._deadline())
         return self._tail.line(partition)
@@ -84,7 +97,11 @@ class Trimmer:
         """Mark a segment as archived, then purge what lies before the next position."""
         deadline = self._deadline()
         line = self._tail.line(partition)
-        await self._connection.again(lambda: self._mark(partition, through, chain, line.mark, deadline), deadline)
+        try:
+            await self._connection.again(lambda: self._mark(partition, through, chain, line.mark, deadline), deadline)
+        except LogFull:
+            await self._widen(deadline)
+            await self._connection.again(lambda: self._mark(partition, through, chain, line.mark, deadline), deadline)
         place = await self._reader.place(partition, min(through + 1, line.head), deadline)
         subject = f"{self._access.options.stream}.log.{token(partition)}"
         await self._connection.api(f"STREAM.PURGE.{self._access.options.stream}", {"filter": subject, "seq": place.sequence}, deadline)
@@ -99,10 +116,24 @@ class Trimmer:
         else:
             self._tail.marked(partition, through, chain, int(answer["seq"]))
 
+    async def _widen(self, deadline: float) -> None:
+        """A stream that is full has no room for the mark without which nothing can leave it: give it some more than it was set to."""
+        stream = self._access.options.stream
+        answer = await self._connection.api(f"STREAM.INFO.{stream}", None, deadline)
+        config = answer["config"]
+        if config["max_bytes"] > 0:
+            config["max_bytes"] = max(config["max_bytes"], answer["state"]["bytes"]) + _MARKS_BYTES
+            await self._connection.api(f"STREAM.UPDATE.{stream}", config, deadline)
+
     async def _refused(self, refused: Exception, partition: str, through: int, chain: str, deadline: float) -> None:
         """A mark of ours whose answer was lost is one that is there."""
         if not isinstance(refused, Refused):
             raise refused
+        if refused.code in FULL:
+            raise LogFull(
+                f"trimming the log: {self._access.name}: no room ({refused}); nothing was changed; give the servers' disks more space or the "
+                "stream more room (`max_bytes`), then go on"
+            )
         await self._tail.fresh(deadline)
         line = self._tail.line(partition)
         if (line.trimmed, line.chain) != (through, chain):

@@ -19,7 +19,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 from nats.aio.msg import Msg
 
-from synchromesh.log.agreement import LogError, LogFull
+from synchromesh.log.agreement import LogAway, LogError, LogFull
 from synchromesh.log.jetstream.access import Access
 from synchromesh.log.jetstream.connection import TRY_SECONDS, Connection, Refused, Unanswered, refusal
 from synchromesh.log.jetstream.frame import OVERHEAD, STAMP, Draft, Stamp, draft, stamp_of, token
@@ -39,7 +39,7 @@ _COMMIT: Final = "Nats-Batch-Commit"
 _OTHER_LAST: Final = 10071
 """Something else follows; the words end with the number of the partition's last message."""
 _OTHER_UNDER_WAY: Final = 10164
-_FULL: Final = {10002, 10023, 10047, 10077}
+FULL: Final = {10002, 10023, 10047, 10077}
 _AGAIN: Final = {10167, 10176, 10210, 10211}
 """The server was too busy, or a batch came apart on the way; nothing was stored."""
 _MOMENT: Final = 0.003
@@ -235,7 +235,7 @@ class Writer:
             raise _Overtaken(int(str(refused).rpartition(" ")[2]))
         if refused.code == _OTHER_UNDER_WAY:
             raise _Overtaken(0)
-        if refused.code in _FULL:
+        if refused.code in FULL:
             raise LogFull(
                 f"appending to the log: {self._access.name}: no room ({refused}); nothing was appended; trim the log, give the stream more "
                 "room (`max_bytes`) or the servers' disks more space, then go on"
@@ -271,13 +271,9 @@ class Writer:
             return None
         return stamp_of(headers_of(answer["message"].get("hdrs", "")))
 
-    def _given_up(self, why: Unanswered, *, doubtful: bool) -> LogError:
-        what = (
-            "it is not known whether the messages were stored; the same messages may be appended again, since each is known by its id"
-            if doubtful
-            else "nothing was appended"
-        )
-        return LogError(
+    def _given_up(self, why: Unanswered, *, doubtful: bool) -> LogAway:
+        what = "it is not known whether the messages were stored" if doubtful else "nothing was appended"
+        return LogAway(
             f"appending to the log: {self._access.name}: no answer within {self._access.options.patience} seconds ({why}); {what}; check "
             "that a majority of the servers runs and can be reached"
         )
