@@ -25,6 +25,7 @@ CONNECT_SECONDS: Final = 2
 TRY_SECONDS: Final = 3.0
 """How long one question may take before another server is asked."""
 PING_SECONDS: Final = 2
+_CLOSE_SECONDS: Final = 0.5
 _PAUSES: Final = (0.02, 0.05, 0.1, 0.25, 0.5)
 _STATUS: Final = "Status"
 _NO_RESPONDERS: Final = "503"
@@ -288,7 +289,8 @@ class Connection:
             until = min(deadline, question.heard + TRY_SECONDS)
             if self._loop.time() >= until:
                 question.done.cancel()
-                self.suspect(client)
+                if self._loop.time() >= question.heard + TRY_SECONDS:
+                    self.suspect(client)
                 raise Unanswered("no answer in time", sent=True)
             await asyncio.wait([question.done], timeout=until - self._loop.time())
         question.done.result()
@@ -347,8 +349,10 @@ def status_of(message: Msg) -> str:
 
 
 async def _end_quietly(client: Client) -> None:
+    """Close a client that is of no use, as far as it can be: after a refused certificate closing never ends."""
     try:
-        await client.close()
+        async with asyncio.timeout(_CLOSE_SECONDS):
+            await client.close()
     except (OSError, nats.errors.Error, TimeoutError):
         return
 

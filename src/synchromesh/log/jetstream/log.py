@@ -63,8 +63,8 @@ class JetStreamLog:
             self._stream = await find(self._connection, self._access, self._folder, deadline)
             self._tail = Tail(self._connection, self._access, self._stream)
             await self._tail.open(deadline)
-            self._writer = Writer(self._connection, self._access, self._tail)
-            self._reader = Reader(self._connection, self._access, self._tail)
+            self._writer = Writer(self._connection, self._access, self._stream, self._tail)
+            self._reader = Reader(self._connection, self._access, self._stream, self._tail)
 
     def _interrupted(self) -> None:
         if (tail := getattr(self, "_tail", None)) is not None:
@@ -127,7 +127,7 @@ class JetStreamLog:
         def call(coroutine: Awaitable[_T]) -> _T:
             return self._call(doing, lambda: coroutine)
 
-        return Trimmer(call, self._connection, self._access, self._tail, self._reader, self._archive)
+        return Trimmer(call, self._connection, self._access, self._stream, self._tail, self._reader, self._archive)
 
     def id(self) -> str:
         return self._stream.id

@@ -19,7 +19,8 @@ from nats.aio.msg import Msg
 from synchromesh.log.agreement import LogCorrupt, Trimmed
 from synchromesh.log.jetstream.access import Access
 from synchromesh.log.jetstream.connection import Connection, Refused, Unanswered
-from synchromesh.log.jetstream.frame import Stamp, bodies_of, messages_of, stamp_of, token
+from synchromesh.log.jetstream.frame import Stamp, bodies_of, messages_of, stamp_of
+from synchromesh.log.jetstream.stream import Stream
 from synchromesh.log.jetstream.tail import Spot, Tail
 from synchromesh.log.jetstream.writer import headers_of
 from synchromesh.model.message import Message
@@ -107,12 +108,11 @@ class _Got(NamedTuple):
 class Reader:
     """Reads for this process, for any number of callers at a time."""
 
-    def __init__(self, connection: Connection, access: Access, tail: Tail) -> None:
+    def __init__(self, connection: Connection, access: Access, stream: Stream, tail: Tail) -> None:
         self._connection = connection
         self._tail = tail
         self._place = access.name
-        self._prefix = access.options.stream
-        self._stream = access.options.mirror or access.options.stream
+        self._stream = stream
         self._patience = access.options.patience
         self._loop = asyncio.get_running_loop()
         self._limit = asyncio.Semaphore(AT_ONCE)
@@ -177,7 +177,7 @@ class Reader:
         """Frames that lie near one another, as far as a server has them."""
         first, last = run[0].sequence, run[-1].sequence + run[-1].parts - 1
         wanted = {spot.sequence for spot in run}
-        got = await self._get(f"{self._prefix}.log.*", first, last - first + 1, 2 * _RUN_BYTES, deadline)
+        got = await self._get(self._stream.all_frames, first, last - first + 1, 2 * _RUN_BYTES, deadline)
         return [frame for frame in self._whole(got) if frame.spot.sequence in wanted]
 
     async def _from_leader(self, partition: str, spot: Spot, deadline: float) -> Frame:
@@ -218,7 +218,7 @@ class Reader:
         return self._connected(partition, frames, wanted)
 
     async def _onward(self, partition: str, sequence: int, wanted: Wanted, deadline: float) -> list[Frame]:
-        subject = f"{self._prefix}.log.{token(partition)}"
+        subject = self._stream.frames(partition)
         got = await self._get(subject, sequence, _BEHIND, max(wanted.room, 1), deadline)
         if got and got[0].stamp and got[0].stamp.parts > len(got):
             got = await self._get(subject, sequence, got[0].stamp.parts, 1 << 40, deadline)
@@ -238,7 +238,7 @@ class Reader:
 
     async def _search(self, partition: str, position: int, deadline: float) -> Spot:
         """The place of the frame that holds a position. Raises `Trimmed`, `LogCorrupt`."""
-        subject = f"{self._prefix}.log.{token(partition)}"
+        subject = self._stream.frames(partition)
         line = self._tail.line(partition)
         low, high = 1, line.recent[0].sequence if line.recent else line.sequence
         while low <= high:
@@ -268,13 +268,13 @@ class Reader:
         question = msgspec.json.encode({"seq": max(1, sequence), "next_by_subj": subject, "batch": count, "max_bytes": room})
         async with self._limit:
             answers = await self._connection.again(
-                lambda: self._connection.ask_for_all(f"$JS.API.DIRECT.GET.{self._stream}", question, deadline), deadline
+                lambda: self._connection.ask_for_all(f"$JS.API.DIRECT.GET.{self._stream.name}", question, deadline), deadline
             )
         return [_got(answer) for answer in answers]
 
     async def _ask_leader(self, question: Mapping[str, object], deadline: float) -> _Got | None:
         try:
-            answer = await self._connection.api(f"STREAM.MSG.GET.{self._stream}", question, deadline)
+            answer = await self._connection.api(f"STREAM.MSG.GET.{self._stream.name}", question, deadline)
         except Refused as refused:
             if refused.code == _NO_MESSAGE:
                 return None

@@ -11,7 +11,7 @@ import msgspec
 from synchromesh.log.agreement import LogError
 from synchromesh.log.jetstream.access import Access
 from synchromesh.log.jetstream.connection import Connection, Refused, Unanswered
-from synchromesh.log.jetstream.frame import OVERHEAD
+from synchromesh.log.jetstream.frame import OVERHEAD, partition_of, token
 from synchromesh.sqlite.database import publish
 
 SCHEMA: Final = "1"
@@ -52,7 +52,38 @@ class Stream(msgspec.Struct, frozen=True):
     created: str
     last: int
     """The number of its last message."""
-    mirror: bool
+    origin: str
+    """The stream that this one mirrors, or its own name."""
+
+    @property
+    def mirror(self) -> bool:
+        return self.origin != self.name
+
+    def frames(self, partition: str) -> str:
+        """The subject of a partition's frames. The log's id is in it, so that nothing can go to another log under the same name."""
+        return f"{self.origin}.{self.id}.log.{token(partition)}"
+
+    def marks(self, partition: str) -> str:
+        """The subject of what says through where a partition is archived."""
+        return f"{self.origin}.{self.id}.trimmed.{token(partition)}"
+
+    @property
+    def all_frames(self) -> str:
+        return f"{self.origin}.{self.id}.log.*"
+
+    @property
+    def all_marks(self) -> str:
+        return f"{self.origin}.{self.id}.trimmed.*"
+
+    @property
+    def subjects(self) -> list[str]:
+        return [self.all_frames, self.all_marks]
+
+
+def kind_of(subject: str) -> tuple[str, str]:
+    """Of a subject of a stream: `log` or `trimmed`, and the partition."""
+    _, _, kind, word = subject.split(".", 3)
+    return kind, partition_of(word)
 
 
 async def find(connection: Connection, access: Access, folder: Path, deadline: float) -> Stream:
@@ -103,39 +134,38 @@ def _checked(answer: dict[str, Any], access: Access) -> Stream:
             "or a newer one"
         )
     mirror = "mirror" in config
+    origin = config["mirror"]["name"] if mirror else config["name"]
+    stream = Stream(config["name"], metadata[_ID_KEY], answer["created"], answer["state"]["last_seq"], origin)
     if mirror != bool(access.options.mirror):
         raise LogError(
             f"{access.name} is a mirror: nothing can be appended to it; name the stream itself with `stream`, or read with `mirror`"
             if mirror
             else f"{access.name} is not a mirror; name it with `stream`"
         )
-    wanted = {} if mirror else {**_KEPT, "subjects": _subjects(access.options.stream)}
+    wanted = {} if mirror else {**_KEPT, "subjects": stream.subjects}
     wrong = {key: config.get(key) for key, value in wanted.items() if config.get(key, False) != value}
     if config.get("persist_mode", "default") not in ("", "default"):
         wrong["persist_mode"] = config["persist_mode"]
     if wrong:
         told = ", ".join(f"{key} is {value!r} and must be {wanted.get(key, 'default')!r}" for key, value in wrong.items())
         raise LogError(f"{access.name} is set to something that loses messages or can't be read: {told}; correct it; nothing was changed")
-    return Stream(config["name"], metadata[_ID_KEY], answer["created"], answer["state"]["last_seq"], mirror)
-
-
-def _subjects(name: str) -> list[str]:
-    return [f"{name}.log.*", f"{name}.trimmed.*"]
+    return stream
 
 
 async def _make(connection: Connection, access: Access, deadline: float) -> Stream:
     options = access.options
     replicas = options.replicas or (3 if connection.info.get("cluster") else 1)
+    new = Stream(options.stream, uuid.uuid4().hex[:16], "", 0, options.stream)
     config = {
         **_KEPT,
         "name": options.stream,
         "description": "the log of a Synchromesh installation; nothing but Synchromesh may publish to it",
-        "subjects": _subjects(options.stream),
+        "subjects": new.subjects,
         "num_replicas": replicas,
         "max_bytes": options.room or -1,
         # Whether an append is stored is told by what follows its predecessor, not by a window of time.
         "duplicate_window": 100_000_000,
-        "metadata": {_SCHEMA_KEY: SCHEMA, _ID_KEY: uuid.uuid4().hex},
+        "metadata": {_SCHEMA_KEY: SCHEMA, _ID_KEY: new.id},
     }
     try:
         answer = await connection.api(f"STREAM.CREATE.{options.stream}", config, deadline)

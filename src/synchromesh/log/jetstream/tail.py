@@ -22,8 +22,8 @@ from nats.aio.subscription import Subscription
 from synchromesh.log.agreement import LogAway, LogCorrupt, LogError
 from synchromesh.log.jetstream.access import Access
 from synchromesh.log.jetstream.connection import TRY_SECONDS, Connection, Refused, Unanswered, status_of
-from synchromesh.log.jetstream.frame import Stamp, mark_of, partition_of, stamp_of
-from synchromesh.log.jetstream.stream import NOT_FOUND, Stream, gone, look
+from synchromesh.log.jetstream.frame import Stamp, mark_of, stamp_of
+from synchromesh.log.jetstream.stream import NOT_FOUND, Stream, gone, kind_of, look
 
 RECENT: Final = 64
 """How many frames of a partition are found without searching."""
@@ -35,6 +35,7 @@ SILENCE_SECONDS: Final = 4.0
 FORGOTTEN_SECONDS: Final = 15
 """After how long the server forgets a consumer that nobody listens to."""
 _PAUSE: Final = 0.2
+_GLANCE: Final = 0.3
 _SIZE: Final = "Nats-Msg-Size"
 _NANOSECONDS: Final = 1_000_000_000
 
@@ -140,6 +141,13 @@ class Tail:
             if not await self.reach(stream.last, deadline):
                 raise Unanswered("the servers do not deliver what they have", sent=False)
 
+    async def there(self, deadline: float) -> None:
+        """Raise `LogError` when a server says that the stream is gone or another."""
+        try:
+            await self._look(min(deadline, self._loop.time() + _GLANCE))
+        except Unanswered:
+            return
+
     def stored(self, partition: str, stamp: Stamp, sequence: int, parts: list[int]) -> None:
         """A frame of this process was stored: known at once, before the servers deliver it."""
         line = self._line(partition)
@@ -226,7 +234,6 @@ class Tail:
             for line in self.lines.values():
                 line.recent.clear()
                 line.growing = 0
-        prefix = self._access.options.stream
         where = (
             {"deliver_policy": "last_per_subject"} if anew else {"deliver_policy": "by_start_sequence", "opt_start_seq": self.sequence + 1}
         )
@@ -234,7 +241,7 @@ class Tail:
             **where,
             "name": name,
             "deliver_subject": inbox,
-            "filter_subjects": [f"{prefix}.log.*", f"{prefix}.trimmed.*"],
+            "filter_subjects": stream.subjects,
             "ack_policy": "none",
             "headers_only": True,
             "flow_control": True,
@@ -271,8 +278,7 @@ class Tail:
             self._known(sequence)
 
     def _take(self, message: Msg, sequence: int) -> None:
-        _, kind, word = message.subject.split(".", 2)
-        partition = partition_of(word)
+        kind, partition = kind_of(message.subject)
         if kind == "trimmed":
             if (marked := mark_of(message.headers)) is not None:
                 self.marked(partition, *marked, sequence)

@@ -17,8 +17,9 @@ from synchromesh.log.agreement import LogError, LogFull
 from synchromesh.log.archive import Segment, discard_unfinished, holds, write_segment
 from synchromesh.log.jetstream.access import Access
 from synchromesh.log.jetstream.connection import Connection, Refused, refusal
-from synchromesh.log.jetstream.frame import MARK, mark, token
+from synchromesh.log.jetstream.frame import MARK, mark
 from synchromesh.log.jetstream.reader import Frame, Reader, Wanted
+from synchromesh.log.jetstream.stream import Stream
 from synchromesh.log.jetstream.tail import Line, Tail
 from synchromesh.log.jetstream.writer import FULL
 
@@ -36,10 +37,13 @@ Call = Callable[[Coroutine[Any, Any, Any]], Any]
 class Trimmer:
     """Trims for this process; used by one thread at a time, outside of the loop."""
 
-    def __init__(self, call: Call, connection: Connection, access: Access, tail: Tail, reader: Reader, archive: Path) -> None:
+    def __init__(
+        self, call: Call, connection: Connection, access: Access, stream: Stream, tail: Tail, reader: Reader, archive: Path
+    ) -> None:
         self._call = call
         self._connection = connection
         self._access = access
+        self._stream = stream
         self._tail = tail
         self._reader = reader
         self._archive = archive
@@ -103,14 +107,13 @@ class Trimmer:
             await self._widen(deadline)
             await self._connection.again(lambda: self._mark(partition, through, chain, line.mark, deadline), deadline)
         place = await self._reader.place(partition, min(through + 1, line.head), deadline)
-        subject = f"{self._access.options.stream}.log.{token(partition)}"
-        await self._connection.api(f"STREAM.PURGE.{self._access.options.stream}", {"filter": subject, "seq": place.sequence}, deadline)
+        question = {"filter": self._stream.frames(partition), "seq": place.sequence}
+        await self._connection.api(f"STREAM.PURGE.{self._stream.name}", question, deadline)
 
     async def _mark(self, partition: str, through: int, chain: str, before: int, deadline: float) -> None:
         """Store the mark behind the one that is known, in whose place it comes. Raises `LogError` when another was first."""
-        subject = f"{self._access.options.stream}.trimmed.{token(partition)}"
         headers = {MARK: mark(through, chain), _EXPECTED: str(before), "Nats-Rollup": "sub"}
-        answer = msgspec.json.decode((await self._connection.ask(subject, b"", headers, deadline)).data)
+        answer = msgspec.json.decode((await self._connection.ask(self._stream.marks(partition), b"", headers, deadline)).data)
         if error := answer.get("error"):
             await self._refused(refusal(error), partition, through, chain, deadline)
         else:
@@ -118,7 +121,7 @@ class Trimmer:
 
     async def _widen(self, deadline: float) -> None:
         """A stream that is full has no room for the mark without which nothing can leave it: give it some more than it was set to."""
-        stream = self._access.options.stream
+        stream = self._stream.name
         answer = await self._connection.api(f"STREAM.INFO.{stream}", None, deadline)
         config = answer["config"]
         if config["max_bytes"] > 0:
@@ -131,8 +134,8 @@ class Trimmer:
             raise refused
         if refused.code in FULL:
             raise LogFull(
-                f"trimming the log: {self._access.name}: no room ({refused}); nothing was changed; give the servers' disks more space or the "
-                "stream more room (`max_bytes`), then go on"
+                f"trimming the log: {self._access.name}: no room ({refused}); nothing was changed; give the servers' disks more space or "
+                "the stream more room (`max_bytes`), then go on"
             )
         await self._tail.fresh(deadline)
         line = self._tail.line(partition)

@@ -22,7 +22,8 @@ from nats.aio.msg import Msg
 from synchromesh.log.agreement import LogAway, LogError, LogFull
 from synchromesh.log.jetstream.access import Access
 from synchromesh.log.jetstream.connection import TRY_SECONDS, Connection, Refused, Unanswered, refusal
-from synchromesh.log.jetstream.frame import OVERHEAD, STAMP, Draft, Stamp, draft, stamp_of, token
+from synchromesh.log.jetstream.frame import OVERHEAD, STAMP, Draft, Stamp, draft, stamp_of
+from synchromesh.log.jetstream.stream import Stream
 from synchromesh.log.jetstream.tail import Tail
 
 MOST_PARTS: Final = 1_000
@@ -100,9 +101,10 @@ class _Group:
 class Writer:
     """The one that appends for this process: one append at a time in each partition, made of all that waits for it."""
 
-    def __init__(self, connection: Connection, access: Access, tail: Tail) -> None:
+    def __init__(self, connection: Connection, access: Access, stream: Stream, tail: Tail) -> None:
         self._connection = connection
         self._access = access
+        self._stream = stream
         self._tail = tail
         self._loop = asyncio.get_running_loop()
         self._waiting: list[_Waiting] = []
@@ -174,6 +176,7 @@ class Writer:
                 last = await self._publish(parts, deadline)
             except Unanswered as unanswered:
                 sent = parts if unanswered.sent else sent
+                await self._tail.there(deadline)
                 if self._loop.time() + _MOMENT >= deadline:
                     raise self._given_up(unanswered, doubtful=bool(sent)) from unanswered
                 await asyncio.sleep(_MOMENT * 10)
@@ -196,7 +199,7 @@ class Writer:
         parts: list[_Part] = []
         for partition, frames in drafts.items():
             line = self._tail.line(partition)
-            subject = f"{self._access.options.stream}.log.{token(partition)}"
+            subject = self._stream.frames(partition)
             first, expected = line.head + 1, str(line.sequence)
             for frame in frames:
                 sizes = [len(payload) for payload in frame.parts]
@@ -266,7 +269,7 @@ class Writer:
         """The stamp of what follows the message that a part was to follow; None when nothing does."""
         question = {"seq": int(part.headers[_EXPECTED]) + 1, "next_by_subj": part.subject}
         try:
-            answer = await self._connection.api(f"STREAM.MSG.GET.{self._access.options.stream}", question, deadline)
+            answer = await self._connection.api(f"STREAM.MSG.GET.{self._stream.name}", question, deadline)
         except Refused:
             return None
         return stamp_of(headers_of(answer["message"].get("hdrs", "")))
