@@ -82,6 +82,7 @@ class JetStreamLog:
             mates.append(body)
         if not messages:
             return []
+        self._check_writable("appending to the log")
         firsts = self._call("appending to the log", lambda: self._writer.append(bodies))
         return [firsts[partition] + index for partition, index in places]
 
@@ -117,11 +118,17 @@ class JetStreamLog:
 
     def trim(self, partition: str, through: int) -> None:
         """As agreed, segment by segment."""
+        self._check_writable("trimming the log")
         with self._archiving():
             self._trimmer("trimming the log").trim(partition, through)
 
     def resume(self, partition: str, after: int, chain: str) -> None:
+        self._check_writable("moving a partition here")
         self._trimmer("moving a partition here").resume(partition, after, chain)
+
+    def _check_writable(self, doing: str) -> None:
+        if self._stream.mirror:
+            raise LogError(f"{doing}: {self._access.name} is a mirror, which is only read; nothing was changed; leave `mirror` out")
 
     def _trimmer(self, doing: str) -> Trimmer:
         def call(coroutine: Awaitable[_T]) -> _T:

@@ -113,8 +113,6 @@ class Writer:
 
     async def append(self, bodies: Mapping[str, Sequence[bytes]]) -> dict[str, int]:
         """Append stored messages; the first position of each partition's. Raises `LogError`, `LogFull`, `LogCorrupt`."""
-        if self._access.options.mirror:
-            raise LogError(f"{self._access.name} is a mirror; nothing can be appended to it; leave `mirror` out")
         room = self._part_bytes()
         drafts = {partition: list(draft(each, room)) for partition, each in bodies.items()}
         size = sum(len(part) for each in drafts.values() for one in each for part in one.parts)
