@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Final
 
 import msgspec
-from benchmarks import folding, history, queue, system, working
+from benchmarks import folding, history, jetstream, queue, system, working
 from benchmarks.figures import Figure, amount
 from benchmarks.plant import QUICK, TINY, Size
 from rich.console import Console
@@ -19,6 +19,7 @@ PARTS: Final[dict[str, Callable[[Size], list[Figure]]]] = {
     "worker": lambda size: [working.measure(size)],
     "system": system.measure,
     "queue": queue.measure,
+    "jetstream": jetstream.measure,
     "history": lambda size: [history.measure(size)],
 }
 SIZES: Final = {"full": Size(), "quick": QUICK, "tiny": TINY}

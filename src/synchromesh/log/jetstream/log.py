@@ -76,8 +76,9 @@ class JetStreamLog:
         places: list[tuple[str, int]] = []
         for message in messages:
             body = encode(message)
-            token(message.partition)
-            mates = bodies.setdefault(message.partition, [])
+            if (mates := bodies.get(message.partition)) is None:
+                token(message.partition)
+                mates = bodies[message.partition] = []
             places.append((message.partition, len(mates)))
             mates.append(body)
         if not messages:
