@@ -113,6 +113,7 @@ class Connection:
         self._keeping: asyncio.Task[None] | None = None
         self._broken = asyncio.Event()
         self._ready = asyncio.Event()
+        self._denied = ""
         self.trouble = "no server has answered yet"
 
     # The client and its end
@@ -159,6 +160,8 @@ class Connection:
 
         async def note(error: Exception) -> None:
             heard.append(error)
+            if "permissions violation" in str(error).lower():
+                self._denied = f"; the server has said: {error}"
 
         async def closed() -> None:
             self._end(client, heard)
@@ -291,7 +294,7 @@ class Connection:
                 question.done.cancel()
                 if self._loop.time() >= question.heard + TRY_SECONDS:
                     self.suspect(client)
-                raise Unanswered("no answer in time", sent=True)
+                raise Unanswered(f"no answer in time{self._denied}", sent=True)
             await asyncio.wait([question.done], timeout=until - self._loop.time())
         question.done.result()
 
