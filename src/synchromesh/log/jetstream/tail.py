@@ -12,12 +12,11 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import Any, Final, NamedTuple
 
 from nats.aio.msg import Msg
-from nats.aio.subscription import Subscription
 
 from synchromesh.log.agreement import LogAway, LogCorrupt, LogError
 from synchromesh.log.jetstream.access import Access
@@ -88,7 +87,7 @@ class Tail:
         self._broken = asyncio.Event()
         self._heard = 0.0
         self._awaited: list[tuple[int, asyncio.Future[None]]] = []
-        self._subscription: Subscription | None = None
+        self._unsubscribe: Callable[[], Awaitable[None]] = _nothing
         self._following: asyncio.Task[None] | None = None
         self._trouble: LogError | None = None
 
@@ -183,7 +182,9 @@ class Tail:
             except Refused as refused:
                 self._trouble = LogError(f"reading the log: {self._access.name}: {refused} (error {refused.code})")
             except Unanswered:
-                self._broken.set()
+                pass
+            except Exception as error:  # noqa: BLE001 - without a tail nothing works: whatever it is, it is told and tried again
+                self._trouble = LogError(f"reading the log: {self._access.name}: the tail can't be followed ({error!r})")
             else:
                 continue
             self._broken.set()
@@ -195,11 +196,13 @@ class Tail:
             stream = await look(self._connection, self._stream.name, self._access, deadline)
         except Refused as refused:
             raise gone(self._access) if refused.code == NOT_FOUND else _refused(self._access, refused) from refused
-        if (stream.id, stream.created) != (self._stream.id, self._stream.created) or stream.last < self.sequence:
+        if (stream.id, stream.created) != (self._stream.id, self._stream.created):
             raise LogError(
                 f"{self._access.name} was replaced by another since this process opened it; nothing was changed: stop all processes, and "
                 "make sure that the stream holds this installation's log before they start again"
             )
+        if stream.last < self.sequence:  # a new leader that has not caught up, or servers that lost what they acknowledged
+            raise Unanswered(f"the servers have {stream.last} messages of the stream and have told of {self.sequence}", sent=False)
         return stream
 
     async def _start(self, deadline: float) -> None:
@@ -207,7 +210,7 @@ class Tail:
         client = await self._connection.ready(deadline)
         stream = await self._look(deadline)
         self._broken.clear()
-        await self._drop()
+        await self._unsubscribe()
         inbox = client.new_inbox()
         self._generation += 1
         self._delivered = 0
@@ -250,12 +253,6 @@ class Tail:
             "mem_storage": True,
             "num_replicas": 1,
         }
-
-    async def _drop(self) -> None:
-        if self._subscription is not None:
-            subscription, self._subscription = self._subscription, None
-            if subscription._conn is self._connection.client:
-                await subscription.unsubscribe()
 
     async def _receive(self, generation: int, message: Msg) -> None:
         """One delivery, or the server's sign of life, or its question whether we keep up."""
@@ -325,6 +322,10 @@ class Tail:
                 elif not reached.done():
                     left.append((wanted, reached))
             self._awaited = left
+
+
+async def _nothing() -> None:
+    """There is no subscription to end yet."""
 
 
 def _refused(access: Access, refused: Refused) -> LogError:
