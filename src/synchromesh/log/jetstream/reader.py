@@ -25,6 +25,8 @@ from synchromesh.log.jetstream.tail import Spot, Tail
 from synchromesh.log.jetstream.writer import headers_of
 from synchromesh.model.message import Message
 
+READ_SECONDS: Final = 2.0
+"""Seconds after which reading gives up when no server answers: who reads has a lease to keep and must not stand still for longer."""
 KEPT_BYTES: Final = 16 * 1024 * 1024
 """How many bytes of frames are kept for readers that take only a few records at a time."""
 NEAR: Final = 8
@@ -113,7 +115,7 @@ class Reader:
         self._tail = tail
         self._place = access.name
         self._stream = stream
-        self._patience = access.options.patience
+        self._patience = min(READ_SECONDS, access.options.patience)
         self._loop = asyncio.get_running_loop()
         self._limit = asyncio.Semaphore(AT_ONCE)
         self._kept: OrderedDict[str, Frame] = OrderedDict()
