@@ -274,7 +274,13 @@ def dismiss_half_a_pair(patch: Patch) -> None:
 def lose_an_edge(patch: Patch) -> None:
     """Of several lots that went into another one, the last is forgotten."""
     made_from = lots.made_from
-    patch.setattr(lots, "made_from", lambda view, act, item, lot, parents: made_from(view, act, item, lot, list(parents)[:-1]))
+    patch.setattr(lots, "made_from", lambda view, act, item, lot, parents, sign: made_from(view, act, item, lot, list(parents)[:-1], sign))
+
+
+def keep_edges_that_a_correction_takes_back(patch: Patch) -> None:
+    """A lot that a correction says did not go into another one stays among what that was made from."""
+    made_from = lots.made_from
+    patch.setattr(lots, "made_from", lambda view, act, item, lot, parents, sign: made_from(view, act, item, lot, parents, 1))
 
 
 def forget_what_lots_went_into(patch: Patch) -> None:
@@ -561,6 +567,7 @@ CROWDED = msgspec.structs.replace(PROFILES["rough"], kills=0.03)
         (wait_for_ever, PROFILES["waiting"]),
         (lose_an_edge, PROFILES["rough"]),
         (forget_what_lots_went_into, PROFILES["rough"]),
+        (keep_edges_that_a_correction_takes_back, PROFILES["rough"]),
         (send_doubt_again, msgspec.structs.replace(PROFILES["desk"], grade=Grade.BLIND)),
         (tell_what_differs_again, PROFILES["desk"]),
         (release_without_closing, PROFILES["desk"]),

@@ -178,12 +178,14 @@ class Balance(Entity):
 
 
 class Lot(Entity):
-    """A lot and the lots it was made from. Those made from it are the list `children:` + its name, since they may be many."""
+    """A lot and the lots it was made from. Those made from it are the list `children:` + its name, since they may be many. `told` says of
+    each parent how many facts tell of it; of those that an earlier program noted, the first ones, nobody knows."""
 
     item: str
     lot: str
     parents: tuple[str, ...] = ()
     last_fact: int = 0
+    told: tuple[int, ...] = ()
 
 
 class Pages(Entity):
