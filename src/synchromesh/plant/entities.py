@@ -188,6 +188,12 @@ class Lot(Entity):
     told: tuple[int, ...] = ()
 
 
+class Said(Entity):
+    """What the message of a fact said at first, where the fact was told anew since: a repeat of the message says it again."""
+
+    told: bytes
+
+
 class Pages(Entity):
     """A list of names kept in pages of their own: `first` is the oldest page, `last` the newest, `count` how many names are left.
 
@@ -380,6 +386,7 @@ KINDS: Final[dict[str, type[Entity]]] = {
     "expected": Expected,
     "cause": Cause,
     "source": Source,
+    "said": Said,
     "proposal": Proposal,
     "decision": Decision,
 }
