@@ -119,7 +119,7 @@ class Night:
             self._chance.whole(1, profile.batch),
             self.scene.zones,
         )
-        self._clerk = Clerk(said.slips, Chance(seed, "clerk"), self.processes.insist)
+        self.clerk = Clerk(said.slips, Chance(seed, "clerk"), self.processes.insist)
         self._mended_at = START + timedelta(minutes=self._chance.whole(60, 900)) if profile.misread else None
         self.acknowledged: list[Message] = []
         self._stalled_until = self._down_until = self._paused_until = self._news_until = START
@@ -141,9 +141,9 @@ class Night:
             self._operator.dismissed,
             self._operator.given_up,
             self._operator.left,
-            self._clerk.put_right,
-            tuple(self._clerk.replayed.items()),
-            self._clerk.instead,
+            self.clerk.put_right,
+            tuple(self.clerk.replayed.items()),
+            self.clerk.instead,
         )
         evidence = witness.evidence(self.acknowledged, self.connector.refused, people, self.connector.turned_away)
         evidence = msgspec.structs.replace(
@@ -256,7 +256,7 @@ class Night:
             self._repair(Category.CLOSED_PERIOD)
         if self.profile.instead and not self._calm and self._mishaps.happens(self.profile.instead):
             self._news_until = self.now + timedelta(hours=5)
-            self._clerk.book_by_hand(self._mishaps.one(list(self.scene.zones)), self.store.reading(), self.books, self.now)
+            self.clerk.book_by_hand(self._mishaps.one(list(self.scene.zones)), self.store.reading(), self.books, self.now)
         if self.profile.slips and self._mishaps.happens(0.2):
             self._put_right(0.1)
         self._mend()
@@ -280,10 +280,10 @@ class Night:
         again = [
             plant
             for plant in (self.scene.zones if self.profile.misread else ())
-            if self._is_mended(plant) and (plant not in self._clerk.replayed or self._chance.happens(0.1))
+            if self._is_mended(plant) and (plant not in self.clerk.replayed or self._chance.happens(0.1))
         ]
-        replayed = [self._clerk.read_again(plant, reading, self.log, self.now) for plant in again]
-        corrected = bool(self.profile.slips) and self._clerk.correct(self._desk, reading, rate)
+        replayed = [self.clerk.read_again(plant, reading, self.log, self.now) for plant in again]
+        corrected = bool(self.profile.slips) and self.clerk.correct(self._desk, reading, rate)
         return corrected or any(replayed)
 
     def _mend(self) -> None:
