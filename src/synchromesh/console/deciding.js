@@ -167,7 +167,7 @@ function correct(view, fact, event) {
 }
 
 function correctMessage(view, fact, message) {
-  openDecision({ title: "Correct the message", about: `${fact.id} of ${fact.source}: it is mapped again by ${message.interface}, and stays as it came; ${aboutOf(view)}`,
+  openDecision({ title: "Correct the message", about: `${fact.id} of ${fact.source}: it is read again as ${message.interface}, and stays as it came; ${aboutOf(view)}`,
     path: `/v1/plants/${encodeURIComponent(view.plant)}/facts/${fact.position}/payload`, confirm: "Correct",
     fields: [field("payload", "What the message should have said", { kind: "textarea", value: message.body }), reasonField()],
     said: (by, { payload, reason }) => ({ payload, by, reason: why(reason) }) });
@@ -195,7 +195,7 @@ function actionsOf(view, stories) {
     const which = several ? ` ${fact.id}` : "";
     if ((events || []).length === 1) actions.push(button(`Correct${which}…`, () => correct(view, fact, events[0])));
     const whole = message.body && message.size === new TextEncoder().encode(message.body).length;
-    if (whole && message.interface !== NATIVE) actions.push(button(`Correct the message${which}…`, () => correctMessage(view, fact, message)));
+    if (whole && (message.interface !== NATIVE || !(events || []).length)) actions.push(button(`Correct the message${which}…`, () => correctMessage(view, fact, message)));
   }
   actions.push(button("Assign…", () => assign(view.plant, [view], aboutOf(view))), button("Dismiss…", () => dismiss(view)));
   return actions;

@@ -135,6 +135,13 @@ class Order(Entity):
     last_fact: int = 0
     earlier: tuple[Terms, ...] = ()
     """Terms that earlier reports were applied by, oldest first."""
+    centres: tuple[tuple[str, str], ...] = ()
+    """Work centres: of the whole order under '', and of the operations that have one of their own."""
+
+    def centre(self, operation: str) -> str:
+        """Where an operation is done, or the order if that is not said."""
+        known = dict(self.centres)
+        return known.get(operation) or known.get("", "")
 
     def as_of(self, position: int) -> Order | Terms:
         """The terms that a fact applied at this position was applied by; those of now for 0."""
