@@ -79,9 +79,10 @@ class Gateway:
     def _themes(self) -> list[BaseRoute]:
         """The routes beside the page's own."""
         settings, reading, log = self._settings, self._reading, self._log
+        desk = desk_of(settings, reading, log)
         return [
-            *exception_routes(desk_of(settings, reading, log), self.inquiry.held_up_by),
-            *reconciliation_routes(reconciler_of(settings, reading, log)),
+            *exception_routes(desk, self.inquiry.held_up_by),
+            *reconciliation_routes(reconciler_of(settings, reading, log), desk),
             *replay_routes(self._works, Asking([plant.id for plant in settings.plants], reading, self._systems).why),
         ]
 

@@ -15,6 +15,7 @@ import msgspec
 
 from synchromesh.engine.preview import Preview, preview
 from synchromesh.engine.queue import Queue, Unknown, verb_of
+from synchromesh.engine.reconcile import approving
 from synchromesh.engine.replay import ReplayRefused, Request, review
 from synchromesh.engine.worker import own_message
 from synchromesh.log.agreement import Log, Trimmed
@@ -24,6 +25,7 @@ from synchromesh.model.event import (
     DecisionApproved,
     DecisionDenied,
     DecisionEvent,
+    DifferenceAdjusted,
     DoubtSettled,
     ExceptionsAssigned,
     FactDismissed,
@@ -209,16 +211,8 @@ class Desk:
     def _check(self, plant: str, event: DecisionEvent) -> tuple[str, ...]:
         """Raise unless the decision fits what is there now; what a person should know before it is taken."""
         match event:
-            case PostingRetried():
-                row = self._posting(plant, event.posting)
-                if row.state == "in doubt":
-                    raise NotFitting(f"posting {row.key} is in doubt: say whether it is booked (settle), then it goes on or is sent again")
-                if row.state not in ("rejected", "reversed outside") or row.successor:
-                    raise NotFitting(f"posting {row.key} is {row.state}{_followed(row)}; only what was refused is sent again")
-            case DoubtSettled():
-                row = self._posting(plant, event.posting)
-                if row.state != "in doubt":
-                    raise NotFitting(f"posting {row.key} is {row.state}{_followed(row)}; only doubt can be settled")
+            case PostingRetried() | DoubtSettled():
+                self._settleable(self._posting(plant, event.posting), event)
             case FactRetried() | FactRepaired():
                 self._fact(plant, event)
             case FactDismissed():
@@ -232,6 +226,8 @@ class Desk:
                     self._open(plant, id_)
             case DecisionApproved() | DecisionDenied():
                 self._approvable(plant, event)
+            case DifferenceAdjusted():
+                self._proposed(plant, event)
         return self._four_eyes(plant, event)
 
     def _four_eyes(self, plant: str, event: DecisionEvent) -> tuple[str, ...]:
@@ -240,6 +236,23 @@ class Desk:
         if verb is None or verb not in wanted:
             return ()
         return (f"a second person must approve it: this plant's policy wants four eyes to {verb}",)
+
+    def _settleable(self, row: PostingRow, event: PostingRetried | DoubtSettled) -> None:
+        if isinstance(event, DoubtSettled):
+            if row.state != "in doubt":
+                raise NotFitting(f"posting {row.key} is {row.state}{_followed(row)}; only doubt can be settled")
+        elif row.state == "in doubt":
+            raise NotFitting(f"posting {row.key} is in doubt: say whether it is booked (settle), then it goes on or is sent again")
+        elif row.state not in ("rejected", "reversed outside") or row.successor:
+            raise NotFitting(f"posting {row.key} is {row.state}{_followed(row)}; only what was refused is sent again")
+
+    def _proposed(self, plant: str, event: DifferenceAdjusted) -> None:
+        try:
+            approving.check(self._reading, plant, event.proposal)
+        except approving.NoProposal as error:
+            raise Unknown(str(error)) from error
+        except approving.Unfit as error:
+            raise NotFitting(str(error)) from error
 
     def _posting(self, plant: str, key: str) -> PostingRow:
         try:

@@ -310,8 +310,7 @@ class Run(Entity):
 
 
 class Reconciliation(Entity):
-    """The kept runs of one scope, oldest first, and the differences that the last one found, in its order. Under the name '' it holds the
-    exception that is about all of them."""
+    """The kept runs of one scope, oldest first, the differences that the last one found, in its order, and the exception about them."""
 
     runs: tuple[Run, ...] = ()
     found: tuple[str, ...] = ()
