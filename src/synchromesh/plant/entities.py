@@ -343,6 +343,8 @@ class Clock(Entity):
     """Lists whose names are worked off a step at a time, one step a tick."""
     observed: bool = False
     """ERP's stock has been read: an item that comes to be known from now on starts with none."""
+    fold: int = 0
+    """Which fold began this partition's state (see `plant.version`); 0 for one of before that was noted."""
 
 
 class Totals(Entity):
