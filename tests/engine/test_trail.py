@@ -44,6 +44,7 @@ def test_every_decision_has_words() -> None:
         ),
         (ev.CauseReleased(Category.LOCKED, "erp", "ann"), "had everything tried again that was stopped by “locked: erp”"),
         (ev.CauseDismissed(Category.LOCKED, "erp", "ann", "a trial"), "dismissed everything that was stopped by “locked: erp”: a trial"),
+        (ev.CauseAssigned(Category.LOCKED, "erp", "ann", "bob"), "assigned everything that is stopped by “locked: erp” to bob"),
         (ev.DecisionApproved(7, "bob"), "approved what was proposed at 7"),
         (ev.DecisionDenied(7, "bob", "no"), "denied what was proposed at 7: no"),
         (ev.DifferenceAdjusted("9:1", "ann"), "approved the correction of stock 9:1"),

@@ -120,15 +120,11 @@ function dismissCause(cause) {
     said: (by, { reason }) => ({ type: "decision.cause.dismissed", category, subject, by, reason: why(reason) }) });
 }
 
-/* One decision is about one plant, and names a thousand exceptions at the most. */
-async function assignCause(cause) {
-  const plant = cause.plants[0];
-  try {
-    const rows = await membersOf(cause, 1000, [plant]);
-    assign(plant, rows, `${cause.category}: ${cause.subject}, ${plural(rows.length, "exception")} in ${plant}${cause.plants.length > 1 ? "; choose another plant by the filter" : ""}`);
-  } catch (problem) {
-    say(at("queue-problem"), wordsOf(problem));
-  }
+function assignCause(cause) {
+  const { category, subject } = cause;
+  openDecision({ title: "Assign: who works on all of it", about: causeAbout(cause), path: causePath(), confirm: "Assign",
+    fields: [field("to", "Who works on it", { maxlength: "128", hint: "Empty: nobody." })],
+    said: (by, { to }) => ({ type: "decision.cause.assigned", category, subject, by, to }) });
 }
 
 function assign(plant, views, about) {

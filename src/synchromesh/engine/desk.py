@@ -20,6 +20,7 @@ from synchromesh.engine.replay import ReplayRefused, Request, review
 from synchromesh.engine.worker import own_message
 from synchromesh.log.agreement import Log, Trimmed
 from synchromesh.model.event import (
+    CauseAssigned,
     CauseDismissed,
     CauseReleased,
     DecisionApproved,
@@ -113,9 +114,9 @@ class Desk:
         return self._take([(plant, event)], warnings)[0]
 
     def release(
-        self, event: CauseReleased | CauseDismissed, *, plant: str = "", dry_run: bool = False, sure: bool = False
+        self, event: CauseReleased | CauseDismissed | CauseAssigned, *, plant: str = "", dry_run: bool = False, sure: bool = False
     ) -> list[Decided]:
-        """Release or dismiss a cause in every plant that has it, or in one. Raises `Unknown` when no exception of it is open, and as
+        """Release, dismiss or assign a cause in every plant that has it, or in one. Raises `Unknown` when none of it is open, and as
         `decide`."""
         rows = [row for row in self._reading.causes() if (row.category, row.subject) == (event.category, event.subject)]
         plants = sorted(row.partition for row in rows if row.partition in self._plants and plant in ("", row.partition))
@@ -217,7 +218,7 @@ class Desk:
                 self._fact(plant, event)
             case FactDismissed():
                 self._dismissible(plant, event)
-            case CauseReleased() | CauseDismissed():
+            case CauseReleased() | CauseDismissed() | CauseAssigned():
                 name = (event.category, event.subject)
                 if not any((row.category, row.subject) == name and row.partition == plant for row in self._reading.causes()):
                     raise Unknown(f"plant {plant} has no open exception “{event.category}: {event.subject}”")

@@ -97,7 +97,7 @@ class Queue:
         name = causes.name_of(category, subject)
         for plant in plants or self._plants:
             cause = self._entity(plant, "cause", name)
-            if isinstance(cause, Cause) and cause.verb:
+            if isinstance(cause, Cause) and cause.verb not in ("", causes.ASSIGN):
                 pages = self._entity(plant, "list", causes.LIST + name)
                 left = pages.count if isinstance(pages, Pages) else 0
                 yield ReleaseView(plant, cause.verb, cause.by, min(left, cause.open))

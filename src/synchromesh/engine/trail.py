@@ -57,6 +57,7 @@ _WORDS: Final[dict[type[ev.Event], Callable[[Any], str]]] = {
     ev.FactReplayed: _replayed,
     ev.CauseReleased: lambda each: f"had everything tried again that was stopped by “{each.category}: {each.subject}”",
     ev.CauseDismissed: lambda each: f"dismissed everything that was stopped by “{each.category}: {each.subject}”: {each.reason}",
+    ev.CauseAssigned: lambda each: f"assigned everything that is stopped by “{each.category}: {each.subject}” to {each.to or 'nobody'}",
     ev.DecisionApproved: lambda each: f"approved what was proposed at {each.position}",
     ev.DecisionDenied: lambda each: f"denied what was proposed at {each.position}: {each.reason}",
     ev.DifferenceAdjusted: _adjusted,

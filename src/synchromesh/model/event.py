@@ -469,6 +469,15 @@ class CauseDismissed(Event, frozen=True, tag="decision.cause.dismissed"):
     reason: Name
 
 
+class CauseAssigned(Event, frozen=True, tag="decision.cause.assigned"):
+    """From now on `to` works on everything that is stopped by this category and subject now; '' for nobody in particular."""
+
+    category: Category
+    subject: Name
+    by: Name
+    to: Annotated[str, Meta(max_length=128)] = ""
+
+
 class ExceptionsAssigned(Event, frozen=True, tag="decision.assigned"):
     """From now on `to` works on these exceptions, each named by its position and ordinal; '' for nobody in particular."""
 
@@ -513,7 +522,7 @@ Proposable = (
 )  # fmt: skip
 """What people decide. A plant's policy may want a second person for it."""
 
-DecisionEvent = Proposable | ExceptionsAssigned | DecisionApproved | DecisionDenied
+DecisionEvent = Proposable | ExceptionsAssigned | CauseAssigned | DecisionApproved | DecisionDenied
 """What people decide."""
 
 OwnEvent = OutcomesReported | Tick | Activated | Quarantined | Reconciled
