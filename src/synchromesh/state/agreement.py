@@ -35,6 +35,7 @@ __all__ = [
     "Ready",
     "Snapshots",
     "State",
+    "StateAway",
     "StateCorrupt",
     "StateError",
     "StateFull",
@@ -48,6 +49,10 @@ class StateError(Exception):
 
 class StateFull(StateError):
     """There is no room to commit (a full disk). Nothing changed; it may work later."""
+
+
+class StateAway(StateError):
+    """The store can't be reached just now. Nothing changed, unless the answer to a commit was lost; it may work later."""
 
 
 class StateCorrupt(StateError):

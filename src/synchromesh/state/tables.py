@@ -7,11 +7,19 @@ own, a pair for each segment, made and dropped by the store (`sqlite.identities`
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
-from sqlalchemy import BigInteger, CheckConstraint, Column, Index, Integer, LargeBinary, MetaData, Table, Text, text
+from sqlalchemy import BigInteger, CheckConstraint, Column, Index, Integer, LargeBinary, MetaData, Table, text
+from sqlalchemy import Text as AnyText
 
 METADATA: Final = MetaData()
+
+Text: Final = AnyText().with_variant(AnyText(collation="C"), "postgresql")
+"""Text in the order of its code points, whatever language a database is set to."""
+Row: Final = BigInteger().with_variant(Integer(), "sqlite")
+"""A row's number: 64 bits in every database; one of them spells it so."""
+INSIDE: Final = {"only": "postgresql"}
+"""Tables and columns that are only where claims and leases stand in the database itself."""
 
 LEASE: Final = Table(
     "lease",
@@ -44,7 +52,7 @@ ENTITY: Final = Table(
 FACT: Final = Table(
     "fact",
     METADATA,
-    Column("at", Integer, primary_key=True),
+    Column("at", Row, primary_key=True, autoincrement=False),
     Column("value", LargeBinary, nullable=False),
 )
 """`at` is the partition's number and the position in one: see `sqlite.rows.at`."""
@@ -68,11 +76,13 @@ OUTBOX: Final = Table(
     Column("target", Text, nullable=False),
     Column("lane", Text, nullable=False),
     Column("added", BigInteger, nullable=False),
+    Column("claimant", Text, info=INSIDE),
+    Column("claimed_at", BigInteger, info=INSIDE),
     Index("outbox_of_target", "target", "partition", "added", "position", "ordinal"),
     sqlite_with_rowid=False,
 )
 """Postings that are ready. A row leaves with its outcome, so the table and its index stay small. `added` is the position of the batch that
-made it ready. Claims stand elsewhere."""
+made it ready. `claimant` and `claimed_at` say who took it to send it; where claims stand beside the database there is neither."""
 
 DOCUMENT: Final = Table(
     "document",
@@ -83,6 +93,8 @@ DOCUMENT: Final = Table(
     Column("ordinal", Integer, nullable=False),
     sqlite_with_rowid=False,
 )
+
+_OPEN: Final[dict[str, Any]] = {"sqlite_where": text("state = 'open'"), "postgresql_where": text("state = 'open'")}
 
 EXCEPTION: Final = Table(
     "exception",
@@ -97,13 +109,13 @@ EXCEPTION: Final = Table(
     Column("subject", Text, nullable=False, server_default=""),
     Column("of_order", Text, nullable=False, server_default=""),
     Column("facts", BigInteger, nullable=False, server_default="1"),
-    Index("exception_open", "opened", sqlite_where=text("state = 'open'")),
+    Index("exception_open", "opened", **_OPEN),
     Index(
         "exception_of_cause",
         *("category", "subject", "partition", "of_order", "facts", "opened", "state"),
-        sqlite_where=text("state = 'open'"),
+        **_OPEN,
     ),
-    Index("exception_in_cause", "category", "subject", "partition", "position", "ordinal", sqlite_where=text("state = 'open'")),
+    Index("exception_in_cause", "category", "subject", "partition", "position", "ordinal", **_OPEN),
     sqlite_with_rowid=False,
 )
 """The indexes hold open ones only, so they grow with the work that people have, not with history. The second one alone tells the causes:
@@ -112,7 +124,7 @@ category, subject, and what they hold up; by the third one their exceptions are 
 FORWARD: Final = Table(
     "forward",
     METADATA,
-    Column("sequence", Integer, primary_key=True),
+    Column("sequence", Row, primary_key=True),
     Column("partition", Integer, nullable=False),
     Column("value", LargeBinary, nullable=False),
 )
@@ -127,7 +139,8 @@ IDENTITY_SEGMENT: Final = Table(
     sqlite_with_rowid=False,
 )
 """`newest` is the partition's time at the segment's newest entry, `indexed` the row through which its hashes are in its index. Each segment
-has two tables of its own, entries and index, which are dropped whole."""
+has two tables of its own, entries and index, which are dropped whole. In PostgreSQL it has one, and `indexed` is the position of the batch
+that made it, a part of its name."""
 
 IDENTITY_FILTER: Final = Table(
     "identity_filter",
