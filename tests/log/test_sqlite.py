@@ -13,14 +13,14 @@ from tests.contracts.log import PATIENCE, SharedLogContract, message
 
 from synchromesh.log import sqlite
 from synchromesh.log.agreement import Log
-from synchromesh.log.sqlite import SqliteLog, open_log
+from synchromesh.log.sqlite import SqliteLog
 
 ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
 def log(tmp_path: Path) -> Iterator[SqliteLog]:
-    log = open_log(tmp_path / "log.db")
+    log = SqliteLog(tmp_path / "log.db")
     yield log
     log.close()
 
@@ -28,7 +28,7 @@ def log(tmp_path: Path) -> Iterator[SqliteLog]:
 class TestSqliteLog(SharedLogContract):
     @pytest.fixture
     def log(self, tmp_path: Path) -> Iterator[SqliteLog]:
-        log = open_log(tmp_path / "log.db")
+        log = SqliteLog(tmp_path / "log.db")
         yield log
         log.close()
 
@@ -37,7 +37,7 @@ class TestSqliteLog(SharedLogContract):
         opened: list[SqliteLog] = []
 
         def open_again() -> Log:
-            opened.append(open_log(tmp_path / "log.db"))
+            opened.append(SqliteLog(tmp_path / "log.db"))
             return opened[-1]
 
         yield open_again
@@ -49,7 +49,7 @@ class TestSqliteLog(SharedLogContract):
 STALLING = """
 import sys
 from pathlib import Path
-from synchromesh.log.sqlite import open_log, SqliteLog
+from synchromesh.log.sqlite import SqliteLog
 from tests.contracts.log import message
 
 insert = SqliteLog._insert
@@ -59,7 +59,7 @@ def stall(self, messages, bodies):
     sys.stdin.readline()
     return positions
 SqliteLog._insert = stall
-log = open_log(Path(sys.argv[1]))
+log = SqliteLog(Path(sys.argv[1]))
 print(log.append([message(id="first"), message("b", id="first of b")]), flush=True)
 log.close()
 """
@@ -96,10 +96,10 @@ def test_an_appender_that_dies_inside_its_transaction_leaves_nothing_and_blocks_
 BUSY = """
 import sys
 from pathlib import Path
-from synchromesh.log.sqlite import open_log
+from synchromesh.log.sqlite import SqliteLog
 from tests.contracts.log import message
 
-log = open_log(Path(sys.argv[1]))
+log = SqliteLog(Path(sys.argv[1]))
 print("ready", flush=True)
 for number in range(1_000_000):
     log.append([message("busy")])
