@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from sqlalchemy import BigInteger, CheckConstraint, Column, Index, Integer, LargeBinary, MetaData, Table, text
+from sqlalchemy import BigInteger, CheckConstraint, Column, DateTime, Index, Integer, LargeBinary, MetaData, Table, text
 from sqlalchemy import Text as AnyText
 
 METADATA: Final = MetaData()
@@ -19,7 +19,7 @@ Text: Final = AnyText().with_variant(AnyText(collation="C"), "postgresql")
 Row: Final = BigInteger().with_variant(Integer(), "sqlite")
 """A row's number: 64 bits in every database; one of them spells it so."""
 INSIDE: Final = {"only": "postgresql"}
-"""Tables and columns that are only where claims and leases stand in the database itself."""
+"""Tables, columns and indexes that are only where many machines use the database, and claims and leases stand in it."""
 
 LEASE: Final = Table(
     "lease",
@@ -27,9 +27,47 @@ LEASE: Final = Table(
     Column("name", Text, primary_key=True),
     Column("epoch", BigInteger, nullable=False),
     Column("owner", Text, nullable=False),
+    Column("until", DateTime(timezone=True), nullable=False, server_default="-infinity", info=INSIDE),
     sqlite_with_rowid=False,
 )
-"""Who may write each partition: the owner in this epoch."""
+"""Who may write each partition: the owner in this epoch. After `until` another one may take it; one machine's writer needs no time."""
+
+SENDER: Final = Table(
+    "sender",
+    METADATA,
+    Column("name", Text, primary_key=True),
+    Column("epoch", BigInteger, nullable=False),
+    Column("owner", Text, nullable=False),
+    Column("until", DateTime(timezone=True), nullable=False, server_default="-infinity"),
+    Column("released", BigInteger, nullable=False, server_default="0"),
+    Column("trouble", Text, nullable=False, server_default=""),
+    info=INSIDE,
+)
+"""Who sends to each business system, as in `lease`; how often claims were given back, which moves them back in their order; and why the
+system does not answer just now."""
+
+MEMBER: Final = Table(
+    "member",
+    METADATA,
+    Column("kind", Text, primary_key=True),
+    Column("owner", Text, primary_key=True),
+    Column("until", DateTime(timezone=True), nullable=False),
+    info=INSIDE,
+)
+"""Who is at work: partitions and business systems are shared among those whose time is not over."""
+
+CLAIMS: Final = Table("claims", METADATA, Column("partition", Text, primary_key=True), Column("head", BigInteger), info=INSIDE)
+"""Partitions of which it is known what was claimed, and those of which it is not known of the messages through `head`; -1 where even that
+is not known yet."""
+
+HISTORY: Final = Table(
+    "history",
+    METADATA,
+    Column("one", Integer, CheckConstraint("one = 1"), primary_key=True, autoincrement=False),
+    Column("told", Text, nullable=False),
+    info=INSIDE,
+)
+"""One row: the server, and the branch of its history, in which claims were made."""
 
 ORIGIN: Final = Table(
     "origin",
@@ -136,6 +174,7 @@ FORWARD: Final = Table(
     Column("sequence", Row, primary_key=True),
     Column("partition", Integer, nullable=False),
     Column("value", LargeBinary, nullable=False),
+    Index("forward_of_partition", "partition", "sequence", info=INSIDE),
 )
 
 IDENTITY_SEGMENT: Final = Table(

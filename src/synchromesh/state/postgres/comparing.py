@@ -36,26 +36,30 @@ class Comparing:
         """The rows of one committed moment, read a page at a time."""
         with connection.transaction():
             connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
-            found = connection.execute(self._sql["position"], (number,)).fetchone()
-            if found is None:
-                return
-            yield encoding.position_row(*found)
-            for kind, name, value in self._read(connection, "entity", number):
-                yield encoding.entity_row((told(kind), told(name)), value)
-            for row, value in self._read(connection, "fact", at(number, 0), at(number + 1, 0)):
-                yield encoding.fact_row(position_of(row), value)
-            for position, ordinal, value in self._read(connection, "posting", number):
-                yield encoding.posting_row((position, ordinal), value)
-            for position, ordinal, target, lane in self._read(connection, "outbox", number):
-                yield encoding.outbox_row((position, ordinal), told(target), told(lane))
-            for name, position, ordinal in self._read(connection, "document", number):
-                yield encoding.document_row(told(name), (position, ordinal))
-            for position, ordinal, value in self._read(connection, "exception", number):
-                yield encoding.exception_row((position, ordinal), value)
-            for index, (value,) in enumerate(self._read(connection, "forward", number)):
-                yield encoding.forward_row(index, value)
-            for position, identity in segments.all(connection, number):
-                yield encoding.identity_row(identity, position)
+            yield from self.read(connection, number, segments)
+
+    def read(self, connection: Connection, number: int, segments: Segments) -> Iterator[encoding.Row]:
+        """The rows as the connection's transaction sees them."""
+        found = connection.execute(self._sql["position"], (number,)).fetchone()
+        if found is None:
+            return
+        yield encoding.position_row(*found)
+        for kind, name, value in self._read(connection, "entity", number):
+            yield encoding.entity_row((told(kind), told(name)), value)
+        for row, value in self._read(connection, "fact", at(number, 0), at(number + 1, 0)):
+            yield encoding.fact_row(position_of(row), value)
+        for position, ordinal, value in self._read(connection, "posting", number):
+            yield encoding.posting_row((position, ordinal), value)
+        for position, ordinal, target, lane in self._read(connection, "outbox", number):
+            yield encoding.outbox_row((position, ordinal), told(target), told(lane))
+        for name, position, ordinal in self._read(connection, "document", number):
+            yield encoding.document_row(told(name), (position, ordinal))
+        for position, ordinal, value in self._read(connection, "exception", number):
+            yield encoding.exception_row((position, ordinal), value)
+        for index, (value,) in enumerate(self._read(connection, "forward", number)):
+            yield encoding.forward_row(index, value)
+        for position, identity in segments.all(connection, number):
+            yield encoding.identity_row(identity, position)
 
     def _read(self, connection: Connection, name: str, *values: object) -> Iterator[Any]:
         with connection.cursor("rows", binary=True) as cursor:

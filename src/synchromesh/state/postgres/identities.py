@@ -27,16 +27,22 @@ from synchromesh.state.postgres.session import Session
 from synchromesh.state.postgres.words import kept, told
 
 _REMEMBERED: Final = 50_000
+_ENTRIES: Final = """
+SELECT r.source, r.id, r.position FROM unnest(%s) AS k (hash) CROSS JOIN LATERAL (
+  SELECT source, id, position FROM {table} WHERE hash = k.hash OFFSET 0) AS r
+"""
 _FALLEN: Final = """
-SELECT t.tablename FROM pg_tables t WHERE t.schemaname = %s AND t.tablename LIKE %s AND NOT EXISTS (
-  SELECT 1 FROM {schema}.identity_segment s WHERE s.partition = %s AND t.tablename = concat_ws('_', 'identity', s.partition, s.segment, s.indexed))
+SELECT t.tablename FROM pg_tables t WHERE t.schemaname = %s AND t.tablename LIKE %s
+AND NOT EXISTS (
+  SELECT 1 FROM {schema}.identity_segment s
+  WHERE s.partition = %s AND t.tablename = concat_ws('_', 'identity', s.partition, s.segment, s.indexed))
 """
 Statement = tuple[bytes, Sequence[object]]
 """A statement with its values, to be run in the writer's transaction."""
 
 
 class Segment(msgspec.Struct):
-    """One segment as its writer holds it: `made` is the position of the batch that made it, `bits` its filter, where it is not the newest."""
+    """One segment as its writer holds it: `made` is the position of the batch that made it, `bits` its filter unless it is the newest."""
 
     partition: int
     number: int
@@ -74,7 +80,7 @@ class Segments:
 
     def entries(self, connection: Connection, segment: Segment, hashes: Mapping[Identity, int]) -> dict[Identity, int]:
         """The positions of those of these identities that stand in a segment, each at the last one."""
-        sql = self.statement(segment, "SELECT source, id, position FROM {table} WHERE hash = ANY (%s)")
+        sql = self.statement(segment, _ENTRIES)
         found: dict[Identity, int] = {}
         for source, id, position in rows(connection, sql, (arrays.of_bigints(list(hashes.values())),)):
             identity = (told(source), told(id))

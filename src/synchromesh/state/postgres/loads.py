@@ -18,13 +18,22 @@ from synchromesh.state.postgres.words import kept, told
 
 _T = TypeVar("_T")
 
-_ENTITIES: Final = "SELECT name, value FROM {schema}.entity WHERE partition = %s AND kind = %s AND name = ANY (%s)"
-_FACTS: Final = "SELECT at, value FROM {schema}.fact WHERE at = ANY (%s)"
-_KEYED: Final = """
-SELECT r.position, r.ordinal, {more} FROM unnest(%s, %s) AS k (position, ordinal)
-JOIN {schema}.{table} r ON r.partition = %s AND r.position = k.position AND r.ordinal = k.ordinal
+# Each key is looked up by itself, in the index: a plan that the server made when it knew little of a table can't become another one.
+_ENTITIES: Final = """
+SELECT k.name, r.value FROM unnest(%s) AS k (name) CROSS JOIN LATERAL (
+  SELECT value FROM {schema}.entity WHERE partition = %s AND kind = %s AND name = k.name OFFSET 0) AS r
 """
-_DOCUMENTS: Final = "SELECT number, position, ordinal FROM {schema}.document WHERE partition = %s AND number = ANY (%s)"
+_FACTS: Final = """
+SELECT k.at, r.value FROM unnest(%s) AS k (at) CROSS JOIN LATERAL (SELECT value FROM {schema}.fact WHERE at = k.at OFFSET 0) AS r
+"""
+_KEYED: Final = """
+SELECT k.position, k.ordinal, r.value FROM unnest(%s, %s) AS k (position, ordinal) CROSS JOIN LATERAL (
+  SELECT {value} AS value FROM {schema}.{table} WHERE partition = %s AND position = k.position AND ordinal = k.ordinal OFFSET 0) AS r
+"""
+_DOCUMENTS: Final = """
+SELECT k.number, r.position, r.ordinal FROM unnest(%s) AS k (number) CROSS JOIN LATERAL (
+  SELECT position, ordinal FROM {schema}.document WHERE partition = %s AND number = k.number OFFSET 0) AS r
+"""
 
 
 class _Known(Protocol):
@@ -44,12 +53,12 @@ class Statements:
         self._facts = session.sql(_FACTS)
         self._documents = session.sql(_DOCUMENTS)
         self._postings, self._exceptions, self._outgoing = (
-            session.sql(_KEYED.replace("{table}", table).replace("{more}", more))
-            for table, more in (("posting", "r.value"), ("exception", "r.value"), ("outbox", "1"))
+            session.sql(_KEYED.replace("{table}", table).replace("{value}", value))
+            for table, value in (("posting", "value"), ("exception", "value"), ("outbox", "1"))
         )
 
     def entities(self, connection: Connection, number: int, kind: str, names: Iterable[str]) -> dict[str, bytes]:
-        found = rows(connection, self._entities, (Int4(number), kept(kind), arrays.of_texts(list(names))))
+        found = rows(connection, self._entities, (arrays.of_texts(list(names)), Int4(number), kept(kind)))
         return {told(name): value for name, value in found}
 
     def facts(self, connection: Connection, number: int, positions: Iterable[int]) -> dict[int, FactRow]:
@@ -70,7 +79,7 @@ class Statements:
         return {(position, ordinal) for position, ordinal, _ in self._keyed(connection, self._outgoing, number, ids)}
 
     def documents(self, connection: Connection, number: int, names: Iterable[str]) -> dict[str, PostingId]:
-        found = rows(connection, self._documents, (Int4(number), arrays.of_texts(list(names))))
+        found = rows(connection, self._documents, (arrays.of_texts(list(names)), Int4(number)))
         return {told(name): (position, ordinal) for name, position, ordinal in found}
 
     @staticmethod

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Collection, Mapping, Sequence, Set
 from typing import Any, Final, NamedTuple
 
 from psycopg.types.numeric import Int8
@@ -23,24 +23,21 @@ from synchromesh.observe.names import CLAIMS_UNKNOWN
 from synchromesh.postgres.connections import Connection
 from synchromesh.postgres.database import Database
 from synchromesh.state import encoding
-from synchromesh.state.agreement import Fenced, Ready, StateCorrupt, TakenOver
+from synchromesh.state.agreement import LEASE_SECONDS, Fenced, Ready, StateCorrupt, TakenOver
 from synchromesh.state.fairness import fairly
 from synchromesh.state.postgres import arrays
 from synchromesh.state.postgres.loads import rows
+from synchromesh.state.postgres.roster import Roster
 from synchromesh.state.postgres.schema import check
 from synchromesh.state.postgres.session import Session, in_state_words
 from synchromesh.state.postgres.words import kept, told
 
-DISPATCHER: Final = "dispatcher"
-"""The kind of lease that a target is sent to by."""
 SHORTEST_PAUSE: Final = 0.001
 LONGEST_PAUSE: Final = 0.02
 MOST_ROWS: Final = 4_096
 """About how many entries are looked at for one take, whatever the number of plants."""
 _LOCK: Final = "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))"
-_SENDER: Final = "SELECT owner FROM {schema}.lease WHERE kind = %s AND name = %s FOR SHARE"
-_SENDS: Final = "SELECT owner FROM {schema}.lease WHERE kind = %s AND name = %s"
-_RELEASED: Final = "SELECT released FROM {schema}.target WHERE name = %s"
+_SENDER: Final = "SELECT owner, released, epoch FROM {schema}.sender WHERE name = %s"
 _PLANTS: Final = """
 SELECT p.number, p.name, p.position, c.head IS NULL FROM {schema}.partition p LEFT JOIN {schema}.claims c ON c.partition = p.name
 WHERE p.position > 0 ORDER BY p.number
@@ -74,11 +71,14 @@ WITH gone AS (
   FROM unnest(%s, %s, %s) AS k (name, position, ordinal) JOIN {schema}.partition p ON p.name = k.name
   WHERE o.partition = p.number AND o.position = k.position AND o.ordinal = k.ordinal AND o.claimant IS NOT NULL
   RETURNING o.target)
-INSERT INTO {schema}.target (name, released) SELECT DISTINCT target, 1 FROM gone
-ON CONFLICT (name) DO UPDATE SET released = target.released + 1
+INSERT INTO {schema}.sender (name, epoch, owner, released) SELECT DISTINCT target, 0, '', 1 FROM gone
+ON CONFLICT (name) DO UPDATE SET released = sender.released + 1
 """
 _NOTICE_UNKNOWN: Final = """
 INSERT INTO {schema}.claims SELECT * FROM unnest(%s, %s) ON CONFLICT (partition) DO UPDATE SET head = excluded.head WHERE claims.head < 0
+"""
+_TELL: Final = """
+INSERT INTO {schema}.sender (name, epoch, owner, trouble) VALUES (%s, 0, '', %s) ON CONFLICT (name) DO UPDATE SET trouble = excluded.trouble
 """
 _CAUGHT_UP: Final = """
 SELECT c.partition, c.head, p.number FROM {schema}.claims c JOIN {schema}.partition p ON p.name = c.partition
@@ -118,8 +118,9 @@ class _Choice(NamedTuple):
 class PostgresOutbox:
     """Safe for threads, and for dispatchers in many processes."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, lease_seconds: float = LEASE_SECONDS) -> None:
         self._session = Session(database)
+        self._roster = Roster(self._session, "dispatcher", "sender", lease_seconds)
         self._thread = threading.RLock()
         self._settled: Connection | None = None
         """The connection of which it is known that it leads to the database that knows its claims."""
@@ -156,16 +157,23 @@ class PostgresOutbox:
         with self._thread:
             return {told(name) for (name,) in self._session.ask("reading the claims", lambda connection: rows(connection, sql, ()))}
 
-    def sends(self, target: str, claimant: str) -> bool:
-        values = (DISPATCHER, kept(target))
+    def attend(self, claimant: str, targets: Collection[str]) -> set[str]:
         with self._thread:
-            found = self._session.ask("reading the claims", lambda connection: rows(connection, self._session.sql(_SENDS), values))
-            return not found or told(found[0][0]) in ("", claimant)
+            return set(self._roster.attend(claimant, targets))
+
+    def leave(self, claimant: str) -> None:
+        with self._thread:
+            self._roster.leave(claimant)
+
+    def sends(self, target: str, claimant: str) -> bool:
+        values = (kept(target),)
+        with self._thread:
+            found = self._session.ask("reading the claims", lambda connection: rows(connection, self._session.sql(_SENDER), values))
+        return _may(found[0] if found else None, claimant)
 
     def tell(self, target: str, trouble: str) -> None:
-        sql = "INSERT INTO {schema}.target (name, trouble) VALUES (%s, %s) ON CONFLICT (name) DO UPDATE SET trouble = excluded.trouble"
-        with self._thread, self._session.changing("telling of a system") as connection:
-            connection.execute(self._session.sql(sql), (kept(target), kept(trouble)))
+        with self._thread, self._session.transaction("telling of a system") as connection:
+            connection.execute(self._session.sql(_TELL), (kept(target), kept(trouble)))
 
     # --- taking -----------------------------------------------------------------------------------------------------------
 
@@ -203,11 +211,11 @@ class PostgresOutbox:
         """What may be claimed, fairly chosen."""
         sql, name = self._session.sql, kept(target)
         with connection.pipeline():
-            sender = connection.execute(sql(_SENDS), (DISPATCHER, name))
-            released = connection.execute(sql(_RELEASED), (name,))
+            sender = connection.execute(sql(_SENDER), (name,))
             plants = connection.execute(sql(_PLANTS))
-        _refuse_other(target, claimant, sender.fetchall())
-        self._notice_released(target, released.fetchone())
+        row = sender.fetchone()
+        _refuse_other(target, claimant, row)
+        self._notice_released(target, row)
         stands = plants.fetchall()
         self._seen = sum(position for _, _, position, _ in stands)
         numbers = {number: plant for number, stored, _, known in stands if known and (plant := told(stored)) not in full}
@@ -215,7 +223,7 @@ class PostgresOutbox:
 
     def _notice_released(self, target: str, row: tuple[Any, ...] | None) -> None:
         """What is given back stands before what was claimed through."""
-        version = row[0] if row else 0
+        version = row[1] if row else 0
         if self._released.get(target) != version:
             self._claimed_through = {key: added for key, added in self._claimed_through.items() if key[0] != target}
             self._released[target] = version
@@ -238,10 +246,10 @@ class PostgresOutbox:
         sql = self._session.sql
         keys = _keys(sorted((each.number, each.position, each.ordinal) for each in chosen))
         with connection.pipeline():
-            sender = connection.execute(sql(_SENDER), (DISPATCHER, kept(target)))
+            sender = connection.execute(sql(_SENDER + " FOR SHARE"), (kept(target),))
             connection.execute(sql(_SEE))
             claims = connection.execute(sql(_CLAIM), (kept(claimant), Int8(now), *keys), binary=True)
-        _refuse_other(target, claimant, sender.fetchall())
+        _refuse_other(target, claimant, sender.fetchone())
         values = {(number, position, ordinal): value for number, position, ordinal, value in claims.fetchall()}
         for each in chosen:
             place = (target, each.number)
@@ -329,9 +337,14 @@ class PostgresOutbox:
             self._session.close()
 
 
-def _refuse_other(target: str, claimant: str, sender: Sequence[Sequence[str]]) -> None:
+def _may(row: Sequence[Any] | None, claimant: str) -> bool:
+    """Whether a sender's row lets this one send: nobody has begun, or it was this one."""
+    return row is None or not row[2] or told(row[0]) == claimant
+
+
+def _refuse_other(target: str, claimant: str, row: Sequence[Any] | None) -> None:
     """Raises `Fenced` where another one sends to the target."""
-    if sender and told(sender[0][0]) not in ("", claimant):
+    if not _may(row, claimant):
         raise Fenced(f"another dispatcher has begun to send to {target}; end this one")
 
 

@@ -163,7 +163,7 @@ class PostgresReading:
         return int(found[0][0])
 
     def troubles(self) -> dict[str, str]:
-        found = self._rows("SELECT name, trouble FROM {schema}.target WHERE trouble <> ''")
+        found = self._rows("SELECT name, trouble FROM {schema}.sender WHERE trouble <> ''")
         return {told(name): told(trouble) for name, trouble in found}
 
     def close(self) -> None:

@@ -84,24 +84,22 @@ class Session:
     def transaction(self, doing: str) -> Iterator[Connection]:
         """A transaction that is on the disk when the block is left, or nothing. The server ends one that nobody goes on with."""
         with self.changing(doing) as connection:
-            try:
-                self._begin(connection)
-            except psycopg.Error as error:
-                if not cut(error):
-                    raise
-                # It was cut since its last use: nothing has been done yet.
-                self.close()
-                connection = self.connection()
-                self._begin(connection)
-            yield connection
-            connection.execute(DURABLE)
-            connection.execute("COMMIT")
+            begun = self._begun(connection)
+            yield begun
+            begun.execute(DURABLE)
+            begun.execute("COMMIT")
 
-    @staticmethod
-    def _begin(connection: Connection) -> None:
-        with connection.pipeline():
-            connection.execute("BEGIN")
-            connection.execute(PATIENCE)
+    def _begun(self, connection: Connection) -> Connection:
+        """A connection in a new transaction. One that was cut since its last use is replaced: nothing has been done yet."""
+        try:
+            _begin(connection)
+        except psycopg.Error as error:
+            if not cut(error):
+                raise
+            self.close()
+            connection = self.connection()
+            _begin(connection)
+        return connection
 
     def _give_up(self) -> None:
         """Roll back; where that can't be said, the connection's end says it."""
@@ -118,3 +116,9 @@ class Session:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+
+
+def _begin(connection: Connection) -> None:
+    with connection.pipeline():
+        connection.execute("BEGIN")
+        connection.execute(PATIENCE)

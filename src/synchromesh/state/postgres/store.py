@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Final
 
 from psycopg.types.numeric import Int4, Int8
@@ -11,23 +12,22 @@ from synchromesh.model.message import Message
 from synchromesh.postgres.connections import DURABLE, Connection
 from synchromesh.postgres.database import Database
 from synchromesh.state import encoding
-from synchromesh.state.agreement import Changes, Fenced, StateError
+from synchromesh.state.agreement import LEASE_SECONDS, Changes, Fenced, StateAway, StateError
 from synchromesh.state.memory import SEGMENT_POSITIONS
 from synchromesh.state.postgres import arrays
 from synchromesh.state.postgres.comparing import Comparing
+from synchromesh.state.postgres.frozen import Frozen
 from synchromesh.state.postgres.identities import Identities
 from synchromesh.state.postgres.loads import PostgresLoads, Statements, rows
 from synchromesh.state.postgres.partitions import Partitions
+from synchromesh.state.postgres.roster import Roster
 from synchromesh.state.postgres.schema import prepare
 from synchromesh.state.postgres.session import PATIENCE, Session, in_state_words
-from synchromesh.state.postgres.words import told
+from synchromesh.state.postgres.words import kept, told
 from synchromesh.state.postgres.writing import Writing
 
-WORKER: Final = "worker"
-"""The kind of lease that a partition is written by."""
-
 # Shared: the same worker may renew the lease meanwhile only when this commit is over, and nobody can take it over before.
-_LEASES: Final = "SELECT name, epoch, owner FROM {schema}.lease WHERE kind = %s AND name = ANY (%s) ORDER BY name FOR SHARE"
+_LEASES: Final = "SELECT name, epoch, owner FROM {schema}.lease WHERE name = ANY (%s) ORDER BY name FOR SHARE"
 _STANDS: Final = "SELECT number, position FROM {schema}.partition WHERE number = ANY (%s) ORDER BY number FOR UPDATE"
 _FORGET: Final = """
 DELETE FROM {schema}.forward WHERE partition = %s AND sequence IN (
@@ -47,7 +47,9 @@ class PostgresState(PostgresLoads):
     commit whose answer was lost has happened after all, and whoever looks at the positions again goes on behind it.
     """
 
-    def __init__(self, database: Database, installation: str, segment_positions: int = SEGMENT_POSITIONS) -> None:
+    def __init__(
+        self, database: Database, installation: str, segment_positions: int = SEGMENT_POSITIONS, lease_seconds: float = LEASE_SECONDS
+    ) -> None:
         self._session = Session(database)
         try:
             prepare(self._session, installation)
@@ -60,8 +62,31 @@ class PostgresState(PostgresLoads):
         self._identities: Identities = Identities(self._session, segment_positions)
         self._writing = Writing(self._session)
         self._comparing = Comparing(self._session)
+        self._roster = Roster(self._session, "worker", "lease", lease_seconds)
+        self._epochs: dict[str, int] = {}
         self._stands: dict[str, int] = {}
         """Where partitions stood when this store has last written them or looked."""
+
+    # --- the lease --------------------------------------------------------------------------------------------------------
+
+    def attend(self, owner: str, partitions: Collection[str]) -> dict[str, int]:
+        epochs = self._roster.attend(owner, partitions)
+        for name in partitions:
+            if epochs.get(name) != self._epochs.get(name):
+                self._stands.pop(name, None)
+        self._epochs = dict(epochs)
+        return epochs
+
+    def leave(self, owner: str) -> None:
+        self._roster.leave(owner)
+        self._epochs = {}
+
+    def origin(self, log: str) -> str:
+        with self._session.transaction("reading the state") as connection:
+            connection.execute(self._session.sql("INSERT INTO {schema}.origin VALUES (1, %s) ON CONFLICT (one) DO NOTHING"), (kept(log),))
+            return told(rows(connection, self._session.sql("SELECT log FROM {schema}.origin"), ())[0][0])
+
+    # --- reading ----------------------------------------------------------------------------------------------------------
 
     def positions(self) -> dict[str, int]:
         found = self._session.ask("reading the state", self._positions)
@@ -103,7 +128,7 @@ class PostgresState(PostgresLoads):
             run("BEGIN")
             run(PATIENCE)
             names = arrays.of_texts([changes.partition for _, changes in batch])
-            leases = run(sql(_LEASES), (WORKER, names))
+            leases = run(sql(_LEASES), (names,))
             stands = run(sql(_STANDS), (arrays.of_integers([number for number, _ in batch]),))
             forgotten = [
                 (changes, run(sql(_FORGET), (Int4(number), Int4(number), Int8(changes.forwarded))))
@@ -131,9 +156,9 @@ class PostgresState(PostgresLoads):
                 raise Fenced(f"the epoch for {name} is over: {owner or 'nobody'} has taken over; stop this worker")
             expected = self._stands.get(name, stands[number])
             if stands[number] != expected:
-                raise StateError(
+                raise StateAway(
                     f"{self._session.database}: {name} stands at position {stands[number]} and not at {expected}, behind which this batch "
-                    "was made: an answer to a commit was lost; nothing was changed; look at the positions again"
+                    "was made: the answer to a commit was lost; nothing was changed, and it goes on from there"
                 )
 
     def _check_forgotten(self, changes: Changes, gone: int) -> None:
@@ -154,6 +179,10 @@ class PostgresState(PostgresLoads):
                 yield from self._comparing.rows(connection, number, self._identities.segments)
         finally:
             session.close()
+
+    def frozen(self, folder: Path) -> Frozen:
+        """As agreed; the server keeps what the moment needs, so nothing is copied."""
+        return Frozen(self._session.database)
 
     def close(self) -> None:
         self._session.close()

@@ -28,7 +28,8 @@ _SQL: Final = {
     "ON CONFLICT (partition, position, ordinal) DO UPDATE SET value = excluded.value",
     "no outbox": "DELETE FROM {schema}.outbox o USING unnest(%s, %s, %s) AS r (partition, position, ordinal) "
     "WHERE o.partition = r.partition AND o.position = r.position AND o.ordinal = r.ordinal",
-    "outbox": "INSERT INTO {schema}.outbox (partition, position, ordinal, target, lane, added) SELECT * FROM unnest(%s, %s, %s, %s, %s, %s) "
+    "outbox": "INSERT INTO {schema}.outbox (partition, position, ordinal, target, lane, added) "
+    "SELECT * FROM unnest(%s, %s, %s, %s, %s, %s) "
     "ON CONFLICT (partition, position, ordinal) DO UPDATE SET target = excluded.target, lane = excluded.lane",
     "document": "INSERT INTO {schema}.document SELECT * FROM unnest(%s, %s, %s, %s) "
     "ON CONFLICT (partition, number) DO UPDATE SET position = excluded.position, ordinal = excluded.ordinal",

@@ -8,12 +8,14 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0003"
-down_revision = "0002"
+revision = "0004"
+down_revision = "0003"
 branch_labels = None
 depends_on = None
 
 _TEXTS = {
+    "lease": ["name", "owner"],
+    "origin": ["log"],
     "partition": ["name"],
     "entity": ["kind", "name"],
     "outbox": ["target", "lane"],
@@ -37,6 +39,7 @@ _STORAGE = {
     "exception": "fillfactor = 70",
     "identity_segment": "fillfactor = 10, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000",
     "lease": "fillfactor = 20, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000",
+    "sender": "fillfactor = 20, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000",
     "member": "fillfactor = 20, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000",
 }
 
@@ -56,38 +59,33 @@ def upgrade() -> None:
         op.drop_index(name)
         op.create_index(name, "exception", indexed, postgresql_where=sa.text("state = 'open'"))
     op.create_index("forward_of_partition", "forward", ["partition", "sequence"])
-    _claims(text)
+    _owners(text)
     for table, settings in _STORAGE.items():
         op.execute(f"ALTER TABLE {table} SET ({settings})")
 
 
-def _claims(text: sa.Text) -> None:
+def _owners(text: sa.Text) -> None:
     op.add_column("outbox", sa.Column("claimant", text))
     op.add_column("outbox", sa.Column("claimed_at", sa.BigInteger))
-    op.create_table("claims", sa.Column("partition", text, primary_key=True), sa.Column("head", sa.BigInteger))
+    op.add_column("lease", sa.Column("until", sa.DateTime(timezone=True), nullable=False, server_default="-infinity"))
     op.create_table(
-        "target",
+        "sender",
         sa.Column("name", text, primary_key=True),
+        sa.Column("epoch", sa.BigInteger, nullable=False),
+        sa.Column("owner", text, nullable=False),
+        sa.Column("until", sa.DateTime(timezone=True), nullable=False, server_default="-infinity"),
         sa.Column("released", sa.BigInteger, nullable=False, server_default="0"),
         sa.Column("trouble", text, nullable=False, server_default=""),
     )
-    op.create_table(
-        "history",
-        sa.Column("one", sa.Integer, sa.CheckConstraint("one = 1"), primary_key=True, autoincrement=False),
-        sa.Column("told", text, nullable=False),
-    )
-    op.drop_table("lease")
     op.create_table(
         "member",
         sa.Column("kind", text, primary_key=True),
         sa.Column("owner", text, primary_key=True),
         sa.Column("until", sa.DateTime(timezone=True), nullable=False),
     )
+    op.create_table("claims", sa.Column("partition", text, primary_key=True), sa.Column("head", sa.BigInteger))
     op.create_table(
-        "lease",
-        sa.Column("kind", text, primary_key=True),
-        sa.Column("name", text, primary_key=True),
-        sa.Column("epoch", sa.BigInteger, nullable=False),
-        sa.Column("owner", text, nullable=False),
-        sa.Column("until", sa.DateTime(timezone=True), nullable=False),
+        "history",
+        sa.Column("one", sa.Integer, sa.CheckConstraint("one = 1"), primary_key=True, autoincrement=False),
+        sa.Column("told", text, nullable=False),
     )
