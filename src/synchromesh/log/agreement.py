@@ -7,9 +7,35 @@ order, never a later one before an earlier one, whatever other appenders are doi
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Protocol
 
+import msgspec
+
 from synchromesh.model.message import Message, Record
+
+
+class Place(msgspec.Struct, frozen=True):
+    """Where a log or a state is kept, as the settings say: what an implementation opens.
+
+    `address` begins with the implementation's name and a colon. `folder` is the folder of this machine for what the installation keeps in
+    files, `archive` the one for what was trimmed. `installation` is the name of the whole. `more` are the table's other keys, which only
+    the implementation knows: it refuses those that it does not with `ValueError`.
+    """
+
+    address: str
+    folder: Path
+    archive: Path
+    installation: str = "synchromesh"
+    more: Mapping[str, object] = {}
+
+
+def known_only(place: Place, *keys: str) -> None:
+    """Refuse settings other than these. Raises `ValueError` naming the first one."""
+    for key in place.more:
+        if key not in keys:
+            kind = place.address.partition(":")[0]
+            raise ValueError(f"{key} is no setting of {kind}; " + (f"it has {', '.join(keys)}" if keys else "it has none of its own"))
 
 
 class LogError(Exception):
@@ -18,6 +44,10 @@ class LogError(Exception):
 
 class LogFull(LogError):
     """There is no room to append (a full disk). Nothing was appended; it may work later."""
+
+
+class LogAway(LogError):
+    """The log can't be reached just now. Whether the messages of an append are in it is not known; it may work later."""
 
 
 class LogCorrupt(LogError):

@@ -18,6 +18,7 @@ _AWAY: Final = {
     "25006",  # the server takes no writes: it stands by, after a failover or before one
     "25P03",  # idle in a transaction for too long
     "40001",  # another transaction came between
+    "40003",  # what became of it is not known
     "40P01",  # a deadlock
     "53200",  # out of memory
     "53300",  # too many connections
@@ -59,7 +60,7 @@ def told(error: psycopg.Error, database: Database, kinds: Kinds, doing: str) -> 
     """The agreement's exception for an error of the driver."""
     state, what, where = error.sqlstate or "", _said(error), f"{doing}: {database}"
     if away(error):
-        return kinds.away(f"{where}: the server can't be reached just now ({what}); it is tried again")
+        return kinds.away(f"{where}: the server can't be reached just now ({what}); it may work later")
     for states, kind, sentence in (
         (_FULL, kinds.full, "no room to write; {}; free space on the server's disk, then go on"),
         (_CORRUPT, kinds.corrupt, "the database is damaged; {}: stop all processes and restore it from a backup"),
