@@ -13,7 +13,6 @@ from __future__ import annotations
 from typing import Final
 
 from synchromesh.log.agreement import LogAway, LogCorrupt, LogError, LogFull
-from synchromesh.postgres.connections import DURABLE
 from synchromesh.postgres.errors import Kinds
 from synchromesh.postgres.schema import Part, Step
 
@@ -60,17 +59,18 @@ CREATE TABLE {schema}.appended (
 # `_which` says for each body which of the names it belongs to, `_rank` the how manieth of these it is. The answer is the position before
 # the first for each name. Locks are taken in one order by everybody. Each statement sees what was committed before it began, so the heads
 # are read as they are once the locks are held.
-_APPEND: Final = (
-    """
+_APPEND: Final = """
 CREATE FUNCTION {schema}.append(_appender uuid, _number bigint, _names text[], _which int[], _rank int[], _crc int[],
   _bodies bytea[])
-RETURNS bigint[] LANGUAGE plpgsql AS $$
+RETURNS bigint[] LANGUAGE plpgsql SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
   _found int;
   _numbers int[];
   _bases bigint[];
 BEGIN
-  PERFORM FROM ({durable}) AS durable;
+  IF current_setting('synchronous_commit') = 'off' THEN
+    PERFORM set_config('synchronous_commit', 'on', true);
+  END IF;
   PERFORM FROM {schema}.partition WHERE name = ANY (_names) ORDER BY number FOR UPDATE;
   GET DIAGNOSTICS _found = ROW_COUNT;
   IF _found < cardinality(_names) THEN
@@ -79,21 +79,21 @@ BEGIN
   END IF;
   SELECT array_agg(p.number ORDER BY n.place), array_agg({head} ORDER BY n.place) INTO STRICT _numbers, _bases
     FROM unnest(_names) WITH ORDINALITY AS n (name, place) JOIN {schema}.partition p ON p.name = n.name;
-  INSERT INTO {schema}.appended (appender, number, bases) VALUES (_appender, _number, _bases) ON CONFLICT DO NOTHING;
+  INSERT INTO {schema}.appended (appender, number, bases) SELECT _appender, _number, _bases
+    WHERE NOT EXISTS (SELECT FROM {schema}.appended a WHERE a.appender = _appender AND a.number >= _number + {remembered})
+    ON CONFLICT DO NOTHING;
   IF NOT FOUND THEN
-    RETURN (SELECT a.bases FROM {schema}.appended a WHERE a.appender = _appender AND a.number = _number);
-  END IF;
-  IF EXISTS (SELECT FROM {schema}.appended a WHERE a.appender = _appender AND a.number >= _number + {remembered}) THEN
-    RAISE EXCEPTION 'this append was overtaken by too many others of its appender' USING ERRCODE = '40003'; -- nobody knows
+    SELECT a.bases INTO _bases FROM {schema}.appended a WHERE a.appender = _appender AND a.number = _number;
+    IF NOT FOUND THEN
+      RAISE EXCEPTION 'too many later appends of this appender came before this one' USING ERRCODE = '40003'; -- nobody knows
+    END IF;
+    RETURN _bases;
   END IF;
   INSERT INTO {schema}.message (partition, position, crc, body)
     SELECT _numbers[u.which], _bases[u.which] + u.rank, u.crc, u.body
     FROM unnest(_which, _rank, _crc, _bodies) AS u (which, rank, crc, body);
   RETURN _bases;
 END $$
-""".replace("{durable}", DURABLE)
-    .replace("{head}", HEAD)
-    .replace("{remembered}", str(REMEMBERED))
-)
+""".replace("{head}", HEAD).replace("{remembered}", str(REMEMBERED))
 
 PART: Final = Part("log", (Step((_PARTITION, _MESSAGE, _AS_THEY_ARE, _APPENDED, _APPEND), serves=1),))
