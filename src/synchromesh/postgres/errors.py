@@ -32,10 +32,15 @@ _AWAY: Final = {
 _RIGHTS: Final = {"42501"}
 _GONE: Final = {"3F000", "42P01", "42703"}
 _FOR_GOOD: Final = re.compile(
-    r"authentication failed|no password supplied|role \".*\" does not exist|database \".*\" does not exist|no pg_hba\.conf entry|"
-    r"certificate|SSL|not permitted to log in|permission denied for database|could not translate host name|invalid (port|sslmode|integer)"
+    r"authentication failed|no password supplied|(role|database) \".*\" does not exist|no pg_hba\.conf entry|certificate|"
+    r"does not support SSL|not permitted to log in|permission denied for database|could not translate host name|invalid \w+ value"
 )
-"""libpq tells why it could not connect in words only. Where they are in another language, it counts as away."""
+_FOR_NOW: Final = re.compile(
+    r"shutting down|starting up|recovery|refused|reset by peer|closed the connection|time(d )?out|too many|connection slots|"
+    r"session is (read-only|not read-only)|unreachable|No route"
+)
+"""libpq tells why it could not connect in words only, those of all hosts and ways that it tried. Other words, and those of other languages,
+count as what may pass."""
 
 
 class Kinds(NamedTuple):
@@ -78,7 +83,8 @@ def away(error: psycopg.Error) -> bool:
     """Whether the same may work a little later: the server is gone, starting or busy, or the connection to it is cut."""
     if error.sqlstate:
         return error.sqlstate in _AWAY or error.sqlstate.startswith("08")
-    return isinstance(error, psycopg.OperationalError) and not _FOR_GOOD.search(str(error))
+    said = str(error)
+    return isinstance(error, psycopg.OperationalError) and (not _FOR_GOOD.search(said) or bool(_FOR_NOW.search(said)))
 
 
 def cut(error: psycopg.Error) -> bool:
