@@ -10,6 +10,7 @@ from typing import Final, TypeVar
 import psycopg
 from psycopg.rows import TupleRow
 
+from synchromesh.postgres.arrays import register
 from synchromesh.postgres.database import Database
 from synchromesh.postgres.errors import Kinds, cut, in_words
 
@@ -17,9 +18,10 @@ Connection = psycopg.Connection[TupleRow]
 OLDEST: Final = 150000
 """The oldest server that is used, as PostgreSQL writes versions: 15."""
 _PREPARE_AFTER: Final = 2
-_LOOK: Final = (
-    b"SELECT pg_backend_pid(), current_setting('server_version_num')::int, pg_is_in_recovery(), current_setting('server_encoding')"
-)
+_LOOK: Final = b"""
+SELECT pg_backend_pid(), current_setting('server_version_num')::int, pg_is_in_recovery(), current_setting('server_encoding'),
+  current_setting('default_transaction_isolation')
+"""
 _T = TypeVar("_T")
 
 DURABLE: Final = "SELECT set_config('synchronous_commit', 'on', true) WHERE current_setting('synchronous_commit') = 'off'"
@@ -42,7 +44,7 @@ def connect(database: Database, kinds: Kinds, *, oldest: int = OLDEST) -> Connec
     with in_words(database, kinds, "connecting"):
         connection = psycopg.connect(database.conninfo, autocommit=True, client_encoding="utf8", prepare_threshold=None)
         try:
-            process, version, standby, encoding = connection.execute(_LOOK).fetchone() or (0, 0, False, "")
+            process, version, standby, encoding, isolation = _look(connection)
             if standby:
                 raise Standby("this server stands by and takes no writes")
             if version < oldest:
@@ -50,12 +52,23 @@ def connect(database: Database, kinds: Kinds, *, oldest: int = OLDEST) -> Connec
                 raise kinds.error(f"connecting: {database}: the server is PostgreSQL {said}; nothing was changed")
             if encoding != "UTF8":
                 raise kinds.error(f"connecting: {database}: the database keeps text as {encoding}; make one with ENCODING 'UTF8'")
+            if isolation != "read committed":
+                raise kinds.error(
+                    f"connecting: {database}: transactions of this role are {isolation!r} by default; set default_transaction_isolation to "
+                    "'read committed' for it"
+                )
+            register(connection)
             if process == connection.info.backend_pid:
                 connection.prepare_threshold = _PREPARE_AFTER
         except BaseException:
             connection.close()
             raise
     return connection
+
+
+def _look(connection: Connection) -> TupleRow:
+    """What is at the other end. Asked in the simple way, so that nothing is left behind in a pooler's connection."""
+    return connection.execute(_LOOK, prepare=False).fetchone() or ()
 
 
 def pooled(connection: Connection) -> bool:

@@ -18,6 +18,7 @@ _AWAY: Final = {
     "25006",  # the server takes no writes: it stands by, after a failover or before one
     "25P03",  # idle in a transaction for too long
     "40001",  # another transaction came between
+    "40003",  # what became of it is not known
     "40P01",  # a deadlock
     "53200",  # out of memory
     "53300",  # too many connections
@@ -31,10 +32,15 @@ _AWAY: Final = {
 _RIGHTS: Final = {"42501"}
 _GONE: Final = {"3F000", "42P01", "42703"}
 _FOR_GOOD: Final = re.compile(
-    r"authentication failed|no password supplied|role \".*\" does not exist|database \".*\" does not exist|no pg_hba\.conf entry|"
-    r"certificate|SSL|not permitted to log in|permission denied for database|could not translate host name|invalid (port|sslmode|integer)"
+    r"authentication failed|no password supplied|(role|database) \".*\" does not exist|no pg_hba\.conf entry|certificate|"
+    r"does not support SSL|not permitted to log in|permission denied for database|could not translate host name|invalid \w+ value"
 )
-"""libpq tells why it could not connect in words only. Where they are in another language, it counts as away."""
+_FOR_NOW: Final = re.compile(
+    r"shutting down|starting up|recovery|refused|reset by peer|closed the connection|time(d )?out|too many|connection slots|"
+    r"session is (read-only|not read-only)|unreachable|No route"
+)
+"""libpq tells why it could not connect in words only, those of all hosts and ways that it tried. Other words, and those of other languages,
+count as what may pass."""
 
 
 class Kinds(NamedTuple):
@@ -59,7 +65,7 @@ def told(error: psycopg.Error, database: Database, kinds: Kinds, doing: str) -> 
     """The agreement's exception for an error of the driver."""
     state, what, where = error.sqlstate or "", _said(error), f"{doing}: {database}"
     if away(error):
-        return kinds.away(f"{where}: the server can't be reached just now ({what}); it is tried again")
+        return kinds.away(f"{where}: the server can't be reached just now ({what}); it may work later")
     for states, kind, sentence in (
         (_FULL, kinds.full, "no room to write; {}; free space on the server's disk, then go on"),
         (_CORRUPT, kinds.corrupt, "the database is damaged; {}: stop all processes and restore it from a backup"),
@@ -77,7 +83,8 @@ def away(error: psycopg.Error) -> bool:
     """Whether the same may work a little later: the server is gone, starting or busy, or the connection to it is cut."""
     if error.sqlstate:
         return error.sqlstate in _AWAY or error.sqlstate.startswith("08")
-    return isinstance(error, psycopg.OperationalError) and not _FOR_GOOD.search(str(error))
+    said = str(error)
+    return isinstance(error, psycopg.OperationalError) and (not _FOR_GOOD.search(said) or bool(_FOR_NOW.search(said)))
 
 
 def cut(error: psycopg.Error) -> bool:

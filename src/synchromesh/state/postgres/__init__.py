@@ -11,8 +11,8 @@ if TYPE_CHECKING:
 
 
 def open_state(place: Place) -> State:
-    """Open as a worker; the schema is made or brought up to date first. Raises `StateError` and its kinds, and `ValueError` for an address or
-    settings that can't be."""
+    """Open as a worker; the schema is made or brought up to date first. Raises `StateError` or one of its kinds, and `ValueError` for an
+    address or settings that can't be."""
     from synchromesh.state.postgres.store import PostgresState  # noqa: PLC0415 - who only reads need not load it
 
     return PostgresState(_database(place), place.installation)

@@ -19,12 +19,12 @@ import psycopg
 from psycopg.types.numeric import Int4, Int8
 
 from synchromesh.plant.rows import Changes, Identity
+from synchromesh.postgres.arrays import bigints
 from synchromesh.postgres.connections import Connection
 from synchromesh.state.filters import add_to, empty_filter, hash_of, maybe
-from synchromesh.state.postgres import arrays
 from synchromesh.state.postgres.loads import rows
 from synchromesh.state.postgres.session import Session
-from synchromesh.state.postgres.words import kept, told
+from synchromesh.state.postgres.words import kept, texts, told
 
 _REMEMBERED: Final = 50_000
 _ENTRIES: Final = """
@@ -82,7 +82,7 @@ class Segments:
         """The positions of those of these identities that stand in a segment, each at the last one."""
         sql = self.statement(segment, _ENTRIES)
         found: dict[Identity, int] = {}
-        for source, id, position in rows(connection, sql, (arrays.of_bigints(list(hashes.values())),)):
+        for source, id, position in rows(connection, sql, (bigints(list(hashes.values())),)):
             identity = (told(source), told(id))
             if identity in hashes:
                 found[identity] = max(position, found.get(identity, 0))
@@ -215,10 +215,10 @@ class Identities:
                 (
                     self.segments.statement(segment, "INSERT INTO {table} SELECT * FROM unnest(%s, %s, %s, %s)"),
                     (
-                        arrays.of_bigints(values),
-                        arrays.of_bigints([changes.identities[identity] for identity in told_now]),
-                        arrays.of_texts([source for source, _ in told_now]),
-                        arrays.of_texts([id for _, id in told_now]),
+                        bigints(values),
+                        bigints([changes.identities[identity] for identity in told_now]),
+                        texts([source for source, _ in told_now]),
+                        texts([id for _, id in told_now]),
                     ),
                 )
             )

@@ -8,13 +8,13 @@ from typing import Any, Final, Protocol, TypeVar
 from psycopg.types.numeric import Int4
 
 from synchromesh.plant.rows import ExceptionRow, FactRow, Identity, PostingId, PostingRow
+from synchromesh.postgres.arrays import bigints, ints
 from synchromesh.postgres.connections import Connection
 from synchromesh.state import encoding
-from synchromesh.state.postgres import arrays
 from synchromesh.state.postgres.partitions import Partitions
 from synchromesh.state.postgres.rows import at, position_of
 from synchromesh.state.postgres.session import Session
-from synchromesh.state.postgres.words import kept, told
+from synchromesh.state.postgres.words import kept, texts, told
 
 _T = TypeVar("_T")
 
@@ -58,12 +58,12 @@ class Statements:
         )
 
     def entities(self, connection: Connection, number: int, kind: str, names: Iterable[str]) -> dict[str, bytes]:
-        found = rows(connection, self._entities, (arrays.of_texts(list(names)), Int4(number), kept(kind)))
+        found = rows(connection, self._entities, (texts(list(names)), Int4(number), kept(kind)))
         return {told(name): value for name, value in found}
 
     def facts(self, connection: Connection, number: int, positions: Iterable[int]) -> dict[int, FactRow]:
         keys = [at(number, position) for position in positions]
-        return {position_of(row): encoding.fact(value) for row, value in rows(connection, self._facts, (arrays.of_bigints(keys),))}
+        return {position_of(row): encoding.fact(value) for row, value in rows(connection, self._facts, (bigints(keys),))}
 
     def postings(self, connection: Connection, number: int, ids: Iterable[PostingId]) -> dict[PostingId, PostingRow]:
         return {
@@ -79,13 +79,13 @@ class Statements:
         return {(position, ordinal) for position, ordinal, _ in self._keyed(connection, self._outgoing, number, ids)}
 
     def documents(self, connection: Connection, number: int, names: Iterable[str]) -> dict[str, PostingId]:
-        found = rows(connection, self._documents, (arrays.of_texts(list(names)), Int4(number)))
+        found = rows(connection, self._documents, (texts(list(names)), Int4(number)))
         return {told(name): (position, ordinal) for name, position, ordinal in found}
 
     @staticmethod
     def _keyed(connection: Connection, sql: bytes, number: int, ids: Iterable[PostingId]) -> list[Any]:
         keys = list(ids)
-        positions, ordinals = arrays.of_bigints([key[0] for key in keys]), arrays.of_integers([key[1] for key in keys])
+        positions, ordinals = bigints([key[0] for key in keys]), ints([key[1] for key in keys])
         return rows(connection, sql, (positions, ordinals, Int4(number)))
 
 

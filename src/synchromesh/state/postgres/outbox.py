@@ -20,17 +20,17 @@ from psycopg.types.numeric import Int8
 
 from synchromesh.observe.lines import emit
 from synchromesh.observe.names import CLAIMS_UNKNOWN
+from synchromesh.postgres.arrays import Bigints, Ints, bigints, ints
 from synchromesh.postgres.connections import Connection
 from synchromesh.postgres.database import Database
 from synchromesh.state import encoding
 from synchromesh.state.agreement import LEASE_SECONDS, Fenced, Ready, StateCorrupt, TakenOver
 from synchromesh.state.fairness import fairly
-from synchromesh.state.postgres import arrays
 from synchromesh.state.postgres.loads import rows
 from synchromesh.state.postgres.roster import Roster
 from synchromesh.state.postgres.schema import check
 from synchromesh.state.postgres.session import Session, in_state_words
-from synchromesh.state.postgres.words import kept, told
+from synchromesh.state.postgres.words import kept, texts, told
 
 SHORTEST_PAUSE: Final = 0.001
 LONGEST_PAUSE: Final = 0.02
@@ -234,7 +234,7 @@ class PostgresOutbox:
             return []
         since = [self._claimed_through.get((target, number), 0) for number in plants]
         share = max(min(limit, MOST_ROWS // len(plants)), 1)
-        values = (arrays.of_integers(list(plants)), arrays.of_bigints(since), kept(target), Int8(share))
+        values = (ints(list(plants)), bigints(since), kept(target), Int8(share))
         found: dict[int, list[_Choice]] = {}
         for number, position, ordinal, lane, added in rows(connection, self._session.sql(_UNCLAIMED), values):
             found.setdefault(number, []).append(_Choice(number, position, ordinal, plants[number], told(lane), added))
@@ -263,7 +263,7 @@ class PostgresOutbox:
     # --- taking over --------------------------------------------------------------------------------------------------------
 
     def take_over(self, target: str, claimant: str, heads: Mapping[str, int], limit: int) -> TakenOver:
-        wanted = (arrays.of_texts(list(heads)), arrays.of_bigints(list(heads.values())))
+        wanted = (texts(list(heads)), bigints(list(heads.values())))
         with self._thread, self._session.transaction("taking over claims") as connection:
             if self._settled is not connection:
                 self._settle_history(connection)
@@ -297,8 +297,8 @@ class PostgresOutbox:
     def release(self, ids: Sequence[tuple[str, int, int]]) -> None:
         if not ids:
             return
-        names = arrays.of_texts([each[0] for each in ids])
-        values = (names, arrays.of_bigints([each[1] for each in ids]), arrays.of_integers([each[2] for each in ids]))
+        names = texts([each[0] for each in ids])
+        values = (names, bigints([each[1] for each in ids]), ints([each[2] for each in ids]))
         with self._thread, self._session.transaction("releasing claims") as connection:
             connection.execute(self._session.sql(_RELEASE), values)
             self._seen = -1
@@ -348,10 +348,10 @@ def _refuse_other(target: str, claimant: str, row: Sequence[Any] | None) -> None
         raise Fenced(f"another dispatcher has begun to send to {target}; end this one")
 
 
-def _keys(found: Sequence[tuple[int, int, int]]) -> tuple[arrays.Integers, arrays.Bigints, arrays.Integers]:
+def _keys(found: Sequence[tuple[int, int, int]]) -> tuple[Ints, Bigints, Ints]:
     """The columns partition, position and ordinal."""
     return (
-        arrays.of_integers([each[0] for each in found]),
-        arrays.of_bigints([each[1] for each in found]),
-        arrays.of_integers([each[2] for each in found]),
+        ints([each[0] for each in found]),
+        bigints([each[1] for each in found]),
+        ints([each[2] for each in found]),
     )

@@ -12,9 +12,8 @@ from typing import Any, Final
 
 from synchromesh.postgres.connections import Connection
 from synchromesh.state.agreement import LEASE_SECONDS
-from synchromesh.state.postgres import arrays
 from synchromesh.state.postgres.session import Session
-from synchromesh.state.postgres.words import kept, told
+from synchromesh.state.postgres.words import kept, texts, told
 
 _MEMBER: Final = """
 INSERT INTO {schema}.member VALUES (%s, %s, clock_timestamp() + %s * interval '1 second')
@@ -65,17 +64,17 @@ class Roster:
         def run(sql: str, *values: object) -> Any:
             return connection.execute(self._sql(sql), values)
 
-        wanted = arrays.of_texts(names)
+        wanted = texts(names)
         run(_MEMBER, self._kind, owner, self._seconds)
         run(_FORGET, self._kind)
         run(_MAKE, wanted)
         share = -(-len(names) // run(_COUNT, self._kind).fetchone()[0])
         mine = {told(name): epoch for name, epoch in run(_MINE, owner, wanted)}
         if excess := sorted(mine)[share:]:
-            run(_GIVE_UP, owner, arrays.of_texts(excess))
+            run(_GIVE_UP, owner, texts(excess))
             for name in excess:
                 del mine[name]
-        run(_RENEW, self._seconds, owner, arrays.of_texts(list(mine)))
+        run(_RENEW, self._seconds, owner, texts(list(mine)))
         if len(mine) < share:
             found = run(_TAKE, owner, self._seconds, wanted, owner, share - len(mine))
             mine |= {told(name): epoch for name, epoch in found}

@@ -13,7 +13,6 @@ from synchromesh.postgres.connections import DURABLE, Connection, connect, poole
 from synchromesh.postgres.database import Database
 from synchromesh.postgres.errors import Kinds, cut, in_words
 from synchromesh.state.agreement import StateAway, StateCorrupt, StateError, StateFull
-from synchromesh.state.postgres import arrays
 
 KINDS: Final = Kinds(StateError, StateFull, StateCorrupt, StateAway)
 _T = TypeVar("_T")
@@ -53,7 +52,6 @@ class Session:
         """The connection, opened where there is none or where it is known to be broken."""
         if self._connection is None or self._connection.closed:
             self._connection = connect(self.database, KINDS)
-            arrays.register(self._connection)
             if not pooled(self._connection):
                 self._connection.execute(_PLANS)
         return self._connection

@@ -9,12 +9,12 @@ from typing import Any, Final
 from psycopg.types.numeric import Int4, Int8
 
 from synchromesh.model.message import Message
+from synchromesh.postgres.arrays import ints
 from synchromesh.postgres.connections import DURABLE, Connection
 from synchromesh.postgres.database import Database
 from synchromesh.state import encoding
 from synchromesh.state.agreement import LEASE_SECONDS, Changes, Fenced, StateAway, StateError
 from synchromesh.state.memory import SEGMENT_POSITIONS
-from synchromesh.state.postgres import arrays
 from synchromesh.state.postgres.comparing import Comparing
 from synchromesh.state.postgres.frozen import Frozen
 from synchromesh.state.postgres.identities import Identities
@@ -23,7 +23,7 @@ from synchromesh.state.postgres.partitions import Partitions
 from synchromesh.state.postgres.roster import Roster
 from synchromesh.state.postgres.schema import prepare
 from synchromesh.state.postgres.session import PATIENCE, Session, in_state_words
-from synchromesh.state.postgres.words import kept, told
+from synchromesh.state.postgres.words import kept, texts, told
 from synchromesh.state.postgres.writing import Writing
 
 # Shared: the same worker may renew the lease meanwhile only when this commit is over, and nobody can take it over before.
@@ -98,7 +98,7 @@ class PostgresState(PostgresLoads):
         return {told(name): position for name, position in rows(connection, sql, ())}
 
     def forwards(self, partitions: Collection[str], limit: int) -> list[tuple[str, Message]]:
-        values = (arrays.of_texts(list(partitions)), limit)
+        values = (texts(list(partitions)), limit)
         found = self._session.ask("reading the state", lambda connection: rows(connection, self._session.sql(_FORWARDS), values))
         return [(told(name), encoding.message(value)) for name, value in found]
 
@@ -127,9 +127,9 @@ class PostgresState(PostgresLoads):
         with connection.pipeline():
             run("BEGIN")
             run(PATIENCE)
-            names = arrays.of_texts([changes.partition for _, changes in batch])
+            names = texts([changes.partition for _, changes in batch])
             leases = run(sql(_LEASES), (names,))
-            stands = run(sql(_STANDS), (arrays.of_integers([number for number, _ in batch]),))
+            stands = run(sql(_STANDS), (ints([number for number, _ in batch]),))
             forgotten = [
                 (changes, run(sql(_FORGET), (Int4(number), Int4(number), Int8(changes.forwarded))))
                 for number, changes in batch

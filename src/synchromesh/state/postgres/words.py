@@ -6,6 +6,10 @@ what it was. Text without these two, which is nearly all, is kept as it is and r
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from synchromesh.postgres import arrays
+
 
 def kept(text: str) -> str:
     """The form in which a text is stored."""
@@ -19,3 +23,11 @@ def told(stored: str) -> str:
     if "\1" in stored:
         return stored.replace("\1\1", "\0").replace("\1\2", "\1")
     return stored
+
+
+def texts(told: Sequence[str]) -> arrays.Texts:
+    """Texts in their stored form, as a `text[]`. Raises `UnicodeEncodeError` for one that is none, such as half a surrogate pair."""
+    every = "".join(told)
+    if "\0" in every or "\1" in every:
+        told = [kept(each) for each in told]
+    return arrays.texts(told)

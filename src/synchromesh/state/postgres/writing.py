@@ -10,11 +10,12 @@ from itertools import chain
 from typing import Final
 
 from synchromesh.plant.rows import Changes
+from synchromesh.postgres.arrays import Bigints, Ints, bigints, blobs, ints
 from synchromesh.state import encoding
-from synchromesh.state.postgres import arrays
 from synchromesh.state.postgres.identities import Statement
 from synchromesh.state.postgres.rows import at
 from synchromesh.state.postgres.session import Session
+from synchromesh.state.postgres.words import texts
 
 _SQL: Final = {
     "position": "UPDATE {schema}.partition p SET position = r.position, now = r.now FROM unnest(%s, %s, %s) AS r (number, position, now) "
@@ -56,23 +57,23 @@ class Writing:
             yield self._sql[name], values
 
     def _plants(self, batch: _Numbered) -> Iterator[tuple[str, Sequence[object]]]:
-        numbers = arrays.of_integers([number for number, _ in batch])
-        yield "position", (numbers, *(arrays.of_bigints([getattr(changes, name) for _, changes in batch]) for name in ("position", "now")))
+        numbers = ints([number for number, _ in batch])
+        yield "position", (numbers, *(bigints([getattr(changes, name) for _, changes in batch]) for name in ("position", "now")))
         entities = [(number, *key, value) for number, changes in batch for key, value in changes.entities.items() if value is not None]
         if entities:
             partitions, kinds, names, values = zip(*entities, strict=True)
-            yield "entity", (arrays.of_integers(partitions), arrays.of_texts(kinds), arrays.of_texts(names), arrays.of_bytes(values))
+            yield "entity", (ints(partitions), texts(kinds), texts(names), blobs(values))
         gone = [(number, *key) for number, changes in batch for key, value in changes.entities.items() if value is None]
         if gone:
             partitions, kinds, names = zip(*gone, strict=True)
-            yield "no entity", (arrays.of_integers(partitions), arrays.of_texts(kinds), arrays.of_texts(names))
+            yield "no entity", (ints(partitions), texts(kinds), texts(names))
         encode = encoding.encode
         facts = [(at(number, position), row) for number, changes in batch for position, row in sorted(changes.facts.items())]
         if facts:
-            yield "fact", (arrays.of_bigints([key for key, _ in facts]), arrays.of_bytes([encode(row) for _, row in facts]))
+            yield "fact", (bigints([key for key, _ in facts]), blobs([encode(row) for _, row in facts]))
         postings = [(number, *id, row) for number, changes in batch for id, row in sorted(changes.postings.items())]
         if postings:
-            yield "posting", (*_keys(postings), arrays.of_bytes([encode(each[3]) for each in postings]))
+            yield "posting", (*_keys(postings), blobs([encode(each[3]) for each in postings]))
 
     def _outgoing(self, batch: _Numbered) -> Iterator[tuple[str, Sequence[object]]]:
         removed = [(number, *id) for number, changes in batch for id in sorted(changes.outbox_removed)]
@@ -82,29 +83,29 @@ class Writing:
             (number, *id, *changes.outbox_added[id], changes.position) for number, changes in batch for id in sorted(changes.outbox_added)
         ]
         if added:
-            targets, lanes = arrays.of_texts([each[3] for each in added]), arrays.of_texts([each[4] for each in added])
-            yield "outbox", (*_keys(added), targets, lanes, arrays.of_bigints([each[5] for each in added]))
+            targets, lanes = texts([each[3] for each in added]), texts([each[4] for each in added])
+            yield "outbox", (*_keys(added), targets, lanes, bigints([each[5] for each in added]))
         documents = [(number, *changes.documents[name], name) for number, changes in batch for name in sorted(changes.documents)]
         if documents:
             numbers, positions, ordinals = _keys(documents)
-            yield "document", (numbers, arrays.of_texts([each[3] for each in documents]), positions, ordinals)
+            yield "document", (numbers, texts([each[3] for each in documents]), positions, ordinals)
         yield from self._exceptions(batch)
         forwards = [(number, encoding.encode(message)) for number, changes in batch for message in changes.forwards]
         if forwards:
             partitions, values = zip(*forwards, strict=True)
-            yield "forward", (arrays.of_integers(partitions), arrays.of_bytes(values))
+            yield "forward", (ints(partitions), blobs(values))
 
     @staticmethod
     def _exceptions(batch: _Numbered) -> Iterator[tuple[str, Sequence[object]]]:
         found = [(number, *id, row) for number, changes in batch for id, row in sorted(changes.exceptions.items())]
         if found:
             rows = [each[3] for each in found]
-            opened, values = arrays.of_bigints([row.opened for row in rows]), arrays.of_bytes([encoding.encode(row) for row in rows])
-            states, *texts = (arrays.of_texts([getattr(row, name) for row in rows]) for name in ("state", "category", "subject", "order"))
-            yield "exception", (*_keys(found), states, opened, values, *texts, arrays.of_bigints([row.facts for row in rows]))
+            opened, values = bigints([row.opened for row in rows]), blobs([encoding.encode(row) for row in rows])
+            states, *causes = (texts([getattr(row, name) for row in rows]) for name in ("state", "category", "subject", "order"))
+            yield "exception", (*_keys(found), states, opened, values, *causes, bigints([row.facts for row in rows]))
 
 
-def _keys(found: Sequence[Sequence[object]]) -> tuple[arrays.Integers, arrays.Bigints, arrays.Integers]:
+def _keys(found: Sequence[Sequence[object]]) -> tuple[Ints, Bigints, Ints]:
     """The columns partition, position and ordinal of what begins with them."""
     partitions, positions, ordinals = ([each[place] for each in found] for place in range(3))
-    return arrays.of_integers(partitions), arrays.of_bigints(positions), arrays.of_integers(ordinals)  # type: ignore[arg-type]
+    return ints(partitions), bigints(positions), ints(ordinals)  # type: ignore[arg-type]
