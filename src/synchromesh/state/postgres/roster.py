@@ -28,9 +28,10 @@ ON CONFLICT (kind, owner) DO UPDATE SET until = excluded.until
 """
 _FORGET: Final = """
 DELETE FROM {schema}.member WHERE (kind, owner) IN (
-  SELECT kind, owner FROM {schema}.member WHERE kind = %s AND until < clock_timestamp() FOR UPDATE SKIP LOCKED)
+  SELECT kind, owner FROM {schema}.member WHERE kind = %s AND owner <> %s AND until < clock_timestamp()
+  FOR UPDATE SKIP LOCKED)
 """
-_COUNT: Final = "SELECT count(*) FROM {schema}.member WHERE kind = %s AND until >= clock_timestamp()"
+_OTHERS: Final = "SELECT count(*) FROM {schema}.member WHERE kind = %s AND owner <> %s AND until >= clock_timestamp()"
 _MAKE: Final = """
 INSERT INTO {schema}.{table} (name, epoch, owner) SELECT w.name, 0, '' FROM unnest(%s) AS w (name)
 WHERE NOT EXISTS (SELECT 1 FROM {schema}.{table} l WHERE l.name = w.name) ORDER BY w.name ON CONFLICT (name) DO NOTHING
@@ -83,9 +84,9 @@ class Roster:
 
         wanted = texts(names)
         run(_MEMBER, self._kind, owner, self._seconds)
-        run(_FORGET, self._kind)
+        run(_FORGET, self._kind, owner)
         run(_MAKE, wanted)
-        share = -(-len(names) // run(_COUNT, self._kind).fetchone()[0])
+        share = -(-len(names) // (run(_OTHERS, self._kind, owner).fetchone()[0] + 1))
         mine = {told(name): epoch for name, epoch in run(_MINE, owner, wanted)}
         if excess := sorted(mine)[share:]:
             run(_GIVE_UP, owner, texts(excess))
