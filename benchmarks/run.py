@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Final
 
 import msgspec
-from benchmarks import folding, history, queue, system, working
+from benchmarks import folding, history, queue, system, working, working_postgres
 from benchmarks.figures import Figure, amount
 from benchmarks.plant import QUICK, TINY, Size
 from rich.console import Console
@@ -17,6 +17,7 @@ from rich.table import Table
 PARTS: Final[dict[str, Callable[[Size], list[Figure]]]] = {
     "fold": lambda size: [folding.measure(size)],
     "worker": lambda size: [working.measure(size)],
+    "worker-postgres": lambda size: [working_postgres.measure(size)],
     "system": system.measure,
     "queue": queue.measure,
     "history": lambda size: [history.measure(size)],
