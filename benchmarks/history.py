@@ -13,9 +13,9 @@ from benchmarks.working import NOW, booked, drain, interleave
 
 from synchromesh.engine.worker import Worker
 from synchromesh.log.agreement import Log
-from synchromesh.log.sqlite import open_log
+from synchromesh.log.sqlite import SqliteLog
 from synchromesh.state.agreement import State
-from synchromesh.state.sqlite import open_state
+from synchromesh.state.sqlite.store import SqliteState
 
 TARGET = 0.85
 BLOCK = 50_000
@@ -30,8 +30,8 @@ class _Store:
         folder.mkdir()
         self.folder = folder
         self.size = size
-        self.log: Log = open_log(folder / "log.db")
-        self.state: State = open_state(folder / "state.db")
+        self.log: Log = SqliteLog(folder / "log.db")
+        self.state: State = SqliteState(folder / "state.db")
         load(self.log, size, NOW)
         self.worker = Worker(self.log, self.state, [PLANT], "bench", now=lambda: NOW, batch=BATCH)
         drain(self.worker)

@@ -15,13 +15,14 @@ from benchmarks.working import BATCH, NOW, as_the_worker, drain
 
 from synchromesh.engine.queue import Queue
 from synchromesh.engine.worker import Worker, own_message
-from synchromesh.log.sqlite import open_log
+from synchromesh.log.sqlite import SqliteLog
 from synchromesh.model.event import CauseReleased, OutcomesReported, ProductionReported
 from synchromesh.model.message import NATIVE, Message
 from synchromesh.model.posting import Category, Fate, Outcome, Refusal
 from synchromesh.model.quantity import Quantity
 from synchromesh.plant.keys import key_of, stem_of
-from synchromesh.state.sqlite import open_reading, open_state
+from synchromesh.state.sqlite.reading import SqliteReading
+from synchromesh.state.sqlite.store import SqliteState
 
 CAUSES = 40
 LIST_TARGET = 100.0
@@ -37,7 +38,7 @@ def measure(size: Size) -> list[Figure]:
     count = min(50_000, size.orders)
     with tempfile.TemporaryDirectory(prefix="synchromesh-bench-") as name:
         folder = Path(name)
-        log, state = open_log(folder / "log.db"), open_state(folder / "state.db")
+        log, state = SqliteLog(folder / "log.db"), SqliteState(folder / "state.db")
         load(log, size, NOW)
         worker = Worker(log, state, [PLANT], "bench", now=lambda: NOW, batch=BATCH)
         drain(worker)
@@ -46,7 +47,7 @@ def measure(size: Size) -> list[Figure]:
         log.append([_refused(head, first, min(GROUP, count - first + 1), count) for first in range(1, count + 1, GROUP)])
         with as_the_worker():
             drain(worker)
-            reading = open_reading(folder / "state.db")
+            reading = SqliteReading(folder / "state.db")
             queue = Queue([PLANT], reading, log, now=lambda: NOW)
             listing = statistics.median(_timed(lambda: queue.causes(CAUSES)) for _ in range(LOOKS))
             assert sum(each.exceptions for each in queue.causes(CAUSES)) == count, "every report was refused"

@@ -24,7 +24,7 @@ from benchmarks.processes import cpu, family, resident, running
 from synchromesh.app.reading import read_settings
 from synchromesh.app.roles import prepare
 from synchromesh.app.stores import Stores
-from synchromesh.state.sqlite import open_reading
+from synchromesh.state.sqlite.reading import SqliteReading
 
 BATCH = 100
 """Events in one post, where posts are batches."""
@@ -137,7 +137,7 @@ def _serving(config: Path) -> Iterator[tuple[System, float]]:
 
 def _loaded(system: System, head: int) -> None:
     """Wait until the orders are folded; they are no facts, so the position tells."""
-    reading = open_reading(system.data / "state.db")
+    reading = SqliteReading(system.data / "state.db")
     try:
         while reading.positions().get(PLANT, 0) < head:
             time.sleep(0.1)
@@ -171,7 +171,7 @@ def _sustained(system: System, size: Size, batch: int, target: float) -> tuple[f
 
 def _steady(system: System, size: Size) -> tuple[float, float, str]:
     """Milliseconds from arrival at the gateway to arrival at ERP, p50 and p99, at a steady rate."""
-    reading = open_reading(system.data / "state.db")
+    reading = SqliteReading(system.data / "state.db")
     try:
         before, first = system.totals().documents, reading.positions()[PLANT]
         result = _run(system.port, size, 1, RATE)

@@ -19,13 +19,14 @@ from benchmarks.plant import PLANT, SERIES, Size, encode, load, lot_name, order_
 from synchromesh.app import pages
 from synchromesh.engine.worker import Worker, own_message
 from synchromesh.log.agreement import Log
-from synchromesh.log.sqlite import open_log
+from synchromesh.log.sqlite import SqliteLog
 from synchromesh.model.event import EXTERNAL, OutcomesReported, ProductionReported
 from synchromesh.model.message import Message
 from synchromesh.model.posting import Fate, Outcome
 from synchromesh.plant.entities import Totals
 from synchromesh.plant.keys import key_of, stem_of
-from synchromesh.state.sqlite import open_reading, open_state
+from synchromesh.state.sqlite.reading import SqliteReading
+from synchromesh.state.sqlite.store import SqliteState
 
 TARGET = 10_000
 SHARE = 0.5
@@ -45,7 +46,7 @@ def measure(size: Size) -> Figure:
 
 
 def _worker(folder: Path, size: Size) -> float:
-    log, state = open_log(folder / "log.db"), open_state(folder / "state.db")
+    log, state = SqliteLog(folder / "log.db"), SqliteState(folder / "state.db")
     load(log, size, NOW)
     worker = Worker(log, state, [PLANT], "bench", now=lambda: NOW, batch=BATCH)
     drain(worker)
@@ -100,7 +101,7 @@ def _outcomes(positions: list[int], name: str) -> Message:
 
 def booked(folder: Path) -> int:
     """Documents that the stored totals count."""
-    reading = open_reading(folder / "state.db")
+    reading = SqliteReading(folder / "state.db")
     try:
         value = reading.entities(PLANT, [("totals", "")])[("totals", "")]
     finally:

@@ -43,6 +43,15 @@ class Openings:
     reading: Callable[[], Reading]
 
 
+NAMES = ("a", "b", "cut", "new", "once", "other", "p", "plant-2", "q", "quiet")
+"""Partitions of the tests beside `P`."""
+
+
+def lease(state: State, *more: str, owner: str = "w") -> dict[str, int]:
+    """The epochs of one who writes all partitions that tests name."""
+    return state.attend(owner, [P, *NAMES, *more])
+
+
 def fact(position: int, received: int = 0, id: str = "", previous: int = 0) -> FactRow:
     return FactRow(
         position,
@@ -106,7 +115,7 @@ class StateContract:
         assert state.load(P, "order", ["1"]) == state.known(P, [("mes", "1")]) == state.facts(P, [1]) == state.postings(P, [(1, 0)]) == {}
         assert state.exceptions(P, [(1, 0)]) == state.documents(P, ["4900"]) == reading.entities(P, [("order", "1")]) == {}
         assert state.outgoing(P, [(1, 0)]) == set()
-        assert state.forwards(9) == reading.recent(9) == reading.find_identity("1") == reading.postings_of(P, 1) == []
+        assert state.forwards([P], 9) == reading.recent(9) == reading.find_identity("1") == reading.postings_of(P, 1) == []
         assert reading.document("4900") == reading.exceptions("open", 9) == list(state.rows(P)) == []
         assert reading.fact(P, 1) is reading.identity(P, "mes", "1") is None
         assert reading.waiting() == 0
@@ -125,7 +134,7 @@ class StateContract:
             exceptions={(5, 0): exception(5)},
             now=70,
         )
-        state.commit(state.lease("w"), [changes])
+        state.commit(lease(state), [changes])
         for _ in range(2):
             assert state.positions() == {P: 7}
             assert state.load(P, "order", ["4711", "?"]) | state.load(P, "stock", ["A/1"]) == {
@@ -142,7 +151,7 @@ class StateContract:
         state = open.state()
         told = {("order", "1"): b"a"}
         state.commit(
-            state.lease("w"), [Changes("a", 1, entities=told, facts={1: fact(1)}, identities={("mes", "1"): 1}, documents={"9": (1, 0)})]
+            lease(state), [Changes("a", 1, entities=told, facts={1: fact(1)}, identities={("mes", "1"): 1}, documents={"9": (1, 0)})]
         )
         assert (
             state.load("b", "order", [name for _, name in told])
@@ -154,7 +163,7 @@ class StateContract:
 
     def test_rows_are_written_by_their_key_and_entities_can_go(self, open: Openings) -> None:
         state = open.state()
-        epoch = state.lease("w")
+        epoch = lease(state)
         state.commit(
             epoch,
             [
@@ -199,12 +208,12 @@ class StateContract:
     def test_many_keys_are_loaded_at_once_whatever_their_number(self, open: Openings) -> None:
         state = open.state()
         entities = {("order", f"{number:05d}"): str(number).encode() for number in range(1234)}
-        state.commit(state.lease("w"), [Changes(P, 1, entities=dict(entities))])
+        state.commit(lease(state), [Changes(P, 1, entities=dict(entities))])
         assert state.load(P, "order", [name for _, name in entities]) == {name: value for (_, name), value in entities.items()}
 
     def test_the_writer_knows_what_stands_in_the_outbox(self, open: Openings) -> None:
         state = open.state()
-        epoch = state.lease("w")
+        epoch = lease(state)
         state.commit(epoch, [ready(2, (1, 0), (1, 1), (2, 0)), ready(3, (3, 0), partition="other")])
         open.outbox().take("erp", "d", 1, 1)
         assert state.outgoing(P, [(1, 0), (1, 1), (2, 0), (3, 0)]) == {(1, 0), (1, 1), (2, 0)}
@@ -215,14 +224,14 @@ class StateContract:
     def test_a_row_handed_out_is_a_copy(self, open: Openings) -> None:
         state = open.state()
         row = fact(1)
-        state.commit(state.lease("w"), [Changes(P, 1, facts={1: row})])
+        state.commit(lease(state), [Changes(P, 1, facts={1: row})])
         row.fate = "changed at hand"
         state.facts(P, [1])[1].fate = "changed at hand"
         assert state.facts(P, [1])[1].fate == "open"
 
     def test_a_batch_that_cant_be_written_changes_no_partition(self, open: Openings) -> None:
         state = open.state()
-        epoch = state.lease("w")
+        epoch = lease(state)
         state.commit(epoch, [Changes("a", 1, forwards=[forward("1")])])
         good = Changes("b", 5, entities={("order", "1"): b"x"}, identities={("mes", "1"): 5}, postings={(5, 0): posting(5)})
         with pytest.raises(StateError, match="only 1 are pending"):
@@ -236,7 +245,7 @@ class StateContract:
         state = open.state()
         name = "x'; DROP TABLE entity; -- \u2028 😀 \0 % _ *"
         state.commit(
-            state.lease("w"), [Changes(name, 1, entities={(name, name): b"1"}, identities={(name, name): 1}, documents={name: (1, 0)})]
+            lease(state, name), [Changes(name, 1, entities={(name, name): b"1"}, identities={(name, name): 1}, documents={name: (1, 0)})]
         )
         assert state.load(name, name, [name]) == {name: b"1"}
         assert state.known(name, [(name, name)]) == {(name, name): 1}
@@ -247,10 +256,12 @@ class StateContract:
 
     def test_a_new_lease_fences_the_old_one(self, open: Openings) -> None:
         first, second = open.state(), open.state()
-        old = first.lease("first")
+        old = first.attend("first", [P])
+        assert first.attend("first", [P]) == old
         first.commit(old, [Changes(P, 1, identities={("mes", "1"): 1})])
-        new = second.lease("second")
-        assert new > old
+        first.leave("first")
+        new = second.attend("second", [P])
+        assert new[P] > old[P]
         with pytest.raises(Fenced):
             first.commit(old, [Changes(P, 2)])
         second.commit(new, [Changes(P, 2, identities={("mes", "2"): 2})])
@@ -261,20 +272,39 @@ class StateContract:
     def test_without_a_lease_nothing_is_written(self, open: Openings) -> None:
         state = open.state()
         with pytest.raises(Fenced):
-            state.commit(1, [Changes(P, 1)])
+            state.commit({}, [Changes(P, 1)])
+        with pytest.raises(Fenced):
+            state.commit({P: 1}, [Changes(P, 1)])
+        mine = state.attend("w", ["a"])
+        with pytest.raises(Fenced):
+            state.commit(mine, [Changes("a", 1), Changes(P, 1)])
         assert state.positions() == {}
+
+    def test_who_has_left_writes_nothing(self, open: Openings) -> None:
+        state = open.state()
+        epochs = lease(state)
+        state.leave("w")
+        with pytest.raises(Fenced):
+            state.commit(epochs, [Changes(P, 1)])
+        assert lease(state)[P] > epochs[P]
+
+    def test_a_state_belongs_to_one_log(self, open: Openings) -> None:
+        first, second = open.state(), open.state()
+        assert first.origin("this") == second.origin("that") == first.origin("that") == "this"
 
     def test_who_takes_over_sees_what_was_committed(self, open: Openings) -> None:
         first, second = open.state(), open.state()
         one, two = ("mes", "1"), ("mes", "2")
         assert second.known(P, [one, two]) == {}
-        epoch = first.lease("first")
+        epoch = first.attend("first", [P])
         first.commit(epoch, [Changes(P, 1, identities={one: 1})])
         assert first.known(P, [one, two]) == {one: 1}
-        epoch = second.lease("second")
+        first.leave("first")
+        epoch = second.attend("second", [P])
         assert second.known(P, [one, two]) == {one: 1}
         second.commit(epoch, [Changes(P, 2, identities={two: 2})])
-        epoch = first.lease("first again")
+        second.leave("second")
+        epoch = first.attend("first again", [P])
         assert first.known(P, [one, two]) == {one: 1, two: 2}
         first.commit(epoch, [Changes(P, 3, identities={two: 3})])
         assert second.known(P, [one, two]) == {one: 1, two: 3}
@@ -283,19 +313,26 @@ class StateContract:
 
     def test_forwards_wait_in_order_until_they_are_forgotten(self, open: Openings) -> None:
         state = open.state()
-        epoch = state.lease("w")
+        epoch = lease(state)
         state.commit(epoch, [Changes("a", 1, forwards=[forward("a1"), forward("a2")]), Changes("b", 1, forwards=[forward("b1")])])
         state.commit(epoch, [Changes("a", 2, forwards=[forward("a3")])])
-        assert [(name, message.id) for name, message in state.forwards(9)] == [("a", "a1"), ("a", "a2"), ("b", "b1"), ("a", "a3")]
-        assert [message for _, message in state.forwards(1)] == [forward("a1")]
+        assert [(name, message.id) for name, message in state.forwards(["a", "b"], 9)] == [
+            ("a", "a1"),
+            ("a", "a2"),
+            ("b", "b1"),
+            ("a", "a3"),
+        ]
+        assert [message for _, message in state.forwards(["a", "b"], 1)] == [forward("a1")]
+        assert [message.id for _, message in state.forwards(["b"], 1)] == ["b1"]
+        assert state.forwards([], 9) == []
         state.commit(epoch, [Changes("a", 3, forwarded=2, forwards=[forward("a4")])])
-        assert [(name, message.id) for name, message in open.state().forwards(9)] == [("b", "b1"), ("a", "a3"), ("a", "a4")]
+        assert [(name, message.id) for name, message in open.state().forwards(["a", "b"], 9)] == [("b", "b1"), ("a", "a3"), ("a", "a4")]
 
     # --- identities leave ---------------------------------------------------------------------------------------------------
 
     def test_identities_inside_the_horizon_stay(self, open: Openings) -> None:
         state = open.state()
-        epoch = state.lease("w")
+        epoch = lease(state)
         state.commit(epoch, [Changes(P, 1, identities={("mes", "1"): 1}, now=100)])
         state.commit(epoch, [Changes(P, 2, identities={("mes", "2"): 2}, now=200, forget_identities_before=150)])
         assert state.known(P, [("mes", "1"), ("mes", "2")])[("mes", "2")] == 2
@@ -309,7 +346,7 @@ class StateContract:
     def test_what_is_ready_is_taken_once(self, open: Openings) -> None:
         state = open.state()
         outbox, other = open.outbox(), open.outbox()
-        state.commit(state.lease("w"), [ready(3, (1, 0), (2, 0), (2, 1))])
+        state.commit(lease(state), [ready(3, (1, 0), (2, 0), (2, 1))])
         first = outbox.take("erp", "d", 2, 55)
         assert [(each.partition, each.position, each.ordinal) for each in first] == [(P, 1, 0), (P, 2, 0)]
         assert (first[0].target, first[0].lane, first[0].content, first[0].claimed_at) == ("erp", "lane", b"content of 1.0", 55)
@@ -318,13 +355,13 @@ class StateContract:
 
     def test_a_target_gets_only_its_own(self, open: Openings) -> None:
         state = open.state()
-        state.commit(state.lease("w"), [ready(1, (1, 0)), ready(1, (1, 0), partition="plant-2", target="mes")])
+        state.commit(lease(state), [ready(1, (1, 0)), ready(1, (1, 0), partition="plant-2", target="mes")])
         assert [each.partition for each in open.outbox().take("mes", "d", 9, 1)] == ["plant-2"]
 
     def test_who_became_ready_first_goes_first_and_no_plant_starves(self, open: Openings) -> None:
         state = open.state()
         outbox = open.outbox()
-        epoch = state.lease("w")
+        epoch = lease(state)
         state.commit(epoch, [ready(100, *((number, 0) for number in range(50, 100))), ready(5, (5, 0), partition="quiet")])
         state.commit(epoch, [ready(101, (1, 0))])
         taken = outbox.take("erp", "d", 10, 1)
@@ -337,25 +374,26 @@ class StateContract:
     def test_taken_one_by_one_the_plants_take_turns(self, open: Openings) -> None:
         state = open.state()
         outbox = open.outbox()
-        state.commit(state.lease("w"), [ready(9, *((number, 0) for number in range(1, 9))), ready(9, (1, 0), (2, 0), partition="quiet")])
+        state.commit(lease(state), [ready(9, *((number, 0) for number in range(1, 9))), ready(9, (1, 0), (2, 0), partition="quiet")])
         taken = [each.partition for _ in range(4) for each in outbox.take("erp", "d", 1, 1)]
         assert sorted(taken) == sorted([P, P, "quiet", "quiet"])
 
     def test_nothing_is_taken_of_a_plant_that_is_full(self, open: Openings) -> None:
         state = open.state()
         outbox = open.outbox()
-        state.commit(state.lease("w"), [ready(9, (1, 0), (2, 0)), ready(9, (1, 0), partition="quiet")])
+        state.commit(lease(state), [ready(9, (1, 0), (2, 0)), ready(9, (1, 0), partition="quiet")])
         assert [each.partition for each in outbox.take("erp", "d", 9, 1, {P})] == ["quiet"]
         assert [each.position for each in outbox.take("erp", "d", 9, 1)] == [1, 2]
 
     def test_who_began_last_sends_and_the_one_before_is_fenced(self, open: Openings) -> None:
         state = open.state()
-        state.commit(state.lease("w"), [ready(9, (1, 0), (2, 0), (3, 0))])
+        state.commit(lease(state), [ready(9, (1, 0), (2, 0), (3, 0))])
         old, new = open.outbox(), open.outbox()
-        old.begin("erp", "old")
+        assert old.attend("old", ["erp"]) == {"erp"}
         assert [each.position for each in old.take("erp", "old", 1, 1)] == [1]
         assert old.sends("erp", "old")
-        new.begin("erp", "new")
+        old.leave("old")
+        assert new.attend("new", ["erp"]) == {"erp"}
         assert not old.sends("erp", "old")
         assert old.sends("mes", "old"), "to each business system its own"
         with pytest.raises(Fenced):
@@ -363,10 +401,23 @@ class StateContract:
         assert [each.position for each in new.take("erp", "new", 1, 3)] == [2]
         assert new.sends("erp", "new")
 
+    def test_what_troubles_a_target_is_told_to_who_asks(self, open: Openings) -> None:
+        open.state()
+        outbox, reading = open.outbox(), open.reading()
+        assert reading.troubles() == {}
+        outbox.tell("erp", "no route to it")
+        outbox.tell("mes", "it is full")
+        outbox.tell("mes", "")
+        assert reading.troubles() == {"erp": "no route to it"}
+        outbox.tell("erp", "it is slow")
+        assert reading.troubles() == {"erp": "it is slow"}
+        outbox.tell("erp", "")
+        assert reading.troubles() == {}
+
     def test_what_becomes_ready_later_is_taken_wherever_it_stands(self, open: Openings) -> None:
         state = open.state()
         outbox = open.outbox()
-        epoch = state.lease("w")
+        epoch = lease(state)
         state.commit(epoch, [ready(9, (9, 0))])
         assert [each.position for each in outbox.take("erp", "d", 9, 1)] == [9]
         state.commit(epoch, [ready(10, (2, 0))])
@@ -374,7 +425,7 @@ class StateContract:
 
     def test_a_claim_outlives_its_claimant_and_is_handed_over_as_doubt(self, open: Openings) -> None:
         state = open.state()
-        state.commit(state.lease("w"), [ready(2, (1, 0), (2, 0))])
+        state.commit(lease(state), [ready(2, (1, 0), (2, 0))])
         assert len(open.outbox().take("erp", "dead", 1, 55)) == 1
         successor = open.outbox()
         assert successor.take_over("mes", "new", {P: 2}, 9) == TakenOver([], [P])
@@ -386,7 +437,7 @@ class StateContract:
 
     def test_nothing_is_taken_over_where_the_state_is_behind_the_log(self, open: Openings) -> None:
         state = open.state()
-        epoch = state.lease("w")
+        epoch = lease(state)
         state.commit(epoch, [ready(2, (1, 0), (2, 0)), ready(1, (1, 0), partition="plant-2")])
         open.outbox().take("erp", "dead", 9, 1)
         successor = open.outbox()
@@ -400,7 +451,7 @@ class StateContract:
 
     def test_much_is_taken_over_in_parts(self, open: Openings) -> None:
         state = open.state()
-        state.commit(state.lease("w"), [ready(5, *((number, 0) for number in range(1, 6))), ready(1, (1, 0), partition="plant-2")])
+        state.commit(lease(state), [ready(5, *((number, 0) for number in range(1, 6))), ready(1, (1, 0), partition="plant-2")])
         open.outbox().take("erp", "dead", 9, 1)
         successor = open.outbox()
         parts = [successor.take_over("erp", "new", {P: 5, "plant-2": 1}, 3) for _ in range(3)]
@@ -408,14 +459,14 @@ class StateContract:
 
     def test_what_was_claimed_is_known_to_who_comes_later(self, open: Openings) -> None:
         state = open.state()
-        state.commit(state.lease("w"), [ready(1, (1, 0))])
+        state.commit(lease(state), [ready(1, (1, 0))])
         first = open.outbox()
         first.take_over("erp", "d", {P: 1}, 9)
         assert open.outbox().known() == {P}
 
     def test_the_outcome_removes_entry_and_claim(self, open: Openings) -> None:
         state = open.state()
-        epoch = state.lease("w")
+        epoch = lease(state)
         outbox = open.outbox()
         state.commit(epoch, [ready(2, (1, 0), (2, 0))])
         outbox.take("erp", "d", 9, 1)
@@ -427,7 +478,7 @@ class StateContract:
 
     def test_a_released_claim_can_be_taken_again_by_anyone(self, open: Openings) -> None:
         state = open.state()
-        epoch = state.lease("w")
+        epoch = lease(state)
         state.commit(epoch, [ready(2, (1, 0), (2, 0))])
         outbox, other = open.outbox(), open.outbox()
         outbox.take("erp", "d", 9, 1)
@@ -441,7 +492,7 @@ class StateContract:
 
     def test_waiting_ends_when_there_may_be_something_to_take(self, open: Openings) -> None:
         state = open.state()
-        epoch = state.lease("w")
+        epoch = lease(state)
         outbox = open.outbox()
         outbox.take("erp", "d", 9, 1)
         assert not outbox.wait(0.01)
@@ -454,7 +505,7 @@ class StateContract:
 
     def test_dispatchers_at_the_same_time_never_claim_the_same(self, open: Openings) -> None:
         state = open.state()
-        state.commit(state.lease("w"), [ready(300, *((number, 0) for number in range(1, 301)))])
+        state.commit(lease(state), [ready(300, *((number, 0) for number in range(1, 301)))])
 
         def drain(name: str) -> list[int]:
             outbox, mine = open.outbox(), []
@@ -470,7 +521,7 @@ class StateContract:
 
     def test_people_find_facts_postings_documents_and_exceptions(self, open: Openings) -> None:
         state = open.state()
-        epoch = state.lease("w")
+        epoch = lease(state)
         reading = open.reading()
         state.commit(
             epoch,
@@ -505,7 +556,7 @@ class StateContract:
 
     def test_open_exceptions_are_counted_and_listed_by_their_cause(self, open: Openings) -> None:
         state = open.state()
-        epoch, reading = state.lease("w"), open.reading()
+        epoch, reading = lease(state), open.reading()
 
         def row(position: int, ordinal: int, subject: str, order: str, facts: int = 1, state: str = "open") -> ExceptionRow:
             return ExceptionRow(position, ordinal, "unknown item", subject, "s", "r", state, order, "", position, facts=facts)
@@ -534,7 +585,7 @@ class StateContract:
     def test_entities_of_a_kind_are_listed_in_pages_by_name(self, open: Openings) -> None:
         state, names = open.state(), ["10", "2", "B", "a", "\u00e9", "\U0001f600"]
         told: dict[tuple[str, str], bytes | None] = {("order", name): name.encode() for name in reversed(names)}
-        epoch = state.lease("w")
+        epoch = lease(state)
         state.commit(epoch, [Changes(P, 1, entities={**told, ("stock", "0"): b"x", ("order", "gone"): b"x"}), Changes("b", 1)])
         state.commit(epoch, [Changes(P, 2, entities={("order", "gone"): None})])
         reading = open.reading()
@@ -546,7 +597,7 @@ class StateContract:
     def test_facts_are_listed_back_from_a_position(self, open: Openings) -> None:
         state = open.state()
         rows = {position: fact(position, received=100 - position) for position in (2, 5, 6, 9)}
-        state.commit(state.lease("w"), [Changes(P, 9, facts=rows), Changes("b", 7, facts={7: fact(7)})])
+        state.commit(lease(state), [Changes(P, 9, facts=rows), Changes("b", 7, facts={7: fact(7)})])
         reading = open.reading()
         assert [row.position for row in reading.facts_before(P, 10, 9)] == [9, 6, 5, 2]
         assert [row.position for row in reading.facts_before(P, 9, 2)] == [6, 5]
@@ -554,7 +605,7 @@ class StateContract:
 
     def test_the_chain_of_facts_leads_back_to_the_first(self, open: Openings) -> None:
         state = open.state()
-        epoch = state.lease("w")
+        epoch = lease(state)
         for position in range(1, 6):
             state.commit(epoch, [Changes(P, position, facts={position: fact(position, previous=position - 1)})])
         reading = open.reading()
@@ -568,7 +619,7 @@ class StateContract:
 
     def test_a_moment_answers_by_key_as_the_writer_does(self, open: Openings) -> None:
         state = open.state()
-        state.commit(state.lease("w"), [_everything(2), Changes("other", 5, entities={("order", "1"): b"of the other"})])
+        state.commit(lease(state), [_everything(2), Changes("other", 5, entities={("order", "1"): b"of the other"})])
         moment = open.reading().moment()
         try:
             assert moment.positions() == {P: 2, "other": 5}
@@ -584,7 +635,7 @@ class StateContract:
 
     def test_a_moment_stays_as_it_was(self, open: Openings) -> None:
         state = open.state()
-        epoch = state.lease("w")
+        epoch = lease(state)
         state.commit(epoch, [_everything(2)])
         moment = open.reading().moment()
         try:
@@ -608,7 +659,7 @@ class StateContract:
 
     def test_a_row_of_a_moment_is_a_copy(self, open: Openings) -> None:
         state = open.state()
-        state.commit(state.lease("w"), [_everything(2)])
+        state.commit(lease(state), [_everything(2)])
         moment = open.reading().moment()
         try:
             moment.postings(P, [(2, 0)])[2, 0].state = "changed at hand"
@@ -620,7 +671,7 @@ class StateContract:
 
     def test_the_same_facts_give_the_same_rows_however_they_were_cut(self, open: Openings) -> None:
         state = open.state()
-        epoch = state.lease("w")
+        epoch = lease(state)
         state.commit(epoch, [ready(2, (2, 0), (1, 0), partition="once"), Changes("other", 1)])
         state.commit(
             epoch, [Changes("once", 3, entities={("b", "1"): b"1", ("a", "2"): b"2"}, identities={("s", "2"): 3, ("s", "1"): 1}, now=3)]
@@ -636,8 +687,8 @@ class StateContract:
 
     def test_claims_and_leases_are_not_part_of_the_rows(self, open: Openings) -> None:
         state = open.state()
-        state.commit(state.lease("w"), [ready(1, (1, 0))])
+        state.commit(lease(state), [ready(1, (1, 0))])
         before = list(state.rows(P))
         open.outbox().take("erp", "d", 9, 1)
-        state.lease("x")
+        state.attend("x", ["elsewhere"])
         assert list(state.rows(P)) == before

@@ -139,14 +139,15 @@ def rows_of(store: MemoryStore) -> list[Row]:
 def refold(log: MemoryLog, through: int, batch: int, bound: int) -> MemoryStore:
     """The state that a log makes in batches of this size."""
     store = MemoryStore()
-    epoch = store.state().lease("refold")
-    folding = Folding(PLANT, store.state(), _quietly)
+    state = store.state()
+    epochs = state.attend("refold", [PLANT])
+    folding = Folding(PLANT, state, _quietly)
     folding.view.bound = bound
     position = 0
     while position < through:
         records = log.read({PLANT: position}, min(batch, through - position))[PLANT]
         changes = folding.fold(records)
-        store.state().commit(epoch, [changes])
+        state.commit(epochs, [changes])
         folding.view.committed()
         position = changes.position
     return store

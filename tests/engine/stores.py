@@ -10,7 +10,8 @@ from tests.engine.world import PLANT, World
 
 from synchromesh.engine.rebuild import rebuild
 from synchromesh.state.agreement import Reading
-from synchromesh.state.sqlite import open_reading, open_state
+from synchromesh.state.sqlite.reading import SqliteReading
+from synchromesh.state.sqlite.store import SqliteState
 
 Readings = Callable[[World], Reading]
 
@@ -23,8 +24,8 @@ def readings_of(kind: str, folder: Path) -> Iterator[Readings]:
         def sqlite(world: World) -> Reading:
             path = folder / f"state-{next(count)}.db"
             records = world.log.read({PLANT: 0}, 1_000_000)[PLANT]
-            with closing(open_state(path)) as state:
+            with closing(SqliteState(path)) as state:
                 rebuild(PLANT, records, world.worker.positions[PLANT], state)
-            return stack.enter_context(closing(open_reading(path)))
+            return stack.enter_context(closing(SqliteReading(path)))
 
         yield sqlite if kind == "sqlite" else lambda world: world.store.reading()

@@ -76,7 +76,7 @@ def world_of(grade: Grade = Grade.UNIQUE, orders: int = 1) -> tuple[World, Betwe
 def claim_as(world: World, name: str, limit: int = 10) -> None:
     """Another dispatcher began, claimed, and is gone."""
     outbox = world.store.outbox()
-    outbox.begin("erp", name)
+    outbox.attend(name, ["erp"])
     outbox.take("erp", name, limit, 1)
 
 
@@ -212,7 +212,7 @@ def test_a_sleeper_that_wakes_up_before_a_call_sends_nothing() -> None:
 
     def sleep(*arguments: object) -> object:
         taken = take(*arguments)  # type: ignore[arg-type]
-        world.store.outbox().begin("erp", "the next one")
+        world.store.outbox().attend("the next one", ["erp"])
         return taken
 
     sleeper._outbox.take = sleep  # type: ignore[assignment, method-assign]

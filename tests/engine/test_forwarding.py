@@ -52,7 +52,7 @@ def test_what_erp_tells_reaches_the_plant_once(kind: type[MemoryLog]) -> None:
     store, _ = forwarding(log)
     assert log.head() == {ENTERPRISE: 2, PLANT: 1}
     assert list(store.state().load(PLANT, "item", ["GEAR"])) == ["GEAR"]
-    assert store.state().forwards(10) == []
+    assert store.state().forwards([ENTERPRISE, PLANT], 10) == []
 
 
 def test_handing_on_leaves_the_partition_as_its_log_makes_it() -> None:

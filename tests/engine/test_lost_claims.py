@@ -15,7 +15,9 @@ from synchromesh.connectors.sandbox.faults import Fault
 from synchromesh.connectors.sandbox.records import Rules
 from synchromesh.plant.rows import PostingRow
 from synchromesh.state.agreement import Outbox, Reading, State
-from synchromesh.state.sqlite import open_outbox, open_reading, open_state
+from synchromesh.state.sqlite.outbox import SqliteOutbox
+from synchromesh.state.sqlite.reading import SqliteReading
+from synchromesh.state.sqlite.store import SqliteState
 
 
 class OnDisk:
@@ -26,13 +28,13 @@ class OnDisk:
         self._opened = opened
 
     def state(self) -> State:
-        return self._opened.enter_context(closing(open_state(self.path)))
+        return self._opened.enter_context(closing(SqliteState(self.path)))
 
     def outbox(self) -> Outbox:
-        return self._opened.enter_context(closing(open_outbox(self.path)))
+        return self._opened.enter_context(closing(SqliteOutbox(self.path)))
 
     def reading(self) -> Reading:
-        return self._opened.enter_context(closing(open_reading(self.path)))
+        return self._opened.enter_context(closing(SqliteReading(self.path)))
 
 
 class Stored(World):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.contracts.state import P, exception, fact, posting
+from tests.contracts.state import P, exception, fact, lease, posting
 
 from synchromesh.engine.overlay import Overlay
 from synchromesh.plant.rows import Changes
@@ -23,7 +23,7 @@ def overlay() -> Overlay:
         documents={"4900": (1, 0)},
         exceptions={(1, 0): exception(1)},
     )
-    state.commit(state.lease("w"), [below])
+    state.commit(lease(state), [below])
     made = Overlay(state, P)
     made.apply(
         Changes(

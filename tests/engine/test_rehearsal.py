@@ -23,7 +23,7 @@ from synchromesh.model.message import Record
 from synchromesh.plant.policy import Policy
 from synchromesh.state.agreement import State
 from synchromesh.state.memory import MemoryStore
-from synchromesh.state.sqlite import open_state
+from synchromesh.state.sqlite.store import SqliteState
 
 Pair = tuple[State, State]
 
@@ -35,7 +35,7 @@ def scratch(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
         yield MemoryStore().state(), MemoryStore().state()
         return
     folder = tmp_path_factory.mktemp("scratch")
-    with closing(open_state(folder / "a.db")) as one, closing(open_state(folder / "b.db")) as other:
+    with closing(SqliteState(folder / "a.db")) as one, closing(SqliteState(folder / "b.db")) as other:
         yield one, other
 
 

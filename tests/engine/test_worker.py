@@ -263,7 +263,7 @@ def test_what_belongs_to_all_plants_is_handed_on_once_whatever_crashes() -> None
             assert msgspec.msgpack.decode(totals, type=Totals).facts == 0
             bodies = [record.message.id for record in log.read({plant: 0}, 100)[plant]]
             assert len(set(bodies)) == 5, crash
-        assert store.state().forwards(10) == []
+        assert store.state().forwards([ENTERPRISE, *plants], 10) == []
 
 
 def test_a_fact_sent_to_the_enterprise_partition_is_an_exception() -> None:

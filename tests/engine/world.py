@@ -70,12 +70,14 @@ class World:
         """Start worker and dispatcher, as after a crash: only log, state and ERP are what they were."""
         self.starts += 1
         self.worker = Worker(self.log, self.store.state(), [PLANT], f"worker-{self.starts}", now=lambda: self.time, batch=50)
+        outbox, claimant = self.store.outbox(), f"dispatcher-{self.starts}"
+        outbox.attend(claimant, ["erp"])
         self.dispatcher = Dispatcher(
             "erp",
             self.erp,
-            self.store.outbox(),
+            outbox,
             self.log,
-            f"dispatcher-{self.starts}",
+            claimant,
             clock=lambda: self.time.timestamp(),  # noqa: PLW0108 - the time moves
             now=lambda: self.time,
             jitter=lambda: 1.0,

@@ -12,14 +12,14 @@ from tests.contracts.log import message
 from synchromesh.log import sqlite
 from synchromesh.log.agreement import LogCorrupt, LogError
 from synchromesh.log.archive import ARCHIVE, Segment, read_archive, write_segment
-from synchromesh.log.sqlite import SqliteLog, open_log
+from synchromesh.log.sqlite import SqliteLog
 from synchromesh.model.message import Message
 
 
 @pytest.fixture
 def log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SqliteLog]:
     monkeypatch.setattr(sqlite, "SEGMENT_MESSAGES", 3)
-    log = open_log(tmp_path / "log.db")
+    log = SqliteLog(tmp_path / "log.db")
     yield log
     log.close()
 

@@ -10,16 +10,16 @@ from pathlib import Path
 import pytest
 from tests.log.lossy import ROOT, lossy_disk, run_until_power_cut
 
-from synchromesh.log.sqlite import open_log
+from synchromesh.log.sqlite import SqliteLog
 
 # Appends lists of 1 to 30 messages to two partitions and prints what was acknowledged. A word behind the path sabotages durability.
 APPENDER = """
 import sys
 from pathlib import Path
-from synchromesh.log.sqlite import open_log
+from synchromesh.log.sqlite import SqliteLog
 from tests.contracts.log import message
 
-log = open_log(Path(sys.argv[1]) / "log.db")
+log = SqliteLog(Path(sys.argv[1]) / "log.db")
 if "sabotage" in sys.argv:
     log._writer.connection.execute("PRAGMA synchronous = OFF")
 for number in range(1_000_000):
@@ -32,7 +32,7 @@ for number in range(1_000_000):
 
 def missing(directory: Path, acknowledged: list[str]) -> set[str]:
     """What was acknowledged and is not in the log, which must have no gaps and take more."""
-    log = open_log(directory / "log.db")
+    log = SqliteLog(directory / "log.db")
     kept: set[str] = set()
     for partition, head in log.head().items():
         after = 0

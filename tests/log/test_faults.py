@@ -14,11 +14,11 @@ from tests.contracts.log import message
 from tests.log.lossy import ROOT
 
 from synchromesh.log.agreement import LogCorrupt, LogError, LogFull
-from synchromesh.log.sqlite import open_log
+from synchromesh.log.sqlite import SqliteLog
 
 
 def test_a_full_disk_takes_nothing_of_a_list_and_works_again_with_room(tmp_path: Path) -> None:
-    log = open_log(tmp_path / "log.db")
+    log = SqliteLog(tmp_path / "log.db")
     connection = log._writer.connection
     log.append([message()])
     pages = connection.execute("PRAGMA page_count").fetchone()[0]
@@ -39,10 +39,10 @@ LIMITED = """
 import resource, sys
 from pathlib import Path
 from synchromesh.log.agreement import LogFull
-from synchromesh.log.sqlite import open_log
+from synchromesh.log.sqlite import SqliteLog
 from tests.contracts.log import message
 
-log = open_log(Path(sys.argv[1]))
+log = SqliteLog(Path(sys.argv[1]))
 log.append([message()])
 resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, resource.RLIM_INFINITY))
 count = 1
@@ -65,13 +65,13 @@ def test_a_file_that_may_not_grow_is_no_room(tmp_path: Path) -> None:
         [sys.executable, "-c", LIMITED, str(tmp_path / "log.db")], stdout=subprocess.PIPE, text=True, cwd=ROOT, check=True
     )
     assert "no room to write" in done.stdout
-    log = open_log(tmp_path / "log.db")
+    log = SqliteLog(tmp_path / "log.db")
     assert log.head()["plant-1"] % 10 == 1
     log.close()
 
 
 def _filled(path: Path) -> int:
-    log = open_log(path)
+    log = SqliteLog(path)
     for _ in range(40):
         log.append([message(body=random.Random(1).randbytes(700)) for _ in range(10)])
     log.close()
@@ -79,7 +79,7 @@ def _filled(path: Path) -> int:
 
 
 def _read_all(path: Path) -> None:
-    log = open_log(path)
+    log = SqliteLog(path)
     try:
         log.read({"plant-1": 0}, 1000)
     finally:
@@ -102,7 +102,7 @@ def test_overwritten_pages_are_found_named_and_left_alone(tmp_path: Path, where:
 
 def test_a_changed_byte_of_a_message_is_found(tmp_path: Path) -> None:
     path = tmp_path / "log.db"
-    log = open_log(path)
+    log = SqliteLog(path)
     log.append([message(body=b"one hundred pieces")])
     log.close()
     path.write_bytes(path.read_bytes().replace(b"one hundred", b"two hundred"))
@@ -119,7 +119,7 @@ def test_a_missing_message_is_found(tmp_path: Path) -> None:
     connection.close()
     with pytest.raises(LogCorrupt, match="no message at position 17"):
         _read_all(path)
-    log = open_log(path)
+    log = SqliteLog(path)
     with pytest.raises(LogCorrupt, match="no message at position 17"):
         log.trim("plant-1", 100)
     assert log.read({"plant-1": 0}, 16)["plant-1"][-1].position == 16
@@ -139,7 +139,7 @@ def test_a_file_that_is_no_log_is_refused_and_left_alone(tmp_path: Path, content
     path = tmp_path / "log.db"
     path.write_bytes(content)
     with pytest.raises(LogCorrupt, match=r"log\.db is damaged"):
-        open_log(path)
+        SqliteLog(path)
     assert path.read_bytes() == content
 
 
@@ -149,7 +149,7 @@ def test_another_programs_database_is_refused(tmp_path: Path) -> None:
     connection.execute("CREATE TABLE message (at INTEGER)")
     connection.close()
     with pytest.raises(LogCorrupt, match="not a log of Synchromesh"):
-        open_log(path)
+        SqliteLog(path)
 
 
 def test_a_log_of_a_newer_program_is_refused_with_what_to_do(tmp_path: Path) -> None:
@@ -158,24 +158,24 @@ def test_a_log_of_a_newer_program_is_refused_with_what_to_do(tmp_path: Path) -> 
     connection = sqlite3.connect(path)
     connection.execute("PRAGMA user_version = 7")
     connection.close()
-    with pytest.raises(LogError, match=r"schema 7 .* schema 1; use the program that wrote it"):
-        open_log(path)
+    with pytest.raises(LogError, match=r"schema 7 .* schema 2; use the program that wrote it"):
+        SqliteLog(path)
 
 
 def test_a_missing_directory_is_named(tmp_path: Path) -> None:
     with pytest.raises(LogError, match=r"nowhere.*make sure that the directory exists"):
-        open_log(tmp_path / "nowhere" / "log.db")
+        SqliteLog(tmp_path / "nowhere" / "log.db")
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
 def test_a_directory_that_cant_be_written_is_named(tmp_path: Path) -> None:
     tmp_path.chmod(0o500)
     with pytest.raises(LogError, match="is writable"):
-        open_log(tmp_path / "log.db")
+        SqliteLog(tmp_path / "log.db")
 
 
 def test_a_creation_that_died_is_done_again(tmp_path: Path) -> None:
     (tmp_path / "log.db.new").write_bytes(b"half a database")
-    log = open_log(tmp_path / "log.db")
+    log = SqliteLog(tmp_path / "log.db")
     assert log.append([message()]) == [1]
     log.close()

@@ -13,7 +13,7 @@ from tests.contracts.log import PATIENCE, Stall, TransactionalLogContract, messa
 
 from synchromesh.log import sqlite
 from synchromesh.log.agreement import Log
-from synchromesh.log.sqlite import SqliteLog, open_log
+from synchromesh.log.sqlite import SqliteLog
 from synchromesh.model.message import Message
 
 ROOT = Path(__file__).parents[2]
@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture
 def log(tmp_path: Path) -> Iterator[SqliteLog]:
-    log = open_log(tmp_path / "log.db")
+    log = SqliteLog(tmp_path / "log.db")
     yield log
     log.close()
 
@@ -29,7 +29,7 @@ def log(tmp_path: Path) -> Iterator[SqliteLog]:
 class TestSqliteLog(TransactionalLogContract):
     @pytest.fixture
     def log(self, tmp_path: Path) -> Iterator[SqliteLog]:
-        log = open_log(tmp_path / "log.db")
+        log = SqliteLog(tmp_path / "log.db")
         yield log
         log.close()
 
@@ -38,7 +38,7 @@ class TestSqliteLog(TransactionalLogContract):
         opened: list[SqliteLog] = []
 
         def open_again() -> Log:
-            opened.append(open_log(tmp_path / "log.db"))
+            opened.append(SqliteLog(tmp_path / "log.db"))
             return opened[-1]
 
         yield open_again
@@ -66,7 +66,7 @@ class TestSqliteLog(TransactionalLogContract):
 STALLING = """
 import sys
 from pathlib import Path
-from synchromesh.log.sqlite import open_log, SqliteLog
+from synchromesh.log.sqlite import SqliteLog
 from tests.contracts.log import message
 
 insert = SqliteLog._insert
@@ -76,7 +76,7 @@ def stall(self, messages, bodies):
     sys.stdin.readline()
     return positions
 SqliteLog._insert = stall
-log = open_log(Path(sys.argv[1]))
+log = SqliteLog(Path(sys.argv[1]))
 print(log.append([message(id="first"), message("b", id="first of b")]), flush=True)
 log.close()
 """
@@ -113,10 +113,10 @@ def test_an_appender_that_dies_inside_its_transaction_leaves_nothing_and_blocks_
 BUSY = """
 import sys
 from pathlib import Path
-from synchromesh.log.sqlite import open_log
+from synchromesh.log.sqlite import SqliteLog
 from tests.contracts.log import message
 
-log = open_log(Path(sys.argv[1]))
+log = SqliteLog(Path(sys.argv[1]))
 print("ready", flush=True)
 for number in range(1_000_000):
     log.append([message("busy")])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import types
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from fractions import Fraction
 
@@ -63,9 +63,9 @@ def position_before_state(patch: Patch) -> None:
     """Law 2: the position is committed first, and the process may die before the state follows."""
     commit = MemoryState.commit
 
-    def torn(self: MemoryState, epoch: int, batch: Sequence[Changes]) -> None:
-        commit(self, epoch, [Changes(partition=each.partition, position=each.position, now=each.now) for each in batch])
-        commit(self, epoch, batch)
+    def torn(self: MemoryState, epochs: Mapping[str, int], batch: Sequence[Changes]) -> None:
+        commit(self, epochs, [Changes(partition=each.partition, position=each.position, now=each.now) for each in batch])
+        commit(self, epochs, batch)
 
     patch.setattr(MemoryState, "commit", torn)
 
@@ -74,11 +74,11 @@ def state_before_position(patch: Patch) -> None:
     """Law 2: the state is committed first; after a death the batch is folded again."""
     commit = MemoryState.commit
 
-    def torn(self: MemoryState, epoch: int, batch: Sequence[Changes]) -> None:
+    def torn(self: MemoryState, epochs: Mapping[str, int], batch: Sequence[Changes]) -> None:
         known = self.positions()
         behind = [msgspec.structs.replace(each, position=known.get(each.partition, 0)) for each in batch]
-        commit(self, epoch, behind)
-        commit(self, epoch, [Changes(partition=each.partition, position=each.position, now=each.now) for each in batch])
+        commit(self, epochs, behind)
+        commit(self, epochs, [Changes(partition=each.partition, position=each.position, now=each.now) for each in batch])
 
     patch.setattr(MemoryState, "commit", torn)
 
@@ -257,11 +257,11 @@ def commit_without_outgoing_work(patch: Patch) -> None:
     """Law 2: now and then the state is committed and its outgoing work is not."""
     commit = MemoryState.commit
 
-    def idle(self: MemoryState, epoch: int, batch: Sequence[Changes]) -> None:
+    def idle(self: MemoryState, epochs: Mapping[str, int], batch: Sequence[Changes]) -> None:
         for each in batch:
             if each.position % 7 == 0:
                 each.outbox_added.clear()
-        commit(self, epoch, batch)
+        commit(self, epochs, batch)
 
     patch.setattr(MemoryState, "commit", idle)
 

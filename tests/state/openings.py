@@ -10,7 +10,8 @@ from typing import Protocol, TypeVar
 from tests.contracts.state import Openings
 
 from synchromesh.state.memory import SEGMENT_POSITIONS
-from synchromesh.state.sqlite import open_outbox, open_reading
+from synchromesh.state.sqlite.outbox import SqliteOutbox
+from synchromesh.state.sqlite.reading import SqliteReading
 from synchromesh.state.sqlite.store import SqliteState
 
 
@@ -30,5 +31,5 @@ def sqlite_openings(directory: Path, segment_positions: int = SEGMENT_POSITIONS)
             return lambda: stack.enter_context(closing(make()))
 
         yield Openings(
-            opening(lambda: SqliteState(path, segment_positions)), opening(lambda: open_outbox(path)), opening(lambda: open_reading(path))
+            opening(lambda: SqliteState(path, segment_positions)), opening(lambda: SqliteOutbox(path)), opening(lambda: SqliteReading(path))
         )

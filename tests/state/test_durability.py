@@ -11,7 +11,8 @@ import pytest
 from tests.log.lossy import ROOT, lossy_disk, run_until_power_cut
 
 from synchromesh.state.agreement import StateError
-from synchromesh.state.sqlite import open_outbox, open_state
+from synchromesh.state.sqlite.outbox import SqliteOutbox
+from synchromesh.state.sqlite.store import SqliteState
 
 # Commits batches that belong together, claims what became ready, and prints each when it is acknowledged.
 WORKER = """
@@ -19,7 +20,7 @@ import sys
 from pathlib import Path
 from synchromesh.plant.rows import Changes
 from synchromesh.state.agreement import StateError
-from synchromesh.state.sqlite import open_outbox
+from synchromesh.state.sqlite.outbox import SqliteOutbox
 from synchromesh.state.sqlite.store import SqliteState
 from tests.contracts.state import posting
 
@@ -27,8 +28,8 @@ path = Path(sys.argv[1]) / "state.db"
 state = SqliteState(path)
 if "sabotage" in sys.argv:
     state._connection.execute("PRAGMA synchronous = OFF")
-epoch = state.lease("w")
-outbox = open_outbox(path)
+epoch = state.attend("w", ["p", "q"])
+outbox = SqliteOutbox(path)
 if "sabotage" in sys.argv:
     outbox._connection.execute("PRAGMA main.synchronous = OFF")
 position = state.positions().get("p", 0)
@@ -55,7 +56,7 @@ def missing(directory: Path, acknowledged: list[str]) -> set[str]:
     """What was acknowledged and is not there; both partitions must stand at the same whole batch."""
     if not (directory / "state.db").exists():
         return set(acknowledged)
-    state = open_state(directory / "state.db")
+    state = SqliteState(directory / "state.db")
     last = state.positions().get("p", 0)
     word = {"x": str(last).encode()} if last else {}
     assert state.positions() == ({"p": last, "q": last} if last else {})
@@ -65,7 +66,7 @@ def missing(directory: Path, acknowledged: list[str]) -> set[str]:
         ("mes", str(each)): each for each in everything
     }
     assert len(state.load("p", "order", [str(position) for position in everything])) == last
-    outbox = open_outbox(directory / "state.db")
+    outbox = SqliteOutbox(directory / "state.db")
     claimed = {f"claimed {each.position}" for each in outbox.take_over("erp", f"auditor of {last}", {"p": last}, 1_000_000).entries}
     ready = outbox.take("erp", "auditor", 1_000_000, 1)
     assert claimed | {f"claimed {each.position}" for each in ready} == {f"claimed {position}" for position in everything}

@@ -10,18 +10,19 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.contracts.state import P, fact, ready
+from tests.contracts.state import P, fact, lease, ready
 from tests.log.lossy import ROOT
 
 from synchromesh.plant.rows import Changes
 from synchromesh.state.agreement import StateCorrupt, StateError, StateFull
-from synchromesh.state.sqlite import open_outbox, open_reading, open_state
+from synchromesh.state.sqlite.outbox import SqliteOutbox
+from synchromesh.state.sqlite.reading import SqliteReading
 from synchromesh.state.sqlite.store import SqliteState
 
 
 def test_a_full_disk_takes_nothing_of_a_batch_and_works_again_with_room(tmp_path: Path) -> None:
     state = SqliteState(tmp_path / "state.db")
-    epoch = state.lease("w")
+    epoch = lease(state)
     state.commit(epoch, [Changes(P, 1, entities={("order", "1"): b"old"})])
     before = list(state.rows(P))
     pages = state._connection.execute("PRAGMA page_count").fetchone()[0]
@@ -53,10 +54,10 @@ import resource, sys
 from pathlib import Path
 from synchromesh.plant.rows import Changes
 from synchromesh.state.agreement import StateFull
-from synchromesh.state.sqlite import open_state
+from synchromesh.state.sqlite.store import SqliteState
 
-state = open_state(Path(sys.argv[1]))
-epoch = state.lease("w")
+state = SqliteState(Path(sys.argv[1]))
+epoch = state.attend("w", ["p"])
 state.commit(epoch, [Changes("p", 1)])
 resource.setrlimit(resource.RLIMIT_FSIZE, (400_000, resource.RLIM_INFINITY))
 position = 1
@@ -85,9 +86,9 @@ def test_a_file_that_may_not_grow_is_no_room(tmp_path: Path) -> None:
 
 
 def test_claims_without_room_are_not_made(tmp_path: Path) -> None:
-    state = open_state(tmp_path / "state.db")
-    state.commit(state.lease("w"), [ready(500, *((number, 0) for number in range(1, 501)))])
-    outbox = open_outbox(tmp_path / "state.db")
+    state = SqliteState(tmp_path / "state.db")
+    state.commit(lease(state), [ready(500, *((number, 0) for number in range(1, 501)))])
+    outbox = SqliteOutbox(tmp_path / "state.db")
     outbox._connection.execute("PRAGMA main.max_page_count = 5")
     with pytest.raises(StateFull, match="no room"):
         outbox.take("erp", "dispatcher-with-a-long-name", 500, 1)
@@ -98,8 +99,8 @@ def test_claims_without_room_are_not_made(tmp_path: Path) -> None:
 
 
 def _filled(path: Path) -> int:
-    state = open_state(path)
-    epoch = state.lease("w")
+    state = SqliteState(path)
+    epoch = lease(state)
     noise = random.Random(3)
     for position in range(1, 40):
         entities = {("order", f"{position}-{number}"): noise.randbytes(500) for number in range(10)}
@@ -109,7 +110,7 @@ def _filled(path: Path) -> int:
 
 
 def _read_all(path: Path) -> None:
-    state = open_state(path)
+    state = SqliteState(path)
     try:
         list(state.rows(P))
     finally:
@@ -142,7 +143,7 @@ def test_a_truncated_file_is_damage(tmp_path: Path) -> None:
 def test_a_file_that_is_no_store_is_refused_and_left_alone(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "state.db"
     path.write_bytes(content)
-    for open_it in (open_state, open_reading, open_outbox):
+    for open_it in (SqliteState, SqliteReading, SqliteOutbox):
         with pytest.raises(StateCorrupt, match=r"state\.db is damaged"):
             open_it(path)
     assert path.read_bytes() == content
@@ -150,13 +151,13 @@ def test_a_file_that_is_no_store_is_refused_and_left_alone(tmp_path: Path, conte
 
 def test_damaged_claims_are_named(tmp_path: Path) -> None:
     path = tmp_path / "state.db"
-    open_state(path).close()
+    SqliteState(path).close()
     path.with_suffix(".claims").write_bytes(b"")
     with pytest.raises(StateCorrupt, match=r"state\.claims is damaged.*move the file away.*are asked"):
-        open_outbox(path)
+        SqliteOutbox(path)
     path.with_suffix(".claims").write_bytes(b"no database")
     with pytest.raises(StateCorrupt, match=r"state\.claims is damaged.*not a database.*move the file away"):
-        open_outbox(path)
+        SqliteOutbox(path)
 
 
 def test_a_row_that_cant_be_read_is_damage(tmp_path: Path) -> None:
@@ -166,7 +167,7 @@ def test_a_row_that_cant_be_read_is_damage(tmp_path: Path) -> None:
     connection.execute("UPDATE fact SET value = x'00' WHERE at & 1048575 = 7")
     connection.commit()
     connection.close()
-    state, reading = open_state(path), open_reading(path)
+    state, reading = SqliteState(path), SqliteReading(path)
     with pytest.raises(StateCorrupt, match="a row can't be read"):
         state.facts(P, [7])
     with pytest.raises(StateCorrupt, match="a row can't be read"):
@@ -177,15 +178,15 @@ def test_a_row_that_cant_be_read_is_damage(tmp_path: Path) -> None:
 
 def test_a_missing_store_or_directory_is_named(tmp_path: Path) -> None:
     with pytest.raises(StateError, match=r"nowhere.*make sure that the directory exists"):
-        open_state(tmp_path / "nowhere" / "state.db")
-    for open_it in (open_reading, open_outbox):
+        SqliteState(tmp_path / "nowhere" / "state.db")
+    for open_it in (SqliteReading, SqliteOutbox):
         with pytest.raises(StateError, match=r"no state at .*state\.db; start the system once"):
             open_it(tmp_path / "state.db")
 
 
 def test_text_that_no_file_can_hold_is_refused_whole(tmp_path: Path) -> None:
-    state = open_state(tmp_path / "state.db")
-    epoch = state.lease("w")
+    state = SqliteState(tmp_path / "state.db")
+    epoch = lease(state)
     with pytest.raises(StateError):
         state.commit(epoch, [Changes(P, 1, entities={("order", "\ud800"): b"x"})])
     assert state.positions() == {}

@@ -6,7 +6,7 @@ import random
 from pathlib import Path
 
 import pytest
-from tests.contracts.state import P
+from tests.contracts.state import P, lease
 
 from synchromesh.plant.rows import Changes, Identity
 from synchromesh.state.agreement import StateError
@@ -23,7 +23,7 @@ def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def _fill(state: SqliteState, count: int, start: int = 1) -> dict[Identity, int]:
     """Identities at positions from `start` on, ten a batch, dated by their position."""
-    epoch = state.lease("w")
+    epoch = lease(state)
     told: dict[Identity, int] = {}
     for first in range(start, start + count, 10):
         batch = {("mes", f"id-{position}"): position for position in range(first, first + 10)}
@@ -59,7 +59,7 @@ def test_identities_with_the_same_hash_are_told_apart(path: Path, monkeypatch: p
 def test_whole_segments_leave_and_their_names_are_new_again(path: Path) -> None:
     state = SqliteState(path, 100)
     told = _fill(state, 500)
-    epoch = state.lease("w")
+    epoch = lease(state)
     state.commit(epoch, [Changes(P, 501, now=501, forget_identities_before=300)])
     kept = {identity: position for identity, position in told.items() if position >= 200}
     assert state.known(P, list(told)) == kept
@@ -74,7 +74,7 @@ def test_whole_segments_leave_and_their_names_are_new_again(path: Path) -> None:
 def test_one_told_again_moves_wherever_it_stood(path: Path) -> None:
     state = SqliteState(path, 100)
     told = _fill(state, 300)
-    epoch = state.lease("w")
+    epoch = lease(state)
     moved = {("mes", f"id-{position}"): 300 + position for position in (1, 33, 150, 299, 300)}
     state.commit(epoch, [Changes(P, 700, identities=dict(moved), now=700)])
     assert state.known(P, list(told)) == told | moved
@@ -88,7 +88,7 @@ def test_one_told_again_moves_wherever_it_stood(path: Path) -> None:
 def test_a_commit_that_failed_leaves_no_trace_in_memory(path: Path) -> None:
     state = SqliteState(path, 100)
     told = _fill(state, 90)
-    epoch = state.lease("w")
+    epoch = lease(state)
     bad = Changes(P, 150, identities={("mes", f"new-{position}"): position for position in range(91, 151)}, now=150, forwarded=1)
     assert state.known(P, list(bad.identities)) == {}
     with pytest.raises(StateError):
@@ -103,7 +103,7 @@ def test_a_commit_that_failed_leaves_no_trace_in_memory(path: Path) -> None:
 def test_random_orders_are_as_a_dictionary_would_have_it(path: Path) -> None:
     chance = random.Random(5)
     state = SqliteState(path, 64)
-    epoch = state.lease("w")
+    epoch = lease(state)
     told: dict[Identity, int] = {}
     position = 0
     for _ in range(60):
@@ -119,6 +119,6 @@ def test_random_orders_are_as_a_dictionary_would_have_it(path: Path) -> None:
         if chance.random() < 0.1:
             state.close()
             state = SqliteState(path, 64)
-            epoch = state.lease("w")
+            epoch = lease(state)
     assert state.known(P, list(told)) == told
     state.close()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import pytest
-from tests.contracts.state import Openings, P, StateContract
+from tests.contracts.state import Openings, P, StateContract, lease
 
 from synchromesh.plant.rows import Changes
 from synchromesh.state.agreement import StateFull
@@ -26,12 +26,12 @@ def _full(batch: Sequence[Changes]) -> None:
 def test_a_failure_before_leaves_nothing() -> None:
     state = MemoryStore(before_commit=_full).state()
     with pytest.raises(StateFull):
-        state.commit(state.lease("w"), [Changes(P, 1)])
+        state.commit(lease(state), [Changes(P, 1)])
     assert state.positions() == {}
 
 
 def test_a_failure_after_leaves_what_was_committed() -> None:
     state = MemoryStore(after_commit=_full).state()
     with pytest.raises(StateFull):
-        state.commit(state.lease("w"), [Changes(P, 1)])
+        state.commit(lease(state), [Changes(P, 1)])
     assert state.positions() == {P: 1}

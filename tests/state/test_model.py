@@ -42,18 +42,21 @@ class Stores(RuleBasedStateMachine):
         self.pending = {"a": 0, "b": 0}
         self.sent: set[PostingId] = set()
         self.now = 0
-        self.epoch = 0
+        self.epochs: list[dict[str, int]] = [{}, {}]
+        self.older: list[dict[str, int]] = []
         self.lease()
-        for state in self.states:
-            state.commit(self.epoch, [Changes(partition, 1) for partition in self.position])
+        for state, epochs in zip(self.states, self.epochs, strict=True):
+            state.commit(epochs, [Changes(partition, 1) for partition in self.position])
         # From here on both know who claimed what: a lost file of claims is not a matter of the agreement.
         self._same([outbox.take_over("erp", "first", self.position, 1) for outbox in self.outboxes])
 
     @rule()
     def lease(self) -> None:
-        epochs = {state.lease("w") for state in self.states}
-        assert epochs == {self.epoch + 1}
-        self.epoch += 1
+        for state in self.states:
+            state.leave("w")
+        self.older = self.epochs
+        self.epochs = [state.attend("w", list(self.position)) for state in self.states]
+        assert all(new[name] > old.get(name, 0) for new, old in zip(self.epochs, self.older, strict=True) for name in new)
 
     @rule(
         partition=PARTITIONS,
@@ -100,14 +103,14 @@ class Stores(RuleBasedStateMachine):
         )
         if ask:
             self._same([state.known(partition, identities) for state in self.states])
-        for state in self.states:
-            state.commit(self.epoch, [changes])
+        for state, epochs in zip(self.states, self.epochs, strict=True):
+            state.commit(epochs, [changes])
 
     @rule(partition=PARTITIONS)
     def an_old_epoch_writes_nothing(self, partition: str) -> None:
-        for state in self.states:
+        for state, epochs in zip(self.states, self.older, strict=True):
             try:
-                state.commit(self.epoch - 1, [Changes(partition, 999, entities={("order", "1"): b"fenced"})])
+                state.commit(epochs, [Changes(partition, 999, entities={("order", "1"): b"fenced"})])
             except Fenced:
                 continue
             raise AssertionError("an old epoch wrote")
@@ -135,8 +138,8 @@ class Stores(RuleBasedStateMachine):
 
     def _finish(self, each: Ready) -> None:
         changes = Changes(each.partition, self.position[each.partition], outbox_removed={(each.position, each.ordinal)}, now=self.now)
-        for state in self.states:
-            state.commit(self.epoch, [changes])
+        for state, epochs in zip(self.states, self.epochs, strict=True):
+            state.commit(epochs, [changes])
 
     @rule()
     def restart(self) -> None:
@@ -154,7 +157,7 @@ class Stores(RuleBasedStateMachine):
         self._same([reading.document("doc-1") for reading in self.readings])
         self._same([reading.exceptions("open", 3) for reading in self.readings])
         self._same([reading.waiting() for reading in self.readings])
-        self._same([state.forwards(5) for state in self.states])
+        self._same([state.forwards(list(self.position), 5) for state in self.states])
 
     @invariant()
     def rows_are_equal(self) -> None:

@@ -10,14 +10,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.contracts.state import Openings, P, StateContract, fact, posting, ready
+from tests.contracts.state import Openings, P, StateContract, fact, lease, posting, ready
 from tests.log.lossy import ROOT
 from tests.state.openings import sqlite_openings
 
 from synchromesh.plant.rows import Changes
 from synchromesh.state.agreement import StateError, TakenOver
 from synchromesh.state.sqlite import identities as segments
-from synchromesh.state.sqlite import open_outbox, open_reading, open_state, outbox
+from synchromesh.state.sqlite import outbox
+from synchromesh.state.sqlite.outbox import SqliteOutbox
+from synchromesh.state.sqlite.reading import SqliteReading
+from synchromesh.state.sqlite.store import SqliteState
 
 
 class TestSqliteState(StateContract):
@@ -39,24 +42,24 @@ class TestSqliteStateInManySegments(StateContract):
 
 
 def test_a_snapshot_is_one_moment_and_opens_like_the_store(tmp_path: Path) -> None:
-    state = open_state(tmp_path / "state.db")
-    epoch = state.lease("w")
+    state = SqliteState(tmp_path / "state.db")
+    epoch = lease(state)
     state.commit(epoch, [ready(1, (1, 0)), Changes("b", 1, identities={("mes", "1"): 1}, entities={("order", "1"): b"x"})])
     rows = list(state.rows("b"))
     state.snapshot(tmp_path / "copy.db")
     state.commit(epoch, [Changes("b", 2)])
-    copy = open_state(tmp_path / "copy.db")
+    copy = SqliteState(tmp_path / "copy.db")
     assert copy.positions() == {P: 1, "b": 1}
     assert list(copy.rows("b")) == rows
     assert copy.known("b", [("mes", "1")]) == {("mes", "1"): 1}
-    copy.commit(copy.lease("w"), [Changes("b", 5)])
+    copy.commit(lease(copy), [Changes("b", 5)])
     assert state.positions() == {P: 1, "b": 2}
     copy.close()
     state.close()
 
 
 def test_a_snapshot_that_cant_be_written_says_where(tmp_path: Path) -> None:
-    state = open_state(tmp_path / "state.db")
+    state = SqliteState(tmp_path / "state.db")
     with pytest.raises(StateError, match=r"nowhere"):
         state.snapshot(tmp_path / "nowhere" / "copy.db")
     state.close()
@@ -67,12 +70,12 @@ def test_a_restored_store_sends_nothing_twice(tmp_path: Path, monkeypatch: pytes
     served as ever, and what is in doubt stays in doubt."""
     monkeypatch.setattr(outbox, "SWEEP_AFTER", 1)
     path = tmp_path / "state.db"
-    state = open_state(path)
-    epoch = state.lease("w")
+    state = SqliteState(path)
+    epoch = lease(state)
     later = [ready(2, (2, 0)), Changes(P, 3, outbox_removed={(1, 0)}), ready(4, (4, 0))]
     state.commit(epoch, [ready(1, (1, 0))])
     state.snapshot(tmp_path / "copy.db")
-    dispatcher = open_outbox(path)
+    dispatcher = SqliteOutbox(path)
     assert [each.position for each in dispatcher.take("erp", "d", 9, 1)] == [1]
     state.commit(epoch, [later[0]])
     state.commit(epoch, [later[1]])
@@ -81,9 +84,9 @@ def test_a_restored_store_sends_nothing_twice(tmp_path: Path, monkeypatch: pytes
     state.close()
     (tmp_path / "copy.db").replace(path)
 
-    state = open_state(path)
-    epoch = state.lease("after")
-    dispatcher = open_outbox(path)
+    state = SqliteState(path)
+    epoch = lease(state, owner="after")
+    dispatcher = SqliteOutbox(path)
     for position, batch in enumerate(later[:2], 1):
         assert dispatcher.take("erp", "d", 9, 1) == []
         state.commit(epoch, [ready(position, (position, 0), partition="other")])
@@ -99,8 +102,8 @@ def test_a_restored_store_sends_nothing_twice(tmp_path: Path, monkeypatch: pytes
 
 def test_claims_of_postings_that_left_are_forgotten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(outbox, "SWEEP_AFTER", 10)
-    state = open_state(tmp_path / "state.db")
-    epoch = state.lease("w")
+    state = SqliteState(tmp_path / "state.db")
+    epoch = lease(state)
     dispatcher = outbox.SqliteOutbox(tmp_path / "state.db")
     for position in range(1, 100):
         state.commit(epoch, [ready(position, (position, 0))])
@@ -113,10 +116,10 @@ def test_claims_of_postings_that_left_are_forgotten(tmp_path: Path, monkeypatch:
 
 def test_lost_claims_are_doubted_once_for_all_systems_and_only_what_was_told_before(tmp_path: Path) -> None:
     path = tmp_path / "state.db"
-    state = open_state(path)
-    epoch = state.lease("w")
+    state = SqliteState(path)
+    epoch = lease(state)
     state.commit(epoch, [ready(3, (1, 0), (3, 0)), ready(1, (1, 0), partition="other")])
-    first, second = open_outbox(path), open_outbox(path)
+    first, second = SqliteOutbox(path), SqliteOutbox(path)
     assert first.take_over("erp", "d", {P: 5, "other": 1}, 9).partitions == ["other"]
     assert second.take_over("mes", "e", {P: 3}, 9) == TakenOver([], []), "what the other system lost is not told before it is known"
     assert first.take("erp", "d", 9, 1) == []
@@ -134,16 +137,16 @@ def test_lost_claims_are_doubted_once_for_all_systems_and_only_what_was_told_bef
 def test_what_was_claimed_is_known_again_when_the_state_has_caught_up(tmp_path: Path) -> None:
     """Not before: a claim for another partition, and another start, change nothing about it."""
     path = tmp_path / "state.db"
-    state = open_state(path)
-    epoch = state.lease("w")
+    state = SqliteState(path)
+    epoch = lease(state)
     state.commit(epoch, [ready(1, (1, 0)), ready(1, (1, 0), partition="other")])
-    dispatcher = open_outbox(path)
+    dispatcher = SqliteOutbox(path)
     assert dispatcher.known() == set()
     dispatcher.take_over("erp", "d", {P: 2, "other": 1}, 9)
     state.commit(epoch, [ready(2, (2, 0), partition="other")])
     assert [each.partition for each in dispatcher.take("erp", "d", 9, 1)] == ["other"]
     dispatcher.close()
-    dispatcher = open_outbox(path)
+    dispatcher = SqliteOutbox(path)
     assert dispatcher.known() == {"other"}
     state.commit(epoch, [Changes(P, 2)])
     dispatcher.take_over("erp", "d", {P: 2, "other": 2}, 9)
@@ -153,42 +156,46 @@ def test_what_was_claimed_is_known_again_when_the_state_has_caught_up(tmp_path: 
 
 
 @pytest.mark.parametrize(
-    "earlier", ["DROP TABLE sender; DROP TABLE unknown; PRAGMA user_version = 1;", "DROP TABLE sender; PRAGMA user_version = 2;"]
+    "earlier",
+    [
+        "DROP TABLE trouble; DROP TABLE sender; DROP TABLE unknown; PRAGMA user_version = 1;",
+        "DROP TABLE trouble; DROP TABLE sender; PRAGMA user_version = 2;",
+    ],
 )
 def test_claims_of_an_earlier_program_are_kept(tmp_path: Path, earlier: str) -> None:
     path = tmp_path / "state.db"
-    state = open_state(path)
-    state.commit(state.lease("w"), [ready(2, (1, 0), (2, 0))])
-    dispatcher = open_outbox(path)
+    state = SqliteState(path)
+    state.commit(lease(state), [ready(2, (1, 0), (2, 0))])
+    dispatcher = SqliteOutbox(path)
     assert [each.position for each in dispatcher.take("erp", "d", 1, 1)] == [1]
     dispatcher.close()
     connection = sqlite3.connect(path.with_suffix(".claims"))
     connection.executescript(earlier)
     connection.close()
-    dispatcher = open_outbox(path)
+    dispatcher = SqliteOutbox(path)
     assert [each.position for each in dispatcher.take_over("erp", "e", {P: 2}, 9).entries] == [1]
     assert [each.position for each in dispatcher.take("erp", "e", 9, 1)] == [2]
-    dispatcher.begin("erp", "e")
+    dispatcher.attend("e", ["erp"])
     assert not dispatcher.sends("erp", "d")
     dispatcher.close()
     state.close()
 
 
 def test_claims_of_a_newer_program_are_refused(tmp_path: Path) -> None:
-    open_state(tmp_path / "state.db").close()
-    open_outbox(tmp_path / "state.db").close()
+    SqliteState(tmp_path / "state.db").close()
+    SqliteOutbox(tmp_path / "state.db").close()
     connection = sqlite3.connect(tmp_path / "state.claims")
     connection.execute("PRAGMA user_version = 99")
     connection.close()
     with pytest.raises(StateError, match=r"state\.claims has schema 99 .* use the program that wrote it"):
-        open_outbox(tmp_path / "state.db")
+        SqliteOutbox(tmp_path / "state.db")
 
 
 CLAIMING = """
 import sys
 from pathlib import Path
-from synchromesh.state.sqlite import open_outbox
-outbox = open_outbox(Path(sys.argv[1]))
+from synchromesh.state.sqlite.outbox import SqliteOutbox
+outbox = SqliteOutbox(Path(sys.argv[1]))
 print([each.position for each in outbox.take("erp", "doomed", 3, 77)], flush=True)
 sys.stdin.readline()
 """
@@ -196,15 +203,15 @@ sys.stdin.readline()
 
 def test_claims_of_a_killed_process_are_orphans(tmp_path: Path) -> None:
     path = tmp_path / "state.db"
-    state = open_state(path)
-    state.commit(state.lease("w"), [ready(5, *((number, 0) for number in range(1, 6)))])
+    state = SqliteState(path)
+    state.commit(lease(state), [ready(5, *((number, 0) for number in range(1, 6)))])
     with subprocess.Popen(
         [sys.executable, "-c", CLAIMING, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT
     ) as process:
         assert process.stdout
         assert process.stdout.readline() == "[1, 2, 3]\n"
         process.kill()
-    survivor = open_outbox(path)
+    survivor = SqliteOutbox(path)
     assert [(each.position, each.claimed_at) for each in survivor.take_over("erp", "new", {P: 5}, 9).entries] == [(1, 77), (2, 77), (3, 77)]
     assert [each.position for each in survivor.take("erp", "new", 9, 1)] == [4, 5]
     survivor.close()
@@ -212,9 +219,9 @@ def test_claims_of_a_killed_process_are_orphans(tmp_path: Path) -> None:
 
 
 def test_an_outbox_entry_without_its_posting_is_damage_and_not_passed_over(tmp_path: Path) -> None:
-    state = open_state(tmp_path / "state.db")
-    state.commit(state.lease("w"), [Changes(P, 1, outbox_added={(1, 0): ("erp", "lane")})])
-    dispatcher = open_outbox(tmp_path / "state.db")
+    state = SqliteState(tmp_path / "state.db")
+    state.commit(lease(state), [Changes(P, 1, outbox_added={(1, 0): ("erp", "lane")})])
+    dispatcher = SqliteOutbox(tmp_path / "state.db")
     for _ in range(2):
         with pytest.raises(StateError, match=r"plant-1: the outbox names posting 1\.0, which is not there"):
             dispatcher.take("erp", "d", 9, 1)
@@ -223,9 +230,9 @@ def test_an_outbox_entry_without_its_posting_is_damage_and_not_passed_over(tmp_p
 
 
 def test_a_reader_of_another_moment_sees_whole_batches_only(tmp_path: Path) -> None:
-    state = open_state(tmp_path / "state.db")
-    reading = open_reading(tmp_path / "state.db")
-    epoch = state.lease("w")
+    state = SqliteState(tmp_path / "state.db")
+    reading = SqliteReading(tmp_path / "state.db")
+    epoch = lease(state)
     for position in range(1, 30):
         state.commit(epoch, [Changes(P, position, facts={position: fact(position)}, postings={(position, 0): posting(position)})])
         assert reading.positions() == {P: position}
@@ -238,15 +245,15 @@ def test_a_reader_of_another_moment_sees_whole_batches_only(tmp_path: Path) -> N
 QUICK = """
 import sys, time
 from pathlib import Path
-from synchromesh.state.sqlite import open_state
+from synchromesh.state.sqlite.store import SqliteState
 start = time.perf_counter()
-open_state(Path(sys.argv[1])).close()
+SqliteState(Path(sys.argv[1])).close()
 print(time.perf_counter() - start, "sqlalchemy" in sys.modules, "alembic" in sys.modules)
 """
 
 
 def test_a_current_store_opens_quickly_and_without_the_migrations_libraries(tmp_path: Path) -> None:
-    open_state(tmp_path / "state.db").close()
+    SqliteState(tmp_path / "state.db").close()
     done = subprocess.run(
         [sys.executable, "-c", QUICK, str(tmp_path / "state.db")], stdout=subprocess.PIPE, text=True, check=True, cwd=ROOT
     )
@@ -258,8 +265,8 @@ def test_a_current_store_opens_quickly_and_without_the_migrations_libraries(tmp_
 LEASING = """
 import sys
 from pathlib import Path
-from synchromesh.state.sqlite import open_state
-open_state(Path(sys.argv[1])).lease("x")
+from synchromesh.state.sqlite.store import SqliteState
+SqliteState(Path(sys.argv[1])).attend("x", ["p"])
 """
 
 
@@ -268,6 +275,6 @@ def test_many_processes_may_make_the_same_store(tmp_path: Path) -> None:
     processes = [subprocess.Popen([sys.executable, "-c", LEASING, str(tmp_path / "state.db")], cwd=ROOT) for _ in range(3)]
     assert [process.wait(30) for process in processes] == [0, 0, 0]
     assert time.monotonic() - start < 30
-    state = open_state(tmp_path / "state.db")
-    assert state.lease("last") == 4
+    state = SqliteState(tmp_path / "state.db")
+    assert state.attend("last", ["p"]) == {"p": 4}
     state.close()

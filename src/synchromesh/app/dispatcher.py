@@ -3,28 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import random
 import time
+from collections.abc import Collection
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Final
 
+from synchromesh.app.owners import owner
 from synchromesh.app.plugins import connector_of
-from synchromesh.app.presence import showing
 from synchromesh.app.process import Ready, announce, on_signals
 from synchromesh.app.reconciling import keep_reconciling, reconciler_of
-from synchromesh.app.room import Room
+from synchromesh.app.room import LATER, Room
 from synchromesh.app.settings import Erp, Settings
 from synchromesh.app.stores import Stores
 from synchromesh.connectors.agreement import ConnectorError
 from synchromesh.engine.dispatcher import Dispatcher
 from synchromesh.engine.presence import Presence
 from synchromesh.engine.puller import Puller
-from synchromesh.log.agreement import LogFull
 from synchromesh.observe.lines import emit
-from synchromesh.observe.names import PULL_BACK, PULL_FAILED, SENDER_FENCED
-from synchromesh.state.agreement import Fenced, Outbox, StateFull
+from synchromesh.observe.names import PULL_BACK, PULL_FAILED, SENDER_FENCED, SHARE
+from synchromesh.state.agreement import ATTEND_SECONDS, Fenced, Outbox
 
 GRACE: Final = 10.0
 """Seconds that a stop waits for answers on their way."""
@@ -37,26 +36,99 @@ PAUSE: Final = 1.0
 
 
 async def run_dispatcher(settings: Settings) -> None:
-    """Send, ask and pull until told to stop."""
+    """Send, ask and pull for its share of the business systems until told to stop, and give it back."""
     stop = asyncio.Event()
     on_signals(stop)
-    parts = [_System(settings, name, erp) for name, erp in settings.erps.items()]
-    tasks = [task for part in parts for task in part.start(stop)]
-    announce(Ready("dispatcher"))
-    stopping = asyncio.create_task(stop.wait())
-    await asyncio.wait([stopping, *tasks], return_when=asyncio.FIRST_COMPLETED)
-    stop.set()
-    failed = await asyncio.gather(*tasks, return_exceptions=True)
-    failed += await asyncio.gather(*(part.close() for part in parts), return_exceptions=True)
-    for error in failed:
-        if isinstance(error, BaseException):
-            raise error
+    outbox = Stores(settings).outbox()
+    share = _Share(settings, outbox, owner("dispatcher"))
+    try:
+        await share.keep(stop)
+    finally:
+        outbox.close()
+
+
+class _Share:
+    """The business systems that this process sends to: they come and go with the processes beside it."""
+
+    def __init__(self, settings: Settings, outbox: Outbox, claimant: str) -> None:
+        self._settings = settings
+        self._outbox = outbox
+        self._claimant = claimant
+        self._running: dict[str, _Running] = {}
+        self._known = False
+        """Whether it has attended before: what it has first is no change."""
+
+    async def keep(self, stop: asyncio.Event) -> None:
+        """Attend until `stop`. Raises what ends one of the systems by a defect, when all of them have ended."""
+        room = Room()
+        ready = False
+        try:
+            while not stop.is_set():
+                try:
+                    await self._attend()
+                except Fenced:
+                    for name in self._running:
+                        emit(SENDER_FENCED, system=name, owner=self._claimant)
+                    return
+                except LATER as error:
+                    room.gone(error)
+                else:
+                    room.there()
+                    if not ready:
+                        announce(Ready("dispatcher"))
+                        ready = True
+                await _until(stop, ATTEND_SECONDS)
+        finally:
+            await self._end(list(self._running))
+        with suppress(*LATER):
+            self._outbox.leave(self._claimant)
+
+    async def _attend(self) -> None:
+        """Begin with what is gained, and end with what is lost or has ended."""
+        mine = await asyncio.to_thread(self._outbox.attend, self._claimant, sorted(self._settings.erps))
+        ended = [name for name, running in self._running.items() if running.ended]
+        lost = [name for name in self._running if name not in mine]
+        await self._end({*ended, *lost})
+        gained = mine - self._running.keys()
+        for name in sorted(gained):
+            self._running[name] = _Running(self._settings, name, self._claimant)
+        if self._known and (gained or lost):
+            emit(SHARE, owner=self._claimant, names=" ".join(sorted(self._running)))
+        self._known = True
+
+    async def _end(self, names: Collection[str]) -> None:
+        ending = [self._running.pop(name) for name in names]
+        for error in await asyncio.gather(*(running.end() for running in ending), return_exceptions=True):
+            if isinstance(error, BaseException):
+                raise error
+
+
+class _Running:
+    """One business system at work, until it is ended or a task of it has ended."""
+
+    def __init__(self, settings: Settings, name: str, claimant: str) -> None:
+        self._stop = asyncio.Event()
+        self._system = _System(settings, name, settings.erps[name], claimant)
+        self._tasks = self._system.start(self._stop)
+
+    @property
+    def ended(self) -> bool:
+        return any(task.done() for task in self._tasks)
+
+    async def end(self) -> None:
+        """Finish what is on its way. Raises what ended a task before."""
+        self._stop.set()
+        failed = await asyncio.gather(*self._tasks, return_exceptions=True)
+        failed += await asyncio.gather(self._system.close(), return_exceptions=True)
+        for error in failed:
+            if isinstance(error, BaseException):
+                raise error
 
 
 class _System:
     """Everything about one business system in this process."""
 
-    def __init__(self, settings: Settings, name: str, erp: Erp) -> None:
+    def __init__(self, settings: Settings, name: str, erp: Erp, claimant: str) -> None:
         self._name = name
         stores = Stores(settings)
         self._log = stores.log()
@@ -64,8 +136,9 @@ class _System:
         self._reading = stores.reading()
         self._connector = connector_of(erp)
         loop = asyncio.get_running_loop()
-        self._presence = Presence(name, loop.time, showing(settings.synchromesh.data, name))
-        self._claimant = f"dispatcher-{os.getpid()}-{int(datetime.now(UTC).timestamp() * 1000)}"
+        self._presence = Presence(name, loop.time, self._show)
+        self._show("")
+        self._claimant = claimant
         self._dispatcher = Dispatcher(
             name,
             self._connector,
@@ -84,6 +157,11 @@ class _System:
         plants = [plant.id for plant in settings.plants if plant.erp == name]
         self._puller = Puller(name, self._connector, self._log, self._reading, plants, now=lambda: datetime.now(UTC))
 
+    def _show(self, trouble: str) -> None:
+        """Tell who asks why the system does not answer. What can't be told now only shows it as answering."""
+        with suppress(*LATER):
+            self._outbox.tell(self._name, trouble)
+
     def start(self, stop: asyncio.Event) -> list[asyncio.Task[None]]:
         parts = [self._dispatch(stop), self._watch(stop), self._pull(stop)]
         if self._scheduled:
@@ -94,7 +172,7 @@ class _System:
         """Finish what is on its way; what the log has no room for now is in doubt, and asked about at the next start."""
         try:
             await self._dispatcher.stop(GRACE)
-        except (LogFull, StateFull) as error:
+        except LATER as error:
             Room().gone(error)
         await self._connector.close()
         self._outbox.close()
@@ -112,7 +190,7 @@ class _System:
                 due = await self._dispatcher.step(patience=None)
                 room.there()
                 pause = IDLE if due is None else min(IDLE, due)
-            except (LogFull, StateFull) as error:
+            except LATER as error:
                 room.gone(error)
                 await _until(stop, PAUSE)
             except Fenced:
@@ -125,7 +203,12 @@ class _System:
     async def _watch(self, stop: asyncio.Event) -> None:
         """Look for new work in a thread, so that the loop is free for answers."""
         while not stop.is_set():
-            if await asyncio.to_thread(_wait, self._outbox):
+            try:
+                news = await asyncio.to_thread(_wait, self._outbox)
+            except LATER:  # the step that it wakes says so
+                news = True
+                await _until(stop, PAUSE)
+            if news:
                 self._dispatcher.news.set()
 
     async def _pull(self, stop: asyncio.Event) -> None:

@@ -17,7 +17,6 @@ from synchromesh.app.asking import inquiry_of
 from synchromesh.app.desk import desk_of
 from synchromesh.app.jobs import LongWorks
 from synchromesh.app.plugins import connector_of
-from synchromesh.app.presence import silence_of
 from synchromesh.app.process import Ready, announce, on_signals
 from synchromesh.app.reconciling import reconciler_of
 from synchromesh.app.settings import Settings
@@ -87,11 +86,8 @@ class Gateway:
         ]
 
     def _systems(self) -> tuple[SystemView, ...]:
-        data = self._settings.synchromesh.data
-        return tuple(
-            SystemView(name, grade, self._reading.waiting(name), not silence_of(data, name).exists())
-            for name, grade in self._grades.items()
-        )
+        silent = self._reading.troubles()
+        return tuple(SystemView(name, grade, self._reading.waiting(name), name not in silent) for name, grade in self._grades.items())
 
     def _problems(self) -> list[str]:
         """Why nothing can be accepted: the last append failed, just now."""

@@ -15,7 +15,7 @@ import msgspec
 
 from synchromesh.app import plugins
 from synchromesh.app.faults import Fault, Lines, Place, SettingsError, nearest, shown, where
-from synchromesh.app.settings import DERIVED, Erp, Plant, Settings
+from synchromesh.app.settings import DERIVED, Erp, Log, Plant, Settings, State
 from synchromesh.engine.sending import Retry
 from synchromesh.model.message import ENTERPRISE
 
@@ -36,7 +36,7 @@ def read_settings(path: Path) -> Settings:
     text, raw = _parse(path)
     lines = Lines(text)
     base = path.resolve().parent
-    found = [*_policies(raw), *_environment(raw), *_systems(raw)]
+    found = [*_policies(raw), *_environment(raw), *_stores(raw), *_systems(raw)]
     found += _walk(Settings, raw, (), base)
     found += [*_references(raw), *_paths(raw, base)]
     if found:
@@ -106,10 +106,35 @@ def _systems(raw: Table) -> Found:
         connector = table.get("connector")
         if isinstance(connector, str) and connector not in known:
             yield ("erp", name, "connector"), f"no connector {connector!r} is installed; {nearest(connector, known)}"
-        cast(Table, raw["erp"])[name] = {**ours, "settings": rest}
+        cast(Table, raw["erp"])[name] = {**ours, _REST: rest}
 
 
-_OURS: Final = [field.name for field in msgspec.structs.fields(Erp) if field.name != "settings"]
+def _stores(raw: Table) -> Found:
+    """What the keys of `[log]` and `[state]` that are not ours say, goes to the plug-in that the address names as it is."""
+    for section, group, ours in _STORES:
+        table = raw.get(section)
+        if not isinstance(table, dict):
+            continue
+        known = plugins.names(group)
+        address = table.get("address", "sqlite:")
+        scheme = address.partition(":")[0] if isinstance(address, str) else ""
+        if ":" in str(address) and scheme not in known:
+            yield (section, "address"), f"no {section} {scheme!r} is installed; {nearest(scheme, known)}"
+        rest = {key: value for key, value in table.items() if key not in ours}
+        if scheme == "sqlite":  # it has no settings of its own: a wrong key is told as one of ours
+            continue
+        raw[section] = {**{key: value for key, value in table.items() if key in ours}, _REST: rest}
+
+
+_REST: Final = "settings"
+"""The field for the keys that only a plug-in knows: no key of the file itself."""
+
+_STORES: Final = tuple(
+    (section, group, frozenset(field.name for field in msgspec.structs.fields(kind) if field.name != _REST))
+    for section, group, kind in (("log", plugins.LOGS, Log), ("state", plugins.STATES, State))
+)
+
+_OURS: Final = [field.name for field in msgspec.structs.fields(Erp) if field.name != _REST]
 
 
 def _pauses(place: Place, retry: object) -> Found:
@@ -161,7 +186,7 @@ def _struct(kind: type[msgspec.Struct], value: object, place: Place, base: Path)
     fields = {field.encode_name: field for field in msgspec.structs.fields(kind)}
     for key in value:
         if key not in fields:
-            yield (*place, key), f"there is no such key; {nearest(key, list(fields))}"
+            yield (*place, key), f"there is no such key; {nearest(key, [name for name in fields if name != _REST])}"
     for name, field in fields.items():
         if name in value:
             yield from _walk(field.type, value[name], (*place, name), base)
@@ -249,11 +274,6 @@ def _references(raw: Table) -> Found:
             seen.add(plant["id"])
         if isinstance(erp := plant.get("erp"), str) and erp not in systems:
             yield (*place, "erp"), f"there is no [erp.{erp}]; {nearest(erp, systems)}"
-    for section, group in (("log", plugins.LOGS), ("state", plugins.STATES)):
-        table = raw.get(section)
-        kind = table.get("kind") if isinstance(table, dict) else None
-        if isinstance(kind, str) and kind not in plugins.names(group):
-            yield (section, "kind"), f"no {section} {kind!r} is installed; {nearest(kind, plugins.names(group))}"
 
 
 def _paths(raw: Table, base: Path) -> Found:

@@ -92,7 +92,7 @@ class Replaying:
         finally:
             reading.close()
         with tempfile.TemporaryDirectory(prefix="synchromesh-replay-", dir=self._settings.synchromesh.data) as folder:
-            one, other = (self._stores.scratch(Path(folder) / name) for name in ("then.db", "otherwise.db"))
+            one, other = (self._stores.scratch(Path(folder) / name) for name in ("then", "otherwise"))
             try:
                 return rehearsal.rehearse(
                     plant, self._stores.history(plant), first, last, decisions, (one, other),

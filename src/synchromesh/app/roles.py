@@ -14,14 +14,14 @@ import msgspec
 from synchromesh.app import process
 from synchromesh.app.adapters import Adapters, deciding, drops
 from synchromesh.app.plugins import connector_of
-from synchromesh.app.room import Room
+from synchromesh.app.room import LATER, Room
 from synchromesh.app.settings import Settings
 from synchromesh.app.stores import Stores
 from synchromesh.edges.files.folder import check
 from synchromesh.engine.activation import activations, in_force
-from synchromesh.log.agreement import LogError, LogFull
+from synchromesh.log.agreement import LogError
 from synchromesh.plant.policy import Policy
-from synchromesh.state.agreement import Reading, StateFull
+from synchromesh.state.agreement import Reading
 
 PAUSE: Final = 1.0
 """Seconds between two looks for room."""
@@ -36,6 +36,7 @@ def prepare(settings: Settings) -> None:
     log, state = stores.log(), stores.state()
     reading, outbox = stores.reading(), stores.outbox()
     try:
+        _same_log(state.origin(log.id()), log.id())
         _same_history(log.head(), reading.positions(), settings.synchromesh.data)
         differences = {name: connector_of(erp).abilities.differences for name, erp in settings.erps.items()}
         adapters = Adapters(settings)
@@ -46,11 +47,21 @@ def prepare(settings: Settings) -> None:
         messages = activations(reading, deciding(settings, adapters, differences, series), datetime.now(UTC))
         if messages:
             log.append(messages)
+        stores.worked()
     finally:
         outbox.close()
         reading.close()
         state.close()
         log.close()
+
+
+def _same_log(known: str, id: str) -> None:
+    """Refuse a state that belongs to another log: it is another installation's, or the log was made anew. Raises `LogError`."""
+    if known != id:
+        raise LogError(
+            f"the state belongs to the log {known}, and this log is {id}: two installations use one state, or the log is missing; "
+            "nothing was taken in: correct the address of log or state, or put back the log that belongs to this state"
+        )
 
 
 def _same_history(heads: Mapping[str, int], positions: Mapping[str, int], data: Path) -> None:
@@ -76,14 +87,14 @@ def _series(reading: Reading, plant: str, known: Collection[str]) -> str:
 
 
 def prepare_when_there_is_room(settings: Settings, stop: threading.Event) -> bool:
-    """`prepare`; where the stores have worked before and the disk is full now, say so once and wait for room. Whether it is prepared: not
-    when `stop` was set meanwhile. Raises as `prepare`, `LogFull` and `StateFull` only at the first start, where a person looks on."""
+    """`prepare`; where the stores have worked before and can't store now, say so once and wait until they can. Whether it is prepared: not
+    when `stop` was set meanwhile. Raises as `prepare`; what may work later only at the first start, where a person looks on."""
     first = not Stores(settings).made
     room = Room()
     while not stop.is_set():
         try:
             prepare(settings)
-        except (LogFull, StateFull) as error:
+        except LATER as error:
             if first:
                 raise
             room.gone(error)

@@ -1,26 +1,33 @@
-"""Room to store: that it is gone is said once, and that it is back."""
+"""Log and state that can't store just now: said once, and once when they can again."""
 
 from __future__ import annotations
 
 import time
+from typing import Final
 
-from synchromesh.log.agreement import LogFull
+from synchromesh.log.agreement import LogAway, LogFull
 from synchromesh.observe.lines import emit
-from synchromesh.observe.names import STORE_BACK, STORE_FULL
-from synchromesh.state.agreement import StateFull
+from synchromesh.observe.names import STORE_AWAY, STORE_BACK, STORE_FULL
+from synchromesh.state.agreement import StateAway, StateFull
+
+LATER: Final = (LogFull, StateFull, LogAway, StateAway)
+"""What may work later: there is no room just now, or nobody answers."""
 
 
 class Room:
-    """Whether one task of a process has room to store, as far as it was told."""
+    """Whether one task of a process can store, as far as it was told."""
 
     def __init__(self) -> None:
         self._gone_at: float | None = None
 
-    def gone(self, error: LogFull | StateFull) -> None:
-        """There is none just now."""
+    def gone(self, error: LogFull | StateFull | LogAway | StateAway) -> None:
+        """It can't just now."""
         if self._gone_at is None:
             self._gone_at = time.monotonic()
-            emit(STORE_FULL, error=str(error))
+            if isinstance(error, LogFull | StateFull):
+                emit(STORE_FULL, error=str(error))
+            else:
+                emit(STORE_AWAY, error=str(error))
 
     def there(self) -> None:
         """Something was stored, or there was nothing to store."""

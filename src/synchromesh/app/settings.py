@@ -28,6 +28,10 @@ DERIVED: Final = {
 PLANT_ID: Final = "^[a-z0-9-]{1,32}$"
 
 Name = Annotated[str, Meta(min_length=1, max_length=64, description="a text of 1 to 64 characters")]
+Address = Annotated[
+    str,
+    Meta(pattern="^[a-z][a-z0-9+.-]*:", max_length=2000, description="an address such as `sqlite:` or `postgresql://user@host/database`"),
+]
 Port = Annotated[int, Meta(ge=0, le=65535, description="a whole number from 0 to 65535")]
 Positive = Annotated[int, Meta(ge=1, le=10**12, description="a whole number from 1 up")]
 PlantId = Annotated[str, Meta(pattern=PLANT_ID, description="1 to 32 of the characters a-z, 0-9 and -")]
@@ -65,18 +69,38 @@ class Http(Section, frozen=True):
 class Log(Section, frozen=True):
     """Where messages are kept as they came."""
 
-    kind: Name = "sqlite"
-    """Which log to use, by the name of its plug-in."""
+    address: Address = "sqlite:"
+    """Where the log is. `sqlite:` keeps it in a file of the data folder; what stands before the colon is the name of a plug-in, and its own
+    settings are further keys of this table."""
+
+    archive: Annotated[str, Meta(min_length=1, description="a folder")] = "archive"
+    """The folder of what left the log, inside the data folder unless the path is absolute. Workers on several machines need one that all
+    of them see."""
 
     keep: Positive = 1_000_000
-    """Messages that stay in the log of each plant; older ones that are folded go to compressed segments in `archive` beside it."""
+    """Messages that stay in the log of each plant; older ones that are folded go to compressed segments in the archive."""
+
+    settings: Mapping[str, object] = {}
+    """The rest of the table."""
+
+    def __repr__(self) -> str:
+        """Without the address and the settings: they may hold a password."""
+        return f"Log({self.address.partition(':')[0]!r})"
 
 
 class State(Section, frozen=True):
     """Where facts, postings and exceptions are kept."""
 
-    kind: Name = "sqlite"
-    """Which store to use, by the name of its plug-in."""
+    address: Address = "sqlite:"
+    """Where the state is. `sqlite:` keeps it in a file of the data folder; what stands before the colon is the name of a plug-in, and its
+    own settings are further keys of this table."""
+
+    settings: Mapping[str, object] = {}
+    """The rest of the table."""
+
+    def __repr__(self) -> str:
+        """Without the address and the settings: they may hold a password."""
+        return f"State({self.address.partition(':')[0]!r})"
 
 
 class Limits(Section, frozen=True):

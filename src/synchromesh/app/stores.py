@@ -8,13 +8,16 @@ from typing import Final, Protocol, cast
 
 from synchromesh.app import plugins
 from synchromesh.app.settings import Settings
-from synchromesh.log.agreement import Log, Trimmed
+from synchromesh.log.agreement import Log, Place, Trimmed
 from synchromesh.log.archive import read_archive
 from synchromesh.model.message import Record
 from synchromesh.state.agreement import Outbox, Reading, Snapshots, State
 
-ARCHIVE: Final = "archive"
-"""The folder beside the log that holds what was trimmed."""
+LOCAL: Final = "sqlite"
+"""The kind of store that is a file of this machine."""
+
+MADE: Final = "made"
+"""A file of the data folder: the installation has worked here."""
 
 PAGE: Final = 5_000
 
@@ -22,61 +25,77 @@ PAGE: Final = 5_000
 class LogKind(Protocol):
     """What an entry point of `synchromesh.logs` names: a module that opens logs."""
 
-    def open_log(self, path: Path) -> Log: ...
+    def open_log(self, place: Place) -> Log: ...
 
 
 class StateKind(Protocol):
     """What an entry point of `synchromesh.states` names: a module that opens a store in each of its three roles."""
 
-    def open_state(self, path: Path) -> State: ...
+    def open_state(self, place: Place) -> State: ...
 
-    def open_outbox(self, path: Path) -> Outbox: ...
+    def open_outbox(self, place: Place) -> Outbox: ...
 
-    def open_reading(self, path: Path) -> Reading: ...
+    def open_reading(self, place: Place) -> Reading: ...
 
 
 class Stores:
     """The log and the state of one installation. Raises `LogError` and `StateError` with what to do when one can't be opened."""
 
     def __init__(self, settings: Settings) -> None:
-        self._data = settings.synchromesh.data
-        self._log = cast(LogKind, plugins.load(plugins.LOGS, settings.log.kind))
-        self._state = cast(StateKind, plugins.load(plugins.STATES, settings.state.kind))
-        self._data.mkdir(parents=True, exist_ok=True)
+        general = settings.synchromesh
+        self._folder = general.data
+        self._archive = general.data / settings.log.archive
+        self._log_place, self._state_place = (
+            Place(table.address, self._folder, self._archive, general.name, table.settings) for table in (settings.log, settings.state)
+        )
+        self._log = cast(LogKind, plugins.load(plugins.LOGS, _scheme(settings.log.address)))
+        self._state = cast(StateKind, plugins.load(plugins.STATES, _scheme(settings.state.address)))
+        self._folder.mkdir(parents=True, exist_ok=True)
 
     @property
     def made(self) -> bool:
-        """Whether both were made here before."""
-        return (self._data / "log.db").exists() and (self._data / "state.db").exists()
+        """Whether the installation has worked from this folder before."""
+        return (self._folder / MADE).exists()
+
+    def worked(self) -> None:
+        """Remember that both could be opened from this folder."""
+        (self._folder / MADE).touch()
+
+    @property
+    def of_this_folder(self) -> bool:
+        """Whether log or state are files of this folder, so that nobody else may run on it."""
+        return LOCAL in (_scheme(self._log_place.address), _scheme(self._state_place.address))
 
     def log(self) -> Log:
-        return self._log.open_log(self._data / "log.db")
+        return self._log.open_log(self._log_place)
 
     def state(self) -> State:
-        return self._state.open_state(self._data / "state.db")
+        return self._state.open_state(self._state_place)
 
     def outbox(self) -> Outbox:
-        return self._state.open_outbox(self._data / "state.db")
+        return self._state.open_outbox(self._state_place)
 
     def reading(self) -> Reading:
-        return self._state.open_reading(self._data / "state.db")
+        return self._state.open_reading(self._state_place)
 
-    def scratch(self, path: Path) -> State:
-        """A store of the same kind at another place."""
-        return self._state.open_state(path)
+    def scratch(self, folder: Path) -> State:
+        """An empty store of this machine in a folder that is made: what is folded into it has the same rows in every kind of store."""
+        folder.mkdir()
+        kind = cast(StateKind, plugins.load(plugins.STATES, LOCAL))
+        return kind.open_state(Place(f"{LOCAL}:", folder, folder))
 
-    def snapshot(self, path: Path) -> None:
-        """Copy the state as it is now. Raises `StateError` where this kind of store can't be copied."""
+    def frozen(self, folder: Path) -> State:
+        """The state as it is now, to be asked at length. Raises `StateError` where it can't be had."""
         state = self.state()
         try:
-            cast(Snapshots, state).snapshot(path)
+            return cast(Snapshots, state).frozen(folder)
         finally:
             state.close()
 
     def history(self, partition: str) -> Iterator[Record]:
         """Everything that a partition was ever told: the archive, whose chain is checked on the way, and then the log."""
         position = 0
-        for record in read_archive(self._data / ARCHIVE, partition):
+        for record in read_archive(self._archive, partition):
             yield record
             position = record.position
         yield from self._behind(partition, position)
@@ -107,3 +126,7 @@ class Stores:
                 position = records[-1].position
         finally:
             log.close()
+
+
+def _scheme(address: str) -> str:
+    return address.partition(":")[0]

@@ -41,10 +41,9 @@ def verify(settings: Settings, progress: Callable[[str, int, int], None]) -> lis
     stores = Stores(settings)
     found = []
     with tempfile.TemporaryDirectory(prefix="synchromesh-verify-", dir=settings.synchromesh.data) as folder:
-        stores.snapshot(Path(folder) / "kept.db")
-        kept = stores.scratch(Path(folder) / "kept.db")
+        kept = stores.frozen(Path(folder))
         for partition, position in sorted(kept.positions().items()):
-            scratch = stores.scratch(Path(folder) / f"{partition}.db")
+            scratch = stores.scratch(Path(folder) / partition)
             reached = rebuild(partition, stores.history(partition), position, scratch, partial(progress, partition, position))
             first = tuple(islice(differences(partition, kept.rows(partition), scratch.rows(partition)), SHOWN))
             found.append(Verified(partition, position, reached, first))

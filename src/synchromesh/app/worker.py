@@ -3,26 +3,25 @@
 from __future__ import annotations
 
 import gc
-import os
 import threading
 import time
-from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Final
 
+from synchromesh.app.owners import owner
 from synchromesh.app.pages import keep_large
 from synchromesh.app.process import Ready, announce
-from synchromesh.app.room import Room
+from synchromesh.app.room import LATER, Room
 from synchromesh.app.settings import Settings
 from synchromesh.app.stores import Stores
 from synchromesh.engine.worker import Worker
-from synchromesh.log.agreement import Log, LogFull
+from synchromesh.log.agreement import Log
 from synchromesh.model.message import ENTERPRISE
 from synchromesh.observe.lines import emit
-from synchromesh.observe.names import FENCED
-from synchromesh.state.agreement import Fenced, StateFull
+from synchromesh.observe.names import FENCED, SHARE
+from synchromesh.state.agreement import ATTEND_SECONDS, Fenced
 
-IDLE: Final = 1.0
+IDLE: Final = ATTEND_SECONDS
 """The longest wait for news, in seconds."""
 
 PAUSE: Final = 1.0
@@ -39,21 +38,24 @@ TRIM_PAUSE: Final = 10.0
 
 
 def run_worker(settings: Settings, stop: threading.Event) -> None:
-    """Fold until `stop`. Returns as well when another worker has taken over."""
+    """Fold its share until `stop`, and give it back. Returns as well where another worker has taken everything over."""
     gc.freeze()
     gc.disable()
     stores = Stores(settings)
     log, state = stores.log(), stores.state()
     plants = [ENTERPRISE, *(plant.id for plant in settings.plants)]
-    worker = Worker(log, state, plants, f"worker-{os.getpid()}", now=lambda: datetime.now(UTC), batch=settings.limits.batch)
+    name = owner("worker")
+    worker = Worker(log, state, plants, name, now=lambda: datetime.now(UTC), batch=settings.limits.batch)
     trimmer = threading.Thread(target=_trim, args=(log, worker, settings.log.keep, stop), name="trim", daemon=True)
     trimmer.start()
     threading.Thread(target=keep_large, args=(stop,), name="pages", daemon=True).start()
     announce(Ready("worker"))
     try:
-        _fold(log, worker, stop)
+        _fold(log, worker, name, stop)
     except Fenced:
-        emit(FENCED, owner=f"worker-{os.getpid()}")
+        emit(FENCED, owner=name)
+    else:
+        worker.leave()
     stop.set()
     trimmer.join()
     state.close()
@@ -75,14 +77,48 @@ class _Cycles:
             self._looked = time.monotonic()
 
 
-def _fold(log: Log, worker: Worker, stop: threading.Event) -> None:
+class _Attendance:
+    """When the worker attends: about every `ATTEND_SECONDS`, and at once when it heard that it has lost something."""
+
+    def __init__(self, worker: Worker, name: str) -> None:
+        self._worker = worker
+        self._name = name
+        self._attended = -ATTEND_SECONDS
+        self._share = sorted(worker.positions)
+
+    def keep(self) -> None:
+        """Attend when it is time. Raises as `Worker.attend`."""
+        now = time.monotonic()
+        if now - self._attended < ATTEND_SECONDS:
+            return
+        self._worker.attend()
+        self._attended = now
+        if (share := sorted(self._worker.positions)) != self._share:
+            self._share = share
+            emit(SHARE, owner=self._name, names=" ".join(share))
+
+    def lost(self) -> None:
+        """Something that it had is another one's now."""
+        self._attended = -ATTEND_SECONDS
+
+
+def _step(worker: Worker, attendance: _Attendance) -> tuple[int, float | None]:
+    try:
+        return worker.step(), worker.tick()
+    except Fenced:
+        attendance.lost()
+        return 1, None
+
+
+def _fold(log: Log, worker: Worker, name: str, stop: threading.Event) -> None:
     cycles = _Cycles()
     room = Room()
+    attendance = _Attendance(worker, name)
     while not stop.is_set():
         try:
-            folded = worker.step()
-            soonest = worker.tick()
-        except (StateFull, LogFull) as error:
+            attendance.keep()
+            folded, soonest = _step(worker, attendance)
+        except LATER as error:
             room.gone(error)
             stop.wait(PAUSE)
             continue
@@ -99,6 +135,8 @@ def _trim(log: Log, worker: Worker, keep: int, stop: threading.Event) -> None:
         for partition, position in dict(worker.positions).items():
             through = trimmed.get(partition, 0) + SEGMENT
             if position - keep >= through:
-                with suppress(LogFull):  # the worker says so itself when it has no room
+                try:
                     log.trim(partition, through)
-                    trimmed[partition] = through
+                except LATER:
+                    break  # the worker says so itself
+                trimmed[partition] = through

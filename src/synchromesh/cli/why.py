@@ -10,12 +10,12 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 from rich.tree import Tree
 
-from synchromesh.app.presence import silence_of
 from synchromesh.app.settings import Settings
 from synchromesh.app.stores import Stores
 from synchromesh.cli.frame import DEFAULT_CONFIG, Code, Config, Json, answer, settings, stores_in_words
 from synchromesh.engine.views import SystemView
 from synchromesh.engine.why import Asking, Node, Why
+from synchromesh.state.agreement import Reading
 
 app = typer.Typer(add_completion=False)
 
@@ -30,7 +30,7 @@ def why(query: Query, config: Config = DEFAULT_CONFIG, json: Json = False) -> No
         reading = Stores(configured).reading()
         try:
             plants = [plant.id for plant in configured.plants]
-            found = Asking(plants, reading, lambda: _systems(configured)).why(query)
+            found = Asking(plants, reading, lambda: _systems(configured, reading)).why(query)
         finally:
             reading.close()
     answer(found, json, lambda console: console.print(why_view(found)))
@@ -38,10 +38,11 @@ def why(query: Query, config: Config = DEFAULT_CONFIG, json: Json = False) -> No
         raise typer.Exit(Code.PROBLEMS)
 
 
-def _systems(configured: Settings) -> Iterator[SystemView]:
+def _systems(configured: Settings, reading: Reading) -> Iterator[SystemView]:
     """The business systems, and whether each answered its dispatcher the last time."""
+    silent = reading.troubles()
     for name in configured.erps:
-        yield SystemView(name, "", reachable=not silence_of(configured.synchromesh.data, name).exists())
+        yield SystemView(name, "", reachable=name not in silent)
 
 
 def why_view(found: Why) -> RenderableType:

@@ -15,7 +15,7 @@ from queue import Empty, SimpleQueue
 from typing import Final
 
 from synchromesh.edges.agreement import Busy
-from synchromesh.log.agreement import Log, LogCorrupt, LogError, LogFull
+from synchromesh.log.agreement import Log, LogAway, LogCorrupt, LogError, LogFull
 from synchromesh.model.message import Message
 
 MAX_WAITING: Final = 20_000
@@ -175,7 +175,7 @@ class GroupIntake:
 
 def _same_kind(error: Exception) -> LogError:
     """An own exception for each caller: one that many tasks raise would gather all their tracebacks."""
-    kind = next((kind for kind in (LogFull, LogCorrupt) if isinstance(error, kind)), LogError)
+    kind = next((kind for kind in (LogFull, LogAway, LogCorrupt) if isinstance(error, kind)), LogError)
     told = str(error) if isinstance(error, LogError) else f"the log failed unexpectedly, nothing was stored: {error!r}"
     own = kind(told)
     own.__cause__ = error

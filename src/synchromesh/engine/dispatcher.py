@@ -96,7 +96,6 @@ class Dispatcher:
         self._sequence = 0
         self._behind: dict[str, int] | None = None
         """Partitions whose claims of others are not taken over yet, with the log's head when this dispatcher began."""
-        self._begun = False
         self._asked = False
         """Whether the last call was a question."""
         self._broken: BaseException | None = None
@@ -113,9 +112,6 @@ class Dispatcher:
 
         Raises `LogError` or `StateError`; what was heard is kept and told at the next step. `Fenced`, one of these, ends the dispatcher.
         """
-        if not self._begun:
-            self._outbox.begin(self._target, self._claimant)
-            self._begun = True
         self._tell()  # before anything that may fail: what is known goes to the log, and only then is more taken on
         self._check()
         self._take()

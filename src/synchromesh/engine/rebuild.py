@@ -37,14 +37,14 @@ def rebuild(
 ) -> int:
     """Fold a partition's history through a position into an empty store; the position reached. Nothing leaves the store: what was forwarded
     or sent stays as it was."""
-    epoch = into.lease("rebuild")
+    epochs = into.attend("rebuild", [partition])
     folding = Folding(partition, into, lambda record, error: None)
     records = iter(history)
     position = 0
     while position < through and (batch := list(islice(records, min(BATCH, through - position)))):
         changes = folding.fold(batch)
         changes.forwards.clear()
-        into.commit(epoch, [changes])
+        into.commit(epochs, [changes])
         folding.view.committed()
         position = changes.position
         progress(position)

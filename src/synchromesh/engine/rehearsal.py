@@ -133,7 +133,7 @@ class _Side:
     def __init__(self, partition: str, state: State) -> None:
         self._partition = partition
         self._state = state
-        self._epoch = state.lease("rehearsal")
+        self._epochs = state.attend("rehearsal", [partition])
         self._folding = Folding(partition, state, lambda record, error: None)
         self._position = 0
 
@@ -146,7 +146,7 @@ class _Side:
     def take(self, changes: Changes) -> None:
         """Commit what was folded, here or beside. Nothing leaves the store."""
         changes.forwards.clear()
-        self._state.commit(self._epoch, [changes])
+        self._state.commit(self._epochs, [changes])
         self._position = changes.position
 
     def decide(self, decisions: Iterable[Activated]) -> None:
@@ -160,7 +160,7 @@ class _Side:
             known = _decision(value) if value is not None and each.kind == "policy" else None
             earlier = [*known.earlier, (known.position, known.content)] if known is not None else []
             changes.entities["decision", name] = _encode(Decision(each.digest, each.content, self._position + 1, earlier))
-        self._state.commit(self._epoch, [changes])
+        self._state.commit(self._epochs, [changes])
         self._folding = Folding(self._partition, self._state, lambda record, error: None)
 
 

@@ -30,10 +30,10 @@ def own_message(partition: str, id_: str, event: OwnEvent | DecisionEvent, now: 
 
 
 class Worker:
-    """The one writer of a store, and the owner of `partitions`. Taking the lease fences every worker before it.
+    """The owner of its share of `partitions`, which may change whenever it attends. Whoever gets a partition fences who had it before.
 
-    `now` gives the time for ticks only: no fact is judged by it. After an error of log or state the next step goes on from what is
-    committed; `Fenced` ends the worker.
+    `now` gives the time for ticks only: no fact is judged by it. After an error of log or state, `Fenced` among them, the next step goes on
+    from what is committed; where the store has one writer, attending raises `Fenced` for one that was followed, and it ends.
     """
 
     def __init__(
@@ -43,16 +43,37 @@ class Worker:
         self._state = state
         self._now = now
         self._batch = batch
-        self._epoch = state.lease(owner)
+        self._owner = owner
+        self._partitions = list(partitions)
+        self._epochs: dict[str, int] = {}
         self._unsure = False
-        self.positions = dict.fromkeys(partitions, 0)
-        self._look()
+        self.positions: dict[str, int] = {}
+        """Through where each partition of its share is folded."""
         self._foldings: dict[str, Folding] = {}
         self._ticked: dict[str, int] = {}
-        self._to_forward = True
-        for partition in self.positions:
-            self._folding(partition)
+        self._to_forward = False
+        self.attend()
         self._forward()
+
+    def attend(self) -> None:
+        """Keep its share, give up and take over what it is told: to be called about every `ATTEND_SECONDS`, between two steps."""
+        epochs = self._state.attend(self._owner, self._partitions)
+        if epochs == self._epochs:
+            return
+        for partition in self._foldings.keys() - {name for name, epoch in epochs.items() if self._epochs.get(name) == epoch}:
+            del self._foldings[partition]
+            self._ticked.pop(partition, None)
+        gained = epochs.items() - self._epochs.items()
+        self._epochs = epochs
+        self._look()
+        for partition, _ in sorted(gained):
+            self._folding(partition)
+        self._to_forward = self._to_forward or bool(gained)
+
+    def leave(self) -> None:
+        """Give every partition back: another worker may go on at once."""
+        self._state.leave(self._owner)
+        self._epochs, self._foldings, self.positions = {}, {}, {}
 
     def step(self) -> int:
         """Fold one batch, if there is one; how many messages it had."""
@@ -67,7 +88,7 @@ class Worker:
         try:
             for partition, records in batch.items():
                 changes.append(self._folding(partition).fold(records))
-            self._state.commit(self._epoch, changes)
+            self._state.commit(self._epochs, changes)
         except BaseException:
             for folding in self._foldings.values():
                 folding.view.forget()
@@ -84,7 +105,7 @@ class Worker:
     def _look(self) -> None:
         """Go on from what is committed: a commit that raised may have happened."""
         committed = self._state.positions()
-        self.positions = {partition: committed.get(partition, 0) for partition in self.positions}
+        self.positions = {partition: committed.get(partition, 0) for partition in self._epochs}
         self._unsure = False
 
     def tick(self) -> float | None:
@@ -119,13 +140,13 @@ class Worker:
 
     def _forward(self) -> None:
         """Append what partitions send to each other. A crash between append and commit repeats them, and their identity tells."""
-        while pending := self._state.forwards(self._batch):
+        while pending := self._state.forwards(self._epochs.keys(), self._batch):
             self._log.append([message for _, message in pending])
             counts: dict[str, int] = {}
             for partition, _ in pending:
                 counts[partition] = counts.get(partition, 0) + 1
             self._state.commit(
-                self._epoch,
+                self._epochs,
                 [
                     Changes(partition=partition, position=self.positions[partition], forwarded=count, now=self._time(partition))
                     for partition, count in counts.items()

@@ -64,7 +64,8 @@ class Log(Protocol):
     def append(self, messages: Sequence[Message]) -> list[int]:
         """Append all messages, durably and all or none, and return each one's position in its own partition.
 
-        Raises `LogFull` or `LogError`; then none of the messages is in the log.
+        Raises `LogFull` or `LogError`; then none of the messages is in the log. After `LogAway` nobody knows: a source that sends again is
+        told apart by its identity.
         """
         ...
 
@@ -83,6 +84,19 @@ class Log(Protocol):
 
     def trim(self, partition: str, through: int) -> None:
         """Archive and then forget all positions up to and including `through`. The sequence goes on where it was."""
+        ...
+
+    def resume(self, partition: str, after: int, chain: str) -> None:
+        """Let a partition that was never told anything go on behind `after`, as if it had been trimmed through there into an archive whose
+        last segment has the SHA-256 `chain`: for a log that is moved here. Raises `LogError` where the partition has messages."""
+        ...
+
+    def chain(self, partition: str) -> str:
+        """The SHA-256 of the partition's last archived segment, '' if there is none: what `read_archive` must end with."""
+        ...
+
+    def id(self) -> str:
+        """What tells this log from every other one: made with the log, and never changed. A state remembers whose positions it has."""
         ...
 
     def close(self) -> None: ...

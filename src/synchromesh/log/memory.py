@@ -6,6 +6,7 @@ The log outlives the simulated processes that use it: what `append` acknowledged
 
 from __future__ import annotations
 
+import secrets
 import threading
 from collections.abc import Callable, Mapping, Sequence
 
@@ -29,6 +30,8 @@ class MemoryLog:
         self.after_append = after_append
         self._bodies: dict[str, list[bytes]] = {}
         self._archived: dict[str, list[bytes]] = {}
+        self._resumed: dict[str, tuple[int, str]] = {}
+        self._id = secrets.token_hex(8)
         self._news = threading.Condition()
 
     def append(self, messages: Sequence[Message]) -> list[int]:
@@ -48,7 +51,7 @@ class MemoryLog:
     def read(self, after: Mapping[str, int], limit: int) -> dict[str, list[Record]]:
         with self._news:
             for partition, position in after.items():
-                gone = len(self._archived.get(partition, ()))
+                gone = self._gone(partition)
                 if position < gone:
                     raise Trimmed(f"partition {partition}: positions through {gone} are in the archive; {position + 1} was asked for")
             counts = {partition: self._head(partition) - position for partition, position in after.items()}
@@ -70,22 +73,40 @@ class MemoryLog:
                 raise LogError(f"partition {partition} ends at {self._head(partition)}: it can't be trimmed through {through}")
             archived = self._archived.setdefault(partition, [])
             bodies = self._bodies.get(partition, [])
-            count = max(0, through - len(archived))
+            count = max(0, through - self._gone(partition))
             archived.extend(bodies[:count])
             del bodies[:count]
 
     def archived(self, partition: str) -> list[Record]:
         """What `trim` has taken out of the log, in order."""
         with self._news:
-            return [Record(position, decode(body)) for position, body in enumerate(self._archived.get(partition, ()), 1)]
+            first = self._resumed.get(partition, (0, ""))[0] + 1
+            return [Record(position, decode(body)) for position, body in enumerate(self._archived.get(partition, ()), first)]
+
+    def resume(self, partition: str, after: int, chain: str) -> None:
+        with self._news:
+            if self._head(partition):
+                raise LogError(f"partition {partition} has messages through {self._head(partition)}: it can't begin behind {after}")
+            self._bodies[partition] = []
+            self._resumed[partition] = (after, chain)
+
+    def chain(self, partition: str) -> str:
+        """As agreed; what is trimmed here stays in memory, without a chain."""
+        return self._resumed.get(partition, (0, ""))[1]
+
+    def id(self) -> str:
+        return self._id
 
     def close(self) -> None:
         """Nothing to give back: the messages live as long as the object."""
 
+    def _gone(self, partition: str) -> int:
+        return self._resumed.get(partition, (0, ""))[0] + len(self._archived.get(partition, ()))
+
     def _head(self, partition: str) -> int:
-        return len(self._archived.get(partition, ())) + len(self._bodies.get(partition, ()))
+        return self._gone(partition) + len(self._bodies.get(partition, ()))
 
     def _slice(self, partition: str, after: int, count: int) -> list[Record]:
-        start = after - len(self._archived.get(partition, ()))
+        start = after - self._gone(partition)
         bodies = self._bodies[partition][start : start + count]
         return [Record(position, decode(body)) for position, body in enumerate(bodies, after + 1)]

@@ -18,7 +18,7 @@ from typing import Final
 import apsw
 import msgspec
 
-from synchromesh.log.agreement import LogCorrupt, LogError, LogFull, Trimmed
+from synchromesh.log.agreement import LogCorrupt, LogError, LogFull, Place, Trimmed, known_only
 from synchromesh.log.archive import ARCHIVE, Segment, discard_unfinished, write_segment
 from synchromesh.log.encoding import decode, encode
 from synchromesh.log.fairness import shares
@@ -28,7 +28,7 @@ from synchromesh.sqlite.lock import WriterLock
 
 KINDS: Final = Kinds(LogError, LogFull, LogCorrupt)
 APPLICATION: Final = 0x534D4C47  # "SMLG": what `file` and SQLite's header say this is.
-SCHEMA: Final = 1
+SCHEMA: Final = 2
 POSITION_BITS: Final = 40
 READ_BYTES: Final = 1_500_000
 """How many bytes of messages one `read` returns at most, apart from the first message of each partition."""
@@ -38,14 +38,19 @@ CACHE_KIB: Final = 4 * 1024
 SHORTEST_PAUSE: Final = 0.000_5
 LONGEST_PAUSE: Final = 0.005
 
+_ID: Final = """
+CREATE TABLE log (one INTEGER PRIMARY KEY CHECK (one = 1), id TEXT NOT NULL);
+INSERT INTO log VALUES (1, lower(hex(randomblob(8))));
+PRAGMA user_version = 2;
+"""
+
 _TABLES: Final = f"""
 CREATE TABLE partition (
   number INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, trimmed INTEGER NOT NULL DEFAULT 0, chain TEXT NOT NULL DEFAULT ''
 );
 CREATE TABLE message (at INTEGER PRIMARY KEY, crc INTEGER NOT NULL, body BLOB NOT NULL);
 PRAGMA application_id = {APPLICATION};
-PRAGMA user_version = {SCHEMA};
-"""
+{_ID}"""
 
 
 class _Partition(msgspec.Struct):
@@ -94,9 +99,9 @@ class _View:
 class SqliteLog:
     """The log of one file. Safe for threads and processes; not for use across a fork."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, archive: Path | None = None) -> None:
         self._path = path
-        self._archive = path.parent / ARCHIVE
+        self._archive = archive or path.parent / ARCHIVE
         self._pool = threading.Lock()
         self._idle: list[_View] = []
         self._closed = False
@@ -107,6 +112,8 @@ class SqliteLog:
                 if not path.exists():
                     create(path, _build)
             self._writer = _View(path, read_only=False)
+            with self._lock:
+                _upgrade(self._writer.connection)
         _check_schema(self._writer.connection, path)
 
     def append(self, messages: Sequence[Message]) -> list[int]:
@@ -214,8 +221,24 @@ class SqliteLog:
                 self._archive_segment(view, partition, first, last)
                 first = last + 1
 
+    def resume(self, partition: str, after: int, chain: str) -> None:
+        with in_words(self._path, KINDS, "moving a partition here"), self._lock, transaction(self._writer.connection):
+            self._writer.refresh()
+            known = self._writer.partitions.get(partition)
+            if known is not None and known.head:
+                raise LogError(f"{self._path}: partition {partition} has messages through {known.head}: it can't begin behind {after}")
+            self._writer.forget()
+            self._writer.connection.execute(
+                "INSERT INTO partition (name, trimmed, chain) VALUES (?, ?, ?) "
+                "ON CONFLICT (name) DO UPDATE SET trimmed = excluded.trimmed, chain = excluded.chain",
+                (partition, after, chain),
+            )
+
+    def id(self) -> str:
+        with in_words(self._path, KINDS, "reading the log"), self._view() as view:
+            return str(query(view.connection, "SELECT id FROM log")[0][0])
+
     def chain(self, partition: str) -> str:
-        """The SHA-256 of the partition's last archived segment, '' if there is none: what `read_archive` must end with."""
         with in_words(self._path, KINDS, "reading the log"), self._view() as view:
             found = query(view.connection, "SELECT chain FROM partition WHERE name = ?", (partition,))
         return str(found[0][0]) if found else ""
@@ -278,6 +301,14 @@ def _build(path: Path) -> None:
         connection.close()
 
 
+def _upgrade(connection: apsw.Connection) -> None:
+    """Bring a log of an earlier program up to date: it had no id."""
+    application = query(connection, "PRAGMA application_id")[0][0]
+    if application == APPLICATION and query(connection, "PRAGMA user_version")[0][0] == 1:
+        with transaction(connection):
+            query(connection, _ID)
+
+
 def _check_schema(connection: apsw.Connection, path: Path) -> None:
     with in_words(path, KINDS, "opening the log"):
         application = query(connection, "PRAGMA application_id")[0][0]
@@ -293,9 +324,11 @@ def _check_kept(partition: str, after: int, trimmed: int) -> None:
         raise Trimmed(f"partition {partition}: positions through {trimmed} are in the archive; {after + 1} was asked for")
 
 
-def open_log(path: Path) -> SqliteLog:
-    """The log in the file `path`, made if it is missing; beside it are its lock and the folder `archive`.
+def open_log(place: Place) -> SqliteLog:
+    """The log in the file `log.db` of the place's folder, made if it is missing; beside it are its locks.
 
-    Raises `LogCorrupt` for a damaged or foreign file and `LogError` when the directory is missing or can't be written.
+    Raises `LogCorrupt` for a damaged or foreign file, `LogError` when the folder is missing or can't be written, `ValueError` for settings
+    that it does not know.
     """
-    return SqliteLog(path)
+    known_only(place)
+    return SqliteLog(place.folder / "log.db", place.archive)

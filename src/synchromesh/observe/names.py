@@ -88,7 +88,9 @@ QUARANTINED: Final = LogLine(
     "message.quarantined", logging.ERROR, "A message crashed the worker twice and is set aside.", ("plant", "position", "error")
 )
 STORE_FULL: Final = LogLine("store.full", logging.ERROR, "There is no room to store; messages are refused until there is.", ("error",))
-STORE_BACK: Final = LogLine("store.back", logging.INFO, "There is room again.", ("seconds",))
+STORE_AWAY: Final = LogLine("store.away", logging.WARNING, "Log or state can't be reached; it is tried again.", ("error",))
+STORE_BACK: Final = LogLine("store.back", logging.INFO, "Log and state store again.", ("seconds",))
+SHARE: Final = LogLine("share.changed", logging.INFO, "Who does what has changed: this process has these now.", ("owner", "names"))
 FENCED: Final = LogLine("worker.fenced", logging.WARNING, "Another worker took over; this one stops writing.", ("owner",))
 SENDER_FENCED: Final = LogLine(
     "dispatcher.fenced", logging.WARNING, "Another dispatcher sends to this business system now; this one stops.", ("system", "owner")
@@ -134,7 +136,9 @@ LINES: Final = (
     CLAIMS_UNKNOWN,
     QUARANTINED,
     STORE_FULL,
+    STORE_AWAY,
     STORE_BACK,
+    SHARE,
     FENCED,
     SENDER_FENCED,
     FILE_TAKEN,

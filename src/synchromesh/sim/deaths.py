@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Callable, Collection, Mapping, Sequence, Set
 from datetime import datetime
 
 from synchromesh.connectors.agreement import Abilities, Balance, Connector, Finding, Pulled
@@ -105,9 +105,16 @@ class MortalOutbox:
     def known(self) -> set[str]:
         return self._inner.known()
 
-    def begin(self, target: str, claimant: str) -> None:
-        self._inner.begin(target, claimant)
+    def attend(self, claimant: str, targets: Collection[str]) -> set[str]:
+        sending = self._inner.attend(claimant, targets)
         self._deaths.point()
+        return sending
+
+    def leave(self, claimant: str) -> None:
+        self._inner.leave(claimant)
+
+    def tell(self, target: str, trouble: str) -> None:
+        self._inner.tell(target, trouble)
 
     def sends(self, target: str, claimant: str) -> bool:
         return self._inner.sends(target, claimant)

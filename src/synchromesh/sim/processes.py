@@ -151,12 +151,14 @@ class Processes:
         return Worker(self._log, self._store.state(), self._partitions, self._name("worker"), now=self._now, batch=self._batch)
 
     def _made_dispatcher(self) -> Dispatcher:
+        outbox, claimant = MortalOutbox(self._store.outbox(), self._deaths), self._name("dispatcher")
+        outbox.attend(claimant, [TARGET])
         return Dispatcher(
             TARGET,
             self._connector,
-            MortalOutbox(self._store.outbox(), self._deaths),
+            outbox,
             self._log,
-            self._name("dispatcher"),
+            claimant,
             clock=self._seconds,
             now=self._now,
             jitter=lambda: 0.5,

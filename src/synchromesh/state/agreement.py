@@ -9,9 +9,9 @@ Times are integers: microseconds since 1970 in UTC.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence, Set
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
 
 import msgspec
 
@@ -35,11 +35,19 @@ __all__ = [
     "Ready",
     "Snapshots",
     "State",
+    "StateAway",
     "StateCorrupt",
     "StateError",
     "StateFull",
     "TakenOver",
 ]
+
+
+LEASE_SECONDS: Final = 3.0
+"""How long a share outlives its owner's last attendance."""
+
+ATTEND_SECONDS: Final = 0.5
+"""How often an owner attends."""
 
 
 class StateError(Exception):
@@ -48,6 +56,10 @@ class StateError(Exception):
 
 class StateFull(StateError):
     """There is no room to commit (a full disk). Nothing changed; it may work later."""
+
+
+class StateAway(StateError):
+    """The store can't be reached just now. Nothing changed, unless the answer to a commit was lost; it may work later."""
 
 
 class StateCorrupt(StateError):
@@ -61,8 +73,21 @@ class Fenced(StateError):
 class State(Protocol):
     """The store as its one writer sees it. All loads are of committed state; missing keys are left out of the answer."""
 
-    def lease(self, owner: str) -> int:
-        """Take over as the writer and return the new epoch; every older epoch is fenced from now on."""
+    def attend(self, owner: str, partitions: Collection[str]) -> dict[str, int]:
+        """Say that `owner` is at work, and get its share of the partitions, each with the epoch in which it may write. An epoch lasts until
+        its owner leaves, gives the partition up here because others came, or does not attend for `LEASE_SECONDS`; who has the partition
+        next has a higher one. To be called between commits, every `ATTEND_SECONDS` or sooner.
+
+        A store of one machine has one writer: the first call of a `State` takes everything over at once, and an earlier one that only
+        stood still hears `Fenced`. Elsewhere owners share alike and a dead one's partitions wait until its time is over."""
+        ...
+
+    def leave(self, owner: str) -> None:
+        """Give everything back at once: whoever attends next may have it."""
+        ...
+
+    def origin(self, log: str) -> str:
+        """The id of the log whose positions these are: `log` from now on, where nothing was known."""
         ...
 
     def positions(self) -> dict[str, int]:
@@ -89,12 +114,13 @@ class State(Protocol):
         """Which of these postings stand in the outbox."""
         ...
 
-    def forwards(self, limit: int) -> list[tuple[str, Message]]:
-        """The oldest messages still to be forwarded, each with the partition that sends it."""
+    def forwards(self, partitions: Collection[str], limit: int) -> list[tuple[str, Message]]:
+        """The oldest messages that these partitions have still to forward, each with the partition that sends it."""
         ...
 
-    def commit(self, epoch: int, batch: Sequence[Changes]) -> None:
-        """Commit the changes of several partitions, durably and all or none. Raises `Fenced`, `StateFull` or `StateError`."""
+    def commit(self, epochs: Mapping[str, int], batch: Sequence[Changes]) -> None:
+        """Commit the changes of several partitions, durably and all or none, each in the epoch that `attend` gave. Raises `Fenced` when one
+        of these epochs is over, `StateFull` or `StateError`."""
         ...
 
     def rows(self, partition: str) -> Iterator[tuple[str, str, bytes]]:
@@ -106,10 +132,10 @@ class State(Protocol):
 
 
 class Snapshots(Protocol):
-    """A store that can be copied while it is used."""
+    """A store that can be looked at as it is at one moment, at length and row by row, while others go on."""
 
-    def snapshot(self, path: Path) -> None:
-        """Copy the store as it is at one committed moment to `path`; the copy opens like the store. It is there whole, or not at all."""
+    def frozen(self, folder: Path) -> State:
+        """The store at one committed moment, only to be read; to be closed. A store that has to copy itself puts the copy into `folder`."""
         ...
 
 
@@ -140,9 +166,18 @@ class Outbox(Protocol):
         yet."""
         ...
 
-    def begin(self, target: str, claimant: str) -> None:
-        """From now on `claimant` is the one that sends to the target. An earlier one that only stood still is fenced: it gets nothing more,
-        and what it has claimed is not its to send."""
+    def attend(self, claimant: str, targets: Collection[str]) -> set[str]:
+        """Say that `claimant` is at work, and get its share of the targets: those that it alone sends to. An earlier one that only stood
+        still is fenced: it gets nothing more, and what it has claimed is not its to send. Shares, times and the store of one machine are
+        as in `State.attend`."""
+        ...
+
+    def leave(self, claimant: str) -> None:
+        """Give all targets back at once. What is claimed stays so."""
+        ...
+
+    def tell(self, target: str, trouble: str) -> None:
+        """Say why a target does not answer, '' when it does: for those who ask with `Reading.troubles`."""
         ...
 
     def sends(self, target: str, claimant: str) -> bool:
@@ -153,7 +188,7 @@ class Outbox(Protocol):
         """Claim up to `limit` unclaimed postings of a target, durably, and return them: those that became ready first, fairly among the
         partitions that are not `full`, and beginning with another one each time: also small limits are fair. An entry that is claimed
         stays so until the worker removes it with its outcome; it enters the outbox only once, since what is sent again is a new posting
-        with a new key. Raises `Fenced` for a claimant that another one has followed (`begin`)."""
+        with a new key. Raises `Fenced` for a claimant that another one has followed (`attend`)."""
         ...
 
     def take_over(self, target: str, claimant: str, heads: Mapping[str, int], limit: int) -> TakenOver:
@@ -262,6 +297,10 @@ class Reading(Protocol):
 
     def waiting(self, target: str = "") -> int:
         """How many postings stand in the outbox, of all targets or of one."""
+        ...
+
+    def troubles(self) -> dict[str, str]:
+        """Which targets do not answer just now, and why."""
         ...
 
     def close(self) -> None: ...

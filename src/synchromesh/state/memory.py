@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, fields, replace
 from typing import Final, NamedTuple, TypeVar
 
@@ -89,7 +89,9 @@ class MemoryStore:
         self.partitions: dict[str, _Partition] = {}
         self.claims: dict[EntryId, _Claim] = {}
         self.senders: dict[str, str] = {}
-        self.epoch = 0
+        self.leases: dict[str, tuple[int, str]] = {}
+        self.log = ""
+        self.troubles: dict[str, str] = {}
         self.version = 0
         self.sequence = 0
 
@@ -112,11 +114,30 @@ class MemoryState:
 
     def __init__(self, store: MemoryStore) -> None:
         self._store = store
+        self._begun = False
 
-    def lease(self, owner: str) -> int:
+    def attend(self, owner: str, partitions: Collection[str]) -> dict[str, int]:
+        leases = self._store.leases
         with self._store.changed:
-            self._store.epoch += 1
-            return self._store.epoch
+            for name in partitions:
+                epoch, held_by = leases.get(name, (0, ""))
+                if not self._begun or not held_by:
+                    leases[name] = (epoch + 1, owner)
+                elif held_by != owner:
+                    raise Fenced(f"{held_by} has taken over {name}; stop this worker")
+            self._begun = True
+            return {name: leases[name][0] for name in partitions}
+
+    def leave(self, owner: str) -> None:
+        with self._store.changed:
+            for name, (epoch, held_by) in self._store.leases.items():
+                if held_by == owner:
+                    self._store.leases[name] = (epoch + 1, "")
+
+    def origin(self, log: str) -> str:
+        with self._store.changed:
+            self._store.log = self._store.log or log
+            return self._store.log
 
     def positions(self) -> dict[str, int]:
         with self._store.changed:
@@ -144,17 +165,17 @@ class MemoryState:
     def outgoing(self, partition: str, ids: Iterable[PostingId]) -> set[PostingId]:
         return set(_found(self._store, self._store.of(partition).outbox, ids, bool))
 
-    def forwards(self, limit: int) -> list[tuple[str, Message]]:
+    def forwards(self, partitions: Collection[str], limit: int) -> list[tuple[str, Message]]:
         with self._store.changed:
-            pending = sorted(
-                (sequence, name, body) for name, partition in self._store.partitions.items() for sequence, body in partition.forwards
-            )
+            pending = sorted((sequence, name, body) for name in partitions for sequence, body in self._store.of(name).forwards)
         return [(name, encoding.message(body)) for _, name, body in pending[:limit]]
 
-    def commit(self, epoch: int, batch: Sequence[Changes]) -> None:
+    def commit(self, epochs: Mapping[str, int], batch: Sequence[Changes]) -> None:
         with self._store.changed:
-            if epoch != self._store.epoch:
-                raise Fenced(f"epoch {epoch} is over: epoch {self._store.epoch} has taken over; stop this worker")
+            for changes in batch:
+                epoch, held_by = self._store.leases.get(changes.partition, (0, ""))
+                if epochs.get(changes.partition) != epoch:
+                    raise Fenced(f"the epoch for {changes.partition} is over: {held_by or 'nobody'} has taken over; stop this worker")
             for changes in batch:
                 _check(changes, len(self._store.of(changes.partition).forwards))
             encoded = [_encoded(changes) for changes in batch]
@@ -262,6 +283,7 @@ class MemoryOutbox:
 
     def __init__(self, store: MemoryStore) -> None:
         self._store = store
+        self._begun = False
         self._seen = -1
         self._turn = 0
 
@@ -270,9 +292,25 @@ class MemoryOutbox:
         with self._store.changed:
             return set(self._store.partitions)
 
-    def begin(self, target: str, claimant: str) -> None:
+    def attend(self, claimant: str, targets: Collection[str]) -> set[str]:
+        senders = self._store.senders
         with self._store.changed:
-            self._store.senders[target] = claimant
+            for target in targets:
+                if not self._begun or not senders.get(target):
+                    senders[target] = claimant
+                elif senders[target] != claimant:
+                    raise Fenced(f"{senders[target]} sends to {target} now; stop this dispatcher")
+            self._begun = True
+            return set(targets)
+
+    def leave(self, claimant: str) -> None:
+        with self._store.changed:
+            for target in [target for target, sender in self._store.senders.items() if sender == claimant]:
+                del self._store.senders[target]
+
+    def tell(self, target: str, trouble: str) -> None:
+        with self._store.changed:
+            self._store.troubles[target] = trouble
 
     def sends(self, target: str, claimant: str) -> bool:
         with self._store.changed:
@@ -434,6 +472,10 @@ class MemoryReading:
         with self._store.changed:
             entries = (of for partition in self._store.partitions.values() for of, _ in partition.outbox.values())
             return sum(1 for of in entries if target in ("", of))
+
+    def troubles(self) -> dict[str, str]:
+        with self._store.changed:
+            return {target: trouble for target, trouble in self._store.troubles.items() if trouble}
 
     def close(self) -> None:
         """Nothing to give back."""

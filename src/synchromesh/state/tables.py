@@ -16,11 +16,20 @@ METADATA: Final = MetaData()
 LEASE: Final = Table(
     "lease",
     METADATA,
-    Column("one", Integer, CheckConstraint("one = 1"), primary_key=True, autoincrement=False),
+    Column("name", Text, primary_key=True),
     Column("epoch", BigInteger, nullable=False),
     Column("owner", Text, nullable=False),
+    sqlite_with_rowid=False,
 )
-"""One row: who may write."""
+"""Who may write each partition: the owner in this epoch."""
+
+ORIGIN: Final = Table(
+    "origin",
+    METADATA,
+    Column("one", Integer, CheckConstraint("one = 1"), primary_key=True, autoincrement=False),
+    Column("log", Text, nullable=False),
+)
+"""One row: the log whose positions these are."""
 
 PARTITION: Final = Table(
     "partition",

@@ -15,7 +15,7 @@ from synchromesh.edges.catalogue import Catalogue
 from synchromesh.edges.http.answer import JSON, Refused, Response
 from synchromesh.edges.http.read import read
 from synchromesh.edges.http.route import Route, wanted_wait
-from synchromesh.log.agreement import LogError, LogFull
+from synchromesh.log.agreement import LogAway, LogError, LogFull
 from synchromesh.model.message import Message
 from synchromesh.observe.lines import emit
 from synchromesh.observe.names import REQUEST_FAILED, REQUEST_REFUSED
@@ -68,6 +68,10 @@ class Ingest:
             raise Refused(503, str(busy), headers={"retry-after": str(math.ceil(busy.retry_after))}) from None
         except LogFull as error:
             raise Refused(507, f"nothing was stored: {error}", headers={"retry-after": str(RETRY_AFTER)}) from error
+        except LogAway as error:
+            emit(REQUEST_REFUSED, error=str(error))
+            told = f"what was sent may or may not be stored, so send it again unchanged: {error}"
+            raise Refused(503, told, headers={"retry-after": str(RETRY_AFTER)}) from error
         except LogError as error:
             emit(REQUEST_REFUSED, error=str(error))
             raise Refused(503, f"nothing was stored: {error}", headers={"retry-after": str(RETRY_AFTER)}) from error

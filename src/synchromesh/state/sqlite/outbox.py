@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Collection, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -30,7 +30,7 @@ from synchromesh.state.fairness import fairly
 from synchromesh.state.sqlite.schema import KINDS, in_state_words, open_existing
 
 APPLICATION: Final = 0x534D434C  # "SMCL": what `file` and SQLite's header say this is.
-SCHEMA: Final = 3
+SCHEMA: Final = 4
 CACHE_KIB: Final = 8 * 1024
 SWEEP_AFTER: Final = 512
 """How many claims are made between two looks for claims whose posting has left the outbox."""
@@ -42,11 +42,16 @@ CREATE TABLE unknown (partition TEXT PRIMARY KEY, head INTEGER NOT NULL) WITHOUT
 """
 """Partitions of which it is not known what was claimed of the messages through `head`."""
 
-_SENDER: Final = f"""
+_SENDER: Final = """
 CREATE TABLE sender (target TEXT PRIMARY KEY, claimant TEXT NOT NULL) WITHOUT ROWID;
-PRAGMA user_version = {SCHEMA};
 """
 """Who sends to each business system: the one that began last."""
+
+_TROUBLE: Final = f"""
+CREATE TABLE trouble (target TEXT PRIMARY KEY, told TEXT NOT NULL) WITHOUT ROWID;
+PRAGMA user_version = {SCHEMA};
+"""
+"""Why a business system does not answer just now."""
 
 _TABLES: Final = f"""
 CREATE TABLE claim (
@@ -55,7 +60,7 @@ CREATE TABLE claim (
 ) WITHOUT ROWID;
 CREATE TABLE seen (partition TEXT PRIMARY KEY, position INTEGER NOT NULL) WITHOUT ROWID;
 PRAGMA application_id = {APPLICATION};
-{_UNKNOWN}{_SENDER}"""
+{_UNKNOWN}{_SENDER}{_TROUBLE}"""
 
 _UNCLAIMED: Final = """
 SELECT p.name, o.position, o.ordinal, o.lane, t.value, p.number, o.added
@@ -106,12 +111,17 @@ _FENCED: Final = "SELECT 1 FROM sender WHERE target = ? AND claimant <> ?"
 _ANY: Final = "SELECT EXISTS (SELECT 1 FROM state.outbox WHERE target = ?)"
 
 
+def claims_of(path: Path) -> Path:
+    """The file of the claims beside a store's file."""
+    return path.with_suffix(".claims")
+
+
 class SqliteOutbox:
     """Safe for threads, and for dispatchers in many processes."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._claims = path.with_suffix(".claims")
+        self._claims = claims_of(path)
         self._thread = threading.RLock()
         # Whoever claims needs a store; only its writer makes one.
         open_existing(path, 256).close()
@@ -124,6 +134,8 @@ class SqliteOutbox:
                 _upgrade(self._connection, self._claims)
             self._connection.execute("ATTACH ? AS state", (f"{path.absolute().as_uri()}?mode=ro",))
             self._connection.execute(f"PRAGMA state.cache_size = -{CACHE_KIB}")
+        self._begun = False
+        """Whether this outbox has attended: the first time it takes over from whoever was there."""
         self._known = False
         """Whether this outbox has looked for partitions of which nothing is known."""
         self._claimed_through: dict[tuple[str, int], int] = {}
@@ -136,9 +148,30 @@ class SqliteOutbox:
         with _in_claims_words(self._claims, "reading the claims"), self._thread:
             return {name for (name,) in query(self._connection, _KNOWN)}
 
-    def begin(self, target: str, claimant: str) -> None:
-        with in_state_words(self._path, "beginning to send"), self._thread, self._lock, transaction(self._connection):
-            self._connection.execute("INSERT OR REPLACE INTO sender VALUES (?, ?)", (target, claimant))
+    def attend(self, claimant: str, targets: Collection[str]) -> set[str]:
+        with in_state_words(self._path, "beginning to send"), self._thread:
+            sending = self._sending(claimant)
+            if not self._begun or not sending.issuperset(targets):
+                with self._lock, transaction(self._connection):
+                    how = "INSERT OR IGNORE" if self._begun else "INSERT OR REPLACE"
+                    self._connection.executemany(f"{how} INTO sender VALUES (?, ?)", [(target, claimant) for target in targets])
+                self._begun = True
+                if lost := set(targets) - self._sending(claimant):
+                    raise Fenced(f"another dispatcher sends to {', '.join(sorted(lost))} now; stop this one")
+            return set(targets)
+
+    def _sending(self, claimant: str) -> set[str]:
+        return {target for (target,) in query(self._connection, "SELECT target FROM sender WHERE claimant = ?", (claimant,))}
+
+    def leave(self, claimant: str) -> None:
+        with in_state_words(self._path, "ending to send"), self._thread, self._lock, transaction(self._connection):
+            self._connection.execute("DELETE FROM sender WHERE claimant = ?", (claimant,))
+
+    def tell(self, target: str, trouble: str) -> None:
+        with in_state_words(self._path, "telling of a system"), self._thread, self._lock, transaction(self._connection):
+            self._connection.execute("DELETE FROM trouble WHERE target = ?", (target,))
+            if trouble:
+                self._connection.execute("INSERT INTO trouble VALUES (?, ?)", (target, trouble))
 
     def sends(self, target: str, claimant: str) -> bool:
         with _in_claims_words(self._claims, "reading the claims"), self._thread:
@@ -292,8 +325,9 @@ def _upgrade(connection: apsw.Connection, path: Path) -> None:
     schema = query(connection, "PRAGMA user_version")[0][0]
     if application != APPLICATION:
         raise _damaged(path, "it is a database, but not the claims of Synchromesh")
-    if schema in (1, 2):
-        query(connection, f"BEGIN IMMEDIATE; {_UNKNOWN if schema == 1 else ''} {_SENDER} COMMIT;")
+    if 1 <= schema < SCHEMA:
+        missing = "".join((_UNKNOWN, _SENDER, _TROUBLE)[schema - 1 :])
+        query(connection, f"BEGIN IMMEDIATE; {missing} COMMIT;")
     elif schema != SCHEMA:
         raise StateCorrupt(
             f"{path} has schema {schema} and this program knows schema {SCHEMA}; use the program that wrote it, or a newer one"

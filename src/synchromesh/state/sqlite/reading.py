@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Final
 
 from synchromesh.plant.rows import EntityKey, ExceptionRow, FactRow, PostingId, PostingRow
-from synchromesh.sqlite.database import query
+from synchromesh.sqlite.database import connect, query
 from synchromesh.state import encoding
 from synchromesh.state.agreement import CauseRow, Moment
 from synchromesh.state.sqlite import loads
 from synchromesh.state.sqlite.identities import position_of_identity, positions_of_id
 from synchromesh.state.sqlite.moment import SqliteMoment
+from synchromesh.state.sqlite.outbox import claims_of
 from synchromesh.state.sqlite.partitions import Partitions
 from synchromesh.state.sqlite.rows import at
 from synchromesh.state.sqlite.schema import in_state_words, open_existing
@@ -153,6 +154,18 @@ class SqliteReading:
         with self._asking():
             count: int = query(self._connection, f"SELECT count(*) FROM outbox {only}", values)[0][0]  # noqa: S608 - constant
             return count
+
+    def troubles(self) -> dict[str, str]:
+        """As agreed; they stand in the dispatchers' file, which is there once one has begun."""
+        claims = claims_of(self._path)
+        with self._asking():
+            if not claims.exists():
+                return {}
+            connection = connect(claims, cache_kib=64, read_only=True)
+            try:
+                return dict(query(connection, "SELECT target, told FROM trouble"))
+            finally:
+                connection.close()
 
     def close(self) -> None:
         with self._mutex:

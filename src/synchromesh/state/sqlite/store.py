@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
 import apsw
+import msgspec
 
 from synchromesh.model.message import Message
 from synchromesh.sqlite.database import connect, publish, query, transaction
@@ -32,6 +33,11 @@ CHECKPOINT_PAGES: Final = 8_000
 # A row that is there is changed where it stands: replacing would delete and insert it.
 _PUT_ENTITY: Final = "INSERT INTO entity VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET value = excluded.value"
 _PUT_POSTING: Final = "INSERT INTO posting VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET value = excluded.value"
+_FORWARDS: Final = """
+SELECT p.name, f.value FROM forward AS f JOIN partition AS p ON p.number = f.partition
+WHERE p.name IN (SELECT value FROM json_each(?)) ORDER BY f.sequence LIMIT ?
+"""
+_TAKE: Final = "INSERT INTO lease VALUES (?, 1, ?) ON CONFLICT DO UPDATE SET epoch = epoch + 1, owner = excluded.owner"
 _INSERT_OUTBOX: Final = (
     "INSERT INTO outbox VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET target = excluded.target, lane = excluded.lane"
 )
@@ -54,32 +60,57 @@ class SqliteState(SqliteLoads):
             self._connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
         self._partitions = Partitions(self._connection)
         self._identities = Identities(self._connection, segment_positions)
+        self._begun = False
+        """Whether this writer has attended: the first time it takes over from whoever was there."""
 
-    def lease(self, owner: str) -> int:
-        with in_state_words(self._path, "taking the lease"), self._lock, transaction(self._connection):
-            row = query(
-                self._connection,
-                "INSERT INTO lease VALUES (1, 1, ?) ON CONFLICT DO UPDATE SET epoch = epoch + 1, owner = excluded.owner RETURNING epoch",
-                (owner,),
-            )
-        return int(row[0][0])
+    def attend(self, owner: str, partitions: Collection[str]) -> dict[str, int]:
+        with in_state_words(self._path, "taking the lease"):
+            held = self._held()
+            if self._begun and all(held.get(name, ("", 0))[0] == owner for name in partitions):
+                return {name: held[name][1] for name in partitions}
+            with self._lock, transaction(self._connection):
+                taken = self._taken(owner, partitions)
+            self._begun = True
+            return taken
+
+    def _held(self) -> dict[str, tuple[str, int]]:
+        return {name: (owner, epoch) for name, owner, epoch in query(self._connection, "SELECT name, owner, epoch FROM lease")}
+
+    def _taken(self, owner: str, partitions: Collection[str]) -> dict[str, int]:
+        held = self._held()
+        if self._begun:
+            for name in partitions:
+                if (other := held.get(name, ("", 0))[0]) not in ("", owner):
+                    raise Fenced(f"{other} has taken over {name}; stop this worker")
+        wanted = [name for name in partitions if not self._begun or held.get(name, ("", 0))[0] != owner]
+        self._connection.executemany(_TAKE, [(name, owner) for name in wanted])
+        return {name: epoch for name, (_, epoch) in self._held().items() if name in partitions}
+
+    def leave(self, owner: str) -> None:
+        with in_state_words(self._path, "giving the lease back"), self._lock, transaction(self._connection):
+            self._connection.execute("UPDATE lease SET owner = '', epoch = epoch + 1 WHERE owner = ?", (owner,))
+
+    def origin(self, log: str) -> str:
+        with in_state_words(self._path, "reading the state"), self._lock, transaction(self._connection):
+            self._connection.execute("INSERT OR IGNORE INTO origin VALUES (1, ?)", (log,))
+            return str(query(self._connection, "SELECT log FROM origin")[0][0])
 
     def positions(self) -> dict[str, int]:
         with in_state_words(self._path, "reading the state"):
             return dict(query(self._connection, "SELECT name, position FROM partition"))
 
-    def forwards(self, limit: int) -> list[tuple[str, Message]]:
-        sql = "SELECT p.name, f.value FROM forward AS f JOIN partition AS p ON p.number = f.partition ORDER BY f.sequence LIMIT ?"
+    def forwards(self, partitions: Collection[str], limit: int) -> list[tuple[str, Message]]:
         with in_state_words(self._path, "reading the state"):
-            return [(name, encoding.message(value)) for name, value in query(self._connection, sql, (limit,))]
+            names = msgspec.json.encode(list(partitions)).decode()
+            return [(name, encoding.message(value)) for name, value in query(self._connection, _FORWARDS, (names, limit))]
 
     # --- writing ----------------------------------------------------------------------------------------------------------
 
-    def commit(self, epoch: int, batch: Sequence[Changes]) -> None:
+    def commit(self, epochs: Mapping[str, int], batch: Sequence[Changes]) -> None:
         with in_state_words(self._path, "committing to the state"), self._lock:
             try:
                 with transaction(self._connection):
-                    self._check(epoch)
+                    self._check(epochs, batch)
                     for changes in batch:
                         self._write(self._partitions.made(changes.partition), changes)
             except BaseException:
@@ -87,10 +118,12 @@ class SqliteState(SqliteLoads):
                 self._identities.forget()
                 raise
 
-    def _check(self, epoch: int) -> None:
-        row = query(self._connection, "SELECT epoch, owner FROM lease")
-        if not row or row[0][0] != epoch:
-            raise Fenced(f"epoch {epoch} is over: {row[0][1] if row else 'nobody'} has taken over; stop this worker")
+    def _check(self, epochs: Mapping[str, int], batch: Sequence[Changes]) -> None:
+        held = self._held()
+        for changes in batch:
+            owner, epoch = held.get(changes.partition, ("", 0))
+            if epochs.get(changes.partition) != epoch:
+                raise Fenced(f"the epoch for {changes.partition} is over: {owner or 'nobody'} has taken over; stop this worker")
 
     def _write(self, number: int, changes: Changes) -> None:
         run, many = self._connection.execute, self._connection.executemany
@@ -180,6 +213,12 @@ class SqliteState(SqliteLoads):
             finally:
                 source.close()
             publish(provisional, path)
+
+    def frozen(self, folder: Path) -> SqliteState:
+        """As agreed: a copy, since a reader that stays holds up the write-ahead log."""
+        copy = folder / "kept.db"
+        self.snapshot(copy)
+        return SqliteState(copy)
 
     def close(self) -> None:
         self._connection.close()
