@@ -6,7 +6,7 @@ import random
 import zlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psycopg
@@ -15,7 +15,7 @@ from tests.contracts.log import PATIENCE, SharedLogContract, Stall, Transactiona
 from tests.postgres.pooler import pooling
 from tests.postgres.server import Server
 
-from synchromesh.log.agreement import Log, LogCorrupt, LogError, Place
+from synchromesh.log.agreement import Log, LogCorrupt, LogError, LogFull, Place
 from synchromesh.log.archive import read_archive
 from synchromesh.log.postgres import open_log, reading, trimming
 from synchromesh.log.postgres.appending import signed
@@ -304,3 +304,18 @@ def test_a_role_that_may_only_write_rows_is_enough_once_the_tables_are_there(
     finally:
         postgres_server.run("DROP OWNED BY clerk", name=name)
         postgres_server.run("DROP ROLE clerk")
+
+
+def test_a_disk_without_room_takes_nothing_of_a_list_and_works_again_with_room(postgres_server: Server, place: Place) -> None:
+    with postgres_server.little_room(20_000_000):
+        log = open_log(place)
+        count = 0
+        with suppress(LogFull):
+            while count < 1000:
+                log.append([message(body=b"x" * 1500) for _ in range(1000)] + [message("other")])
+                count += 1
+        with pytest.raises(LogFull, match="free space on the server's disk"):
+            log.append([message(body=b"x" * 1500) for _ in range(1000)] + [message("other")])
+        assert log.head() == {"plant-1": 1000 * count, "other": count}
+    assert log.append([message(body=b"x" * 1500) for _ in range(1000)])[-1] == 1000 * count + 1000
+    log.close()

@@ -7,6 +7,7 @@ else by password. Its folder goes when it is closed, also when the process that 
 from __future__ import annotations
 
 import os
+import resource
 import shutil
 import signal
 import socket
@@ -93,10 +94,16 @@ class Server:
         more = "&".join(f"{key}={value}" for key, value in parameters.items())
         return f"postgresql://{who}@127.0.0.1:{self.port}/{name}" + (f"?{more}" if more else "")
 
-    def start(self) -> None:
+    def start(self, longest_file: int = resource.RLIM_INFINITY) -> None:
         """Start, and wait until the server answers; a crash is recovered from first."""
+        limits = resource.getrlimit(resource.RLIMIT_FSIZE)
         with (self.folder / "server.log").open("ab") as log:
-            self._process = subprocess.Popen([self._binaries / "postgres", "-D", self.data], stdout=log, stderr=log, **self.user)
+            # The server inherits the limit; until it has, it counts here too.
+            resource.setrlimit(resource.RLIMIT_FSIZE, (longest_file, limits[1]))
+            try:
+                self._process = subprocess.Popen([self._binaries / "postgres", "-D", self.data], stdout=log, stderr=log, **self.user)
+            finally:
+                resource.setrlimit(resource.RLIMIT_FSIZE, limits)
         deadline = time.monotonic() + PATIENCE
         while True:
             try:
@@ -127,6 +134,16 @@ class Server:
         """Cut all connections to a database; how many there were."""
         rows = self.run("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s AND pid <> pg_backend_pid()", (name,))
         return len(rows)
+
+    @contextmanager
+    def little_room(self, size: int) -> Iterator[None]:
+        """Restart, so that no file of the server grows beyond so many bytes while the block lasts, and restart again."""
+        self.stop()
+        self.start(size)
+        try:
+            yield
+        finally:
+            self.restart()
 
     def run(self, statement: str, values: tuple[object, ...] = (), name: str = "postgres") -> list[tuple[Any, ...]]:
         """Run a statement as the superuser."""
