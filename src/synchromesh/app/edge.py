@@ -1,7 +1,7 @@
 """The edge as a process: takes in where the plant is, keeps what it took in a log of its own, and forwards it to the installation's log.
 
-The plant hears "received" when its message is durable here, so it works on when the line to the centre is cut. `edge-log.db` in the data folder
-is the log of its own, `edge.sent` says how far it is forwarded; both belong together and to this machine.
+The plant hears "received" when its message is durable here, so it works on when the line to the centre is cut. `edge-log.db` in the data
+folder is the log of its own, `edge.sent` says how far it is forwarded; both belong together and to this machine.
 """
 
 from __future__ import annotations
