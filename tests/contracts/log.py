@@ -229,21 +229,22 @@ class TransactionalLogContract(SharedLogContract):
         raise NotImplementedError("the class that inherits says how an append of its log is stopped")
 
     def test_an_appender_that_stalls_hides_nothing_behind_it(self, log: Log, stalling: Callable[[Stall], Log]) -> None:
+        log.append([message(id="zeroth"), message("b", id="zeroth of b")])
         stall = Stall()
         other = stalling(stall)
         with ThreadPoolExecutor(3) as threads:
             first = threads.submit(other.append, [message(id="first"), message("b", id="first of b")])
             assert stall.inside.wait(PATIENCE)
-            reader = threads.submit(self._follow, log, 4)
+            reader = threads.submit(self._follow, log, 5)
             behind = threads.submit(log.append, [message(id="second"), message(id="third"), message(id="fourth")])
-            assert log.read({"plant-1": 0, "b": 0}, 10) == {}
-            assert not log.wait({"plant-1": 0, "b": 0}, 0.1)
+            assert log.read({"plant-1": 1, "b": 1}, 10) == {}
+            assert not log.wait({"plant-1": 1, "b": 1}, 0.1)
             assert not behind.done()
             stall.go.set()
-            assert first.result(PATIENCE) == [1, 1]
-            assert behind.result(PATIENCE) == [2, 3, 4]
-            assert reader.result(PATIENCE) == [(1, "first"), (2, "second"), (3, "third"), (4, "fourth")]
-        assert log.head() == {"plant-1": 4, "b": 1}
+            assert first.result(PATIENCE) == [2, 2]
+            assert behind.result(PATIENCE) == [3, 4, 5]
+            assert reader.result(PATIENCE) == [(1, "zeroth"), (2, "first"), (3, "second"), (4, "third"), (5, "fourth")]
+        assert log.head() == {"plant-1": 5, "b": 2}
 
     @staticmethod
     def _follow(log: Log, count: int) -> list[tuple[int, str]]:

@@ -6,21 +6,23 @@ import random
 import zlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psycopg
 import pytest
-from tests.contracts.log import PATIENCE, Stall, TransactionalLogContract, message
+from tests.contracts.log import PATIENCE, SharedLogContract, Stall, TransactionalLogContract, message
+from tests.postgres.pooler import pooling
 from tests.postgres.server import Server
 
-from synchromesh.log.agreement import Log, LogCorrupt, LogError, Place
+from synchromesh.log.agreement import Log, LogCorrupt, LogError, LogFull, Place
 from synchromesh.log.archive import read_archive
 from synchromesh.log.postgres import open_log, reading, trimming
 from synchromesh.log.postgres.appending import signed
 from synchromesh.log.postgres.log import PostgresLog
 from synchromesh.log.postgres.tables import KINDS
 from synchromesh.postgres.connections import Connection, Connections
+from synchromesh.postgres.connections import pooled as pooled_connection
 
 
 @pytest.fixture
@@ -76,6 +78,67 @@ class TestPostgresLog(TransactionalLogContract):
             return log
 
         return open_stalling
+
+
+class TestPostgresLogBehindAPooler(SharedLogContract):
+    """The same with each transaction on another connection of the server, as PgBouncer hands them out in transaction mode."""
+
+    @pytest.fixture
+    def pooled(self, postgres_server: Server, place: Place) -> Iterator[Place]:
+        with pooling(postgres_server) as port:
+            yield Place(place.address.replace(str(postgres_server.port), str(port)), place.folder, place.archive)
+
+    @pytest.fixture
+    def log(self, pooled: Place) -> Iterator[PostgresLog]:
+        log = open_log(pooled)
+        with log._connections.one() as connection:
+            assert pooled_connection(connection)
+        yield log
+        log.close()
+
+    @pytest.fixture
+    def again(self, pooled: Place) -> Iterator[Callable[[], Log]]:
+        opened: list[PostgresLog] = []
+
+        def open_again() -> Log:
+            opened.append(open_log(pooled))
+            return opened[-1]
+
+        yield open_again
+        for log in opened:
+            log.close()
+
+
+class Scattered(Connections):
+    """Connections that prepare nothing and of whose sessions nothing is left after each transaction, as behind a pooler."""
+
+    @contextmanager
+    def one(self) -> Iterator[Connection]:
+        with super().one() as connection:
+            connection.prepare_threshold = None
+            yield connection
+            connection.execute("DISCARD ALL")
+
+
+class TestPostgresLogWithoutSessions(SharedLogContract):
+    @pytest.fixture
+    def log(self, place: Place, monkeypatch: pytest.MonkeyPatch) -> Iterator[PostgresLog]:
+        monkeypatch.setattr("synchromesh.log.postgres.log.Connections", Scattered)
+        log = open_log(place)
+        yield log
+        log.close()
+
+    @pytest.fixture
+    def again(self, place: Place, log: PostgresLog) -> Iterator[Callable[[], Log]]:
+        opened: list[PostgresLog] = []
+
+        def open_again() -> Log:
+            opened.append(open_log(place))
+            return opened[-1]
+
+        yield open_again
+        for log in opened:
+            log.close()
 
 
 def test_an_appender_that_stalls_stops_its_own_partitions_only(log: PostgresLog, place: Place) -> None:
@@ -241,3 +304,18 @@ def test_a_role_that_may_only_write_rows_is_enough_once_the_tables_are_there(
     finally:
         postgres_server.run("DROP OWNED BY clerk", name=name)
         postgres_server.run("DROP ROLE clerk")
+
+
+def test_a_disk_without_room_takes_nothing_of_a_list_and_works_again_with_room(postgres_server: Server, place: Place) -> None:
+    with postgres_server.little_room(20_000_000):
+        log = open_log(place)
+        count = 0
+        with suppress(LogFull):
+            while count < 1000:
+                log.append([message(body=b"x" * 1500) for _ in range(1000)] + [message("other")])
+                count += 1
+        with pytest.raises(LogFull, match="free space on the server's disk"):
+            log.append([message(body=b"x" * 1500) for _ in range(1000)] + [message("other")])
+        assert log.head() == {"plant-1": 1000 * count, "other": count}
+    assert log.append([message(body=b"x" * 1500) for _ in range(1000)])[-1] == 1000 * count + 1000
+    log.close()

