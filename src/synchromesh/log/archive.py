@@ -68,6 +68,11 @@ def discard_unfinished(archive: Path, partition: str, trimmed: int) -> None:
             path.unlink()
 
 
+def holds(archive: Path, partition: str, last: int) -> bool:
+    """Whether the archive has the segment that ends with a position."""
+    return any(path.name.endswith(f"-{last:0{_DIGITS}d}{_SUFFIX}") for path in _files(archive, partition))
+
+
 def read_archive(archive: Path, partition: str, chain: str | None = None) -> Iterator[Record]:
     """All archived messages of a partition in order, verifying the chain on the way.
 
