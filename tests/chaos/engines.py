@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
@@ -35,8 +34,6 @@ class Engine(Protocol):
         """Everything works again."""
         ...
 
-    async def end(self) -> None: ...
-
 
 class Files:
     """Log and state in files of this machine."""
@@ -58,9 +55,6 @@ class Files:
     async def mend(self) -> None:
         """There is nothing to mend."""
 
-    async def end(self) -> None:
-        """There is nothing to end."""
-
 
 def engine(log: str, state: str, folder: Path, stack: ExitStack) -> Engine:
     """The engine of these names; what it starts ends with the stack."""
@@ -69,8 +63,3 @@ def engine(log: str, state: str, folder: Path, stack: ExitStack) -> Engine:
     from tests.chaos import servers  # noqa: PLC0415 - only these runs need the servers' packages
 
     return servers.engine(log, state, folder, stack)
-
-
-async def settle(what: Callable[[], object]) -> None:
-    """Do in a thread what blocks, so that lines go on meanwhile."""
-    await asyncio.to_thread(what)

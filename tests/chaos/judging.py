@@ -5,7 +5,7 @@ The auditor is the simulation's. It judges by the business systems' books and by
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -43,10 +43,11 @@ class Judged(msgspec.Struct):
         self.findings += [f"{plant}: {finding.fault.value}: {finding.sentence}" for finding in verdict.findings[:MOST]]
 
 
-def judge(settings: Settings, books: Mapping[str, Books], plants: Mapping[Plant, Heard]) -> Judged:
+def judge(settings: Settings, books: Mapping[str, Callable[[], Books]], plants: Mapping[Plant, Heard]) -> Judged:
     """Judge every plant by its ERP's books, and each state by its log."""
     judged = Judged()
-    for name, kept in books.items():
+    for name, read in books.items():
+        kept = read()
         theirs = {plant: heard for plant, heard in plants.items() if plant.erp == name}
         judged.findings += [f"{name}: {sentence}" for sentence in _strangers(kept, list(theirs))]
         for plant, heard in theirs.items():

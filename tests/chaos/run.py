@@ -123,7 +123,7 @@ class Run:
             await erp.start()
         settings = self._configured()
         await asyncio.gather(*(self._open(source) for source in self._sources))
-        prepare(settings)
+        await asyncio.to_thread(prepare, settings)  # lines to log and state are carried by this loop
         await self._fleet.start()
         chaos = Chaos(self._fleet, list(self._erps.values()), self._engine, self._plan.seed, self._plan.pause, self._plan.faults)
         try:
@@ -133,8 +133,8 @@ class Run:
             for erp in self._erps.values():
                 await erp.end()
         self._say("judging")
-        judged = judge(settings, {name: erp.books() for name, erp in self._erps.items()}, {s.plant: s.heard for s in self._sources})
-        await self._engine.end()
+        books = {name: erp.books for name, erp in self._erps.items()}
+        judged = await asyncio.to_thread(judge, settings, books, {source.plant: source.heard for source in self._sources})
         deaths = [f"{member.name} ended with {code}" for member in self._fleet.members for code in member.deaths]
         repeats = sum(source.repeats for source in self._sources)
         return Outcome(judged, chaos.done, chaos.said, deaths, repeats, self._operator.decided, time.monotonic() - began)
