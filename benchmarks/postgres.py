@@ -3,10 +3,9 @@ one connection, one batch of the same bytes at a time, each one durable when its
 
 from __future__ import annotations
 
-import statistics
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -25,14 +24,14 @@ from synchromesh.postgres.database import database
 BATCHES: Final = {1: 1_500, 100: 30_000, 1_000: 50_000}
 """Messages a second that are wanted with so many in an append."""
 LEAST: Final = 0.5
-ROUNDS: Final = 5
 BODY: Final = b'{"type": "production_reported", "order": "WO-4711", "operation": "10", "good": {"value": "12", "unit": "EA"}}'.ljust(450)
 NOW: Final = datetime(2026, 1, 1, tzinfo=UTC)
 _RAW: Final = b"INSERT INTO raw (position, body) SELECT * FROM unnest(%s, %s)"
 
 
 def measure(size: Size) -> list[Figure]:
-    """Messages a second for each size of an append. Log and loops take turns, so that what else the machine does hits them alike."""
+    """Messages a second for each size of an append. Log and loops take turns, append by append, so that what else the machine does
+    hits them alike."""
     server = Server(durable=True)
     try:
         with tempfile.TemporaryDirectory(prefix="synchromesh-bench-") as folder, server.fresh() as name:
@@ -41,7 +40,7 @@ def measure(size: Size) -> list[Figure]:
                 register(connection)
                 connection.execute("CREATE TABLE raw (position bigint PRIMARY KEY, body bytea NOT NULL)")
                 raw = _Raw(connection)
-                figures = [_figure(log, raw, batch, min(2.0, size.seconds / 20)) for batch in BATCHES]
+                figures = [_figure(log, raw, batch, size.seconds / 3) for batch in BATCHES]
             log.close()
     finally:
         server.close()
@@ -77,19 +76,20 @@ def _figure(log: PostgresLog, raw: _Raw, batch: int, seconds: float) -> Figure:
         "unnest": lambda: raw.unnest(bodies),
         "copy": lambda: raw.copy(bodies),
     }
-    rates: dict[str, list[float]] = {name: [] for name in loops}
-    for _ in range(ROUNDS):
+    rates = {name: batch / seconds_each for name, seconds_each in _seconds(loops, seconds).items()}
+    note = f"unnest {rates['unnest']:,.0f}/s, COPY {rates['copy']:,.0f}/s"
+    raw_rate = max(rates["unnest"], rates["copy"])
+    return Figure(f"PostgreSQL append, {batch} at a time", rates["log"], "messages/s", BATCHES[batch], raw=raw_rate, least=LEAST, note=note)
+
+
+def _seconds(loops: Mapping[str, Callable[[], object]], seconds: float) -> dict[str, float]:
+    """The seconds that one turn of each loop takes. They take turns one by one."""
+    spent = dict.fromkeys(loops, 0.0)
+    turns = 0
+    while not turns or sum(spent.values()) < seconds:
         for name, loop in loops.items():
-            rates[name].append(batch * _per_second(loop, seconds / ROUNDS))
-    middle = {name: statistics.median(measured) for name, measured in rates.items()}
-    best = max(middle["unnest"], middle["copy"])
-    note = f"unnest {middle['unnest']:,.0f}/s, COPY {middle['copy']:,.0f}/s"
-    return Figure(f"PostgreSQL append, {batch} at a time", middle["log"], "messages/s", BATCHES[batch], raw=best, least=LEAST, note=note)
-
-
-def _per_second(loop: Callable[[], object], seconds: float) -> float:
-    started, done = time.perf_counter(), 0
-    while (spent := time.perf_counter() - started) < seconds:
-        loop()
-        done += 1
-    return done / spent
+            started = time.perf_counter()
+            loop()
+            spent[name] += time.perf_counter() - started
+        turns += 1
+    return {name: total / turns for name, total in spent.items()}

@@ -207,7 +207,7 @@ def test_a_trim_that_died_between_the_archive_and_the_log_is_done_again(
 ) -> None:
     log.append([message() for _ in range(6)])
     with monkeypatch.context() as patched:
-        patched.setattr(trimming, "_DELETE", "SELECT pg_terminate_backend(pg_backend_pid()), %s, %s")
+        patched.setattr(trimming, "_DELETE", "SELECT pg_terminate_backend(pg_backend_pid()), %s, %s, %s")
         with pytest.raises(LogError, match="later"):
             log.trim("plant-1", 4)
     assert len(list((place.archive / "plant-1").iterdir())) == 1

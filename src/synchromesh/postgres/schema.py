@@ -43,10 +43,10 @@ class _Found(NamedTuple):
 
 
 _MISSING: Final = _Found(0, 0, "")
-_BASE: Final = (
-    "CREATE SCHEMA IF NOT EXISTS {schema}",
+_SCHEMA: Final = "CREATE SCHEMA {schema}"
+_TABLE: Final = (
     "CREATE TABLE {schema}.part ("
-    "name text PRIMARY KEY, version int NOT NULL, serves int NOT NULL, id text NOT NULL, installation text NOT NULL)",
+    "name text PRIMARY KEY, version int NOT NULL, serves int NOT NULL, id text NOT NULL, installation text NOT NULL)"
 )
 
 
@@ -101,8 +101,10 @@ def _advance(connection: Connection, database: Database, part: Part, found: _Fou
     """Do the steps that are missing."""
     if found.version >= len(part.steps):
         return found.id
-    exists = connection.execute("SELECT to_regclass(%s) IS NOT NULL", (f"{database.schema}.part",)).fetchone()
-    statements = [] if exists and exists[0] else list(_BASE)
+    made = "SELECT to_regnamespace(%s) IS NOT NULL, to_regclass(%s) IS NOT NULL"
+    schema, table = connection.execute(made.encode(), (database.schema, f"{database.schema}.part")).fetchone() or (False, False)
+    # Who owns the schema may make tables in it, but not necessarily a schema in this database.
+    statements = ([] if schema else [_SCHEMA]) + ([] if table else [_TABLE])
     for step in part.steps[found.version :]:
         statements.extend(step.statements)
     for statement in statements:

@@ -22,7 +22,8 @@ _PAGE_BYTES: Final = 8_000_000
 # Nobody else trims the partition meanwhile, on whatever host, and what waits for a host that vanished ends.
 _ALONE: Final = "SELECT pg_advisory_xact_lock(hashtext('synchromesh trim {schema}'), %s)"
 _SOON: Final = "SET LOCAL idle_in_transaction_session_timeout = '60s'"
-_DELETE: Final = "DELETE FROM {schema}.message WHERE partition = %s AND position <= %s"
+# What was trimmed before may still lie there, dead: it is not looked at again.
+_DELETE: Final = "DELETE FROM {schema}.message WHERE partition = %s AND position BETWEEN %s AND %s"
 _TRIMMED: Final = "UPDATE {schema}.partition SET trimmed = %s, chain = %s WHERE number = %s"
 
 
@@ -59,7 +60,7 @@ class Trimmer:
             segment = Segment(partition, known.trimmed + 1, last, known.chain)
             digest = write_segment(self._archive, segment, self._bodies(connection, partition, known, last))
             connection.execute(DURABLE.encode())
-            connection.execute(sql(_DELETE), (known.number, last))
+            connection.execute(sql(_DELETE), (known.number, segment.first, last))
             # Appenders of this partition wait from here to the commit, so this comes last.
             connection.execute(sql(_TRIMMED), (last, digest, known.number))
         return True

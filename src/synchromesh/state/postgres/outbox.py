@@ -246,6 +246,7 @@ class PostgresOutbox:
         sql = self._session.sql
         keys = _keys(sorted((each.number, each.position, each.ordinal) for each in chosen))
         with connection.pipeline():
+            connection.execute(self._roster.holding, (texts([target]),))
             sender = connection.execute(sql(_SENDER + " FOR SHARE"), (kept(target),))
             connection.execute(sql(_SEE))
             claims = connection.execute(sql(_CLAIM), (kept(claimant), Int8(now), *keys), binary=True)

@@ -3,6 +3,10 @@
 One transaction renews the membership and the leases of who attends, forgets members whose time is over, gives up what is more than a fair
 share, and takes what is free. A lease is free when nobody has it or its time is over; taking it makes a new epoch, by which everything that
 its owner before still tries to write is refused.
+
+Whoever writes under a lease holds it until its transaction is over, and a lease that is held is not taken. An owner that stands still in
+the midst of it would hold it for ever, since the server waits for it: so every transaction under a lease also has a lock that says whose
+process it is, and who comes to take over ends those of which the time is over and that wait for nobody but their client.
 """
 
 from __future__ import annotations
@@ -15,15 +19,19 @@ from synchromesh.state.agreement import LEASE_SECONDS
 from synchromesh.state.postgres.session import Session
 from synchromesh.state.postgres.words import kept, texts, told
 
+GRACE: Final = 0.5
+"""Seconds after a lease's time before who stands still with it is ended."""
+
 _MEMBER: Final = """
 INSERT INTO {schema}.member VALUES (%s, %s, clock_timestamp() + %s * interval '1 second')
 ON CONFLICT (kind, owner) DO UPDATE SET until = excluded.until
 """
 _FORGET: Final = """
 DELETE FROM {schema}.member WHERE (kind, owner) IN (
-  SELECT kind, owner FROM {schema}.member WHERE kind = %s AND until < clock_timestamp() FOR UPDATE SKIP LOCKED)
+  SELECT kind, owner FROM {schema}.member WHERE kind = %s AND owner <> %s AND until < clock_timestamp()
+  FOR UPDATE SKIP LOCKED)
 """
-_COUNT: Final = "SELECT count(*) FROM {schema}.member WHERE kind = %s AND until >= clock_timestamp()"
+_OTHERS: Final = "SELECT count(*) FROM {schema}.member WHERE kind = %s AND owner <> %s AND until >= clock_timestamp()"
 _MAKE: Final = """
 INSERT INTO {schema}.{table} (name, epoch, owner) SELECT w.name, 0, '' FROM unnest(%s) AS w (name)
 WHERE NOT EXISTS (SELECT 1 FROM {schema}.{table} l WHERE l.name = w.name) ORDER BY w.name ON CONFLICT (name) DO NOTHING
@@ -39,6 +47,14 @@ UPDATE {schema}.{table} l SET owner = %s, epoch = l.epoch + 1, until = clock_tim
   ORDER BY name LIMIT %s FOR UPDATE SKIP LOCKED) AS free
 WHERE l.name = free.name RETURNING l.name, l.epoch
 """
+_LOCK: Final = "hashtextextended('{schema} {table} ' || name, 0)"
+_HOLDING: Final = "SELECT pg_advisory_xact_lock({lock}) FROM (SELECT name FROM unnest(%s) AS k (name) ORDER BY name) AS n"
+_END_STANDING: Final = """
+SELECT pg_terminate_backend(l.pid) FROM {schema}.{table} t
+JOIN pg_locks l ON l.locktype = 'advisory' AND l.objsubid = 1 AND l.granted AND (l.classid::bigint << 32 | l.objid::bigint) = {lock}
+JOIN pg_stat_activity a ON a.pid = l.pid AND a.wait_event = 'ClientRead'
+WHERE name = ANY (%s) AND owner NOT IN ('', %s) AND until < clock_timestamp() - %s * interval '1 second'
+"""
 _LEAVE: Final = "UPDATE {schema}.{table} SET owner = '', until = '-infinity', epoch = epoch + 1 WHERE owner = %s"
 _GONE: Final = "DELETE FROM {schema}.member WHERE kind = %s AND owner = %s"
 
@@ -51,9 +67,11 @@ class Roster:
         self._kind = kind
         self._table = table
         self._seconds = seconds
+        self.holding = self._sql(_HOLDING)
+        """The statement that says whose process writes under these leases, a `text[]`, until its transaction is over."""
 
     def _sql(self, sql: str) -> bytes:
-        return self._session.sql(sql.replace("{table}", self._table))
+        return self._session.sql(sql.replace("{lock}", _LOCK).replace("{table}", self._table))
 
     def attend(self, owner: str, names: Collection[str]) -> dict[str, int]:
         """Say that `owner` is at work, and get its share of the names, each with its epoch."""
@@ -66,9 +84,9 @@ class Roster:
 
         wanted = texts(names)
         run(_MEMBER, self._kind, owner, self._seconds)
-        run(_FORGET, self._kind)
+        run(_FORGET, self._kind, owner)
         run(_MAKE, wanted)
-        share = -(-len(names) // run(_COUNT, self._kind).fetchone()[0])
+        share = -(-len(names) // (run(_OTHERS, self._kind, owner).fetchone()[0] + 1))
         mine = {told(name): epoch for name, epoch in run(_MINE, owner, wanted)}
         if excess := sorted(mine)[share:]:
             run(_GIVE_UP, owner, texts(excess))
@@ -78,6 +96,8 @@ class Roster:
         if len(mine) < share:
             found = run(_TAKE, owner, self._seconds, wanted, owner, share - len(mine))
             mine |= {told(name): epoch for name, epoch in found}
+        if len(mine) < share:
+            run(_END_STANDING, wanted, owner, GRACE)
         return mine
 
     def leave(self, owner: str) -> None:

@@ -19,10 +19,14 @@ _T = TypeVar("_T")
 
 # Rows are found by key. A plan that the server has kept since its tables were small must not read through them when they have grown.
 _PLANS: Final = "SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off; SET jit = off"
+# A client whose machine has gone is noticed, and what it holds let go, sooner than after the system's two hours.
+_ALIVE: Final = "SET tcp_keepalives_idle = 2; SET tcp_keepalives_interval = 1; SET tcp_keepalives_count = 2; SET tcp_user_timeout = 4000"
 
 
-PATIENCE: Final = "SELECT set_config('idle_in_transaction_session_timeout', '10s', true), set_config('lock_timeout', '10s', true)"
-"""For a transaction that changes something: whoever began it may be gone or stand still, and others wait for what it holds."""
+IDLE_SECONDS: Final = 3
+"""After so long the server ends a transaction that nobody goes on with: its client is gone or stands still, and others wait."""
+BEGIN: Final = f"BEGIN; SET LOCAL idle_in_transaction_session_timeout = '{IDLE_SECONDS}s'; SET LOCAL lock_timeout = '10s'"
+"""The begin of a transaction that changes something."""
 
 
 @contextmanager
@@ -53,7 +57,7 @@ class Session:
         if self._connection is None or self._connection.closed:
             self._connection = connect(self.database, KINDS)
             if not pooled(self._connection):
-                self._connection.execute(_PLANS)
+                self._connection.execute(f"{_PLANS}; {_ALIVE}", prepare=False)
         return self._connection
 
     def ask(self, doing: str, question: Callable[[Connection], _T]) -> _T:
@@ -85,18 +89,18 @@ class Session:
             begun = self._begun(connection)
             yield begun
             begun.execute(DURABLE)
-            begun.execute("COMMIT")
+            begun.execute("COMMIT", prepare=False)
 
     def _begun(self, connection: Connection) -> Connection:
         """A connection in a new transaction. One that was cut since its last use is replaced: nothing has been done yet."""
         try:
-            _begin(connection)
+            connection.execute(BEGIN, prepare=False)
         except psycopg.Error as error:
             if not cut(error):
                 raise
             self.close()
             connection = self.connection()
-            _begin(connection)
+            connection.execute(BEGIN, prepare=False)
         return connection
 
     def _give_up(self) -> None:
@@ -106,7 +110,7 @@ class Session:
             return
         try:
             if connection.info.transaction_status != psycopg.pq.TransactionStatus.IDLE:
-                connection.execute("ROLLBACK")
+                connection.execute("ROLLBACK", prepare=False)
         except psycopg.Error:
             self.close()
 
@@ -114,9 +118,3 @@ class Session:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
-
-
-def _begin(connection: Connection) -> None:
-    with connection.pipeline():
-        connection.execute("BEGIN")
-        connection.execute(PATIENCE)

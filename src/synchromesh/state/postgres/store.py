@@ -22,7 +22,7 @@ from synchromesh.state.postgres.loads import PostgresLoads, Statements, rows
 from synchromesh.state.postgres.partitions import Partitions
 from synchromesh.state.postgres.roster import Roster
 from synchromesh.state.postgres.schema import prepare
-from synchromesh.state.postgres.session import PATIENCE, Session, in_state_words
+from synchromesh.state.postgres.session import BEGIN, Session, in_state_words
 from synchromesh.state.postgres.words import kept, texts, told
 from synchromesh.state.postgres.writing import Writing
 
@@ -124,10 +124,11 @@ class PostgresState(PostgresLoads):
     def _write(self, connection: Connection, epochs: Mapping[str, int], batch: Sequence[tuple[int, Changes]]) -> None:
         identities = [statement for number, changes in batch for statement in self._identities.statements(connection, number, changes)]
         run, sql = connection.execute, self._session.sql
-        with connection.pipeline():
-            run("BEGIN")
-            run(PATIENCE)
+        with connection.pipeline() as pipeline:
+            for words in BEGIN.split(";"):
+                run(words, prepare=False)
             names = texts([changes.partition for _, changes in batch])
+            run(self._roster.holding, (names,))
             leases = run(sql(_LEASES), (names,))
             stands = run(sql(_STANDS), (ints([number for number, _ in batch]),))
             forgotten = [
@@ -140,10 +141,11 @@ class PostgresState(PostgresLoads):
             for statement, values in identities:
                 run(statement, values)
             run(DURABLE)
-        self._check(epochs, batch, leases.fetchall(), dict(stands.fetchall()))
-        for changes, cursor in forgotten:
-            self._check_forgotten(changes, cursor.rowcount)
-        run("COMMIT")
+            pipeline.sync()
+            self._check(epochs, batch, leases.fetchall(), dict(stands.fetchall()))
+            for changes, cursor in forgotten:
+                self._check_forgotten(changes, cursor.rowcount)
+            run("COMMIT", prepare=False)
 
     def _check(
         self, epochs: Mapping[str, int], batch: Sequence[tuple[int, Changes]], leases: Sequence[Any], stands: Mapping[int, int]
