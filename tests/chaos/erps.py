@@ -11,6 +11,7 @@ from typing import Final
 
 import aiohttp
 import msgspec
+from tests.chaos.fleet import end_with_parent
 from tests.chaos.line import Line
 
 from synchromesh.connectors.agreement import Grade
@@ -57,7 +58,9 @@ class Erp:
             await self.line.open()
         command = [sys.executable, "-m", "synchromesh.connectors.sandbox", "--port", "0", "--data", str(self._folder)]
         command += ["--grade", self.grade.value, "--seed", str(self._seed), "--rates", RATES, "--delay", str(LATEST)]
-        self._process = await asyncio.create_subprocess_exec(*command, stdin=DEVNULL, stdout=PIPE, start_new_session=True)
+        self._process = await asyncio.create_subprocess_exec(
+            *command, stdin=DEVNULL, stdout=PIPE, start_new_session=True, preexec_fn=end_with_parent
+        )
         assert self._process.stdout is not None, "asked for above"
         line = await self._process.stdout.readline()
         if not line:

@@ -7,7 +7,7 @@ another one at each start. All of it ends with the process that made it.
 from __future__ import annotations
 
 import asyncio
-import os
+import ctypes
 import resource
 import signal
 import sys
@@ -29,7 +29,14 @@ AGAIN: Final = (0.2, 0.5, 1.0, 2.0, 5.0)
 """Seconds before a process is started again that has ended so often in a row."""
 
 GRACE: Final = 30.0
+PR_SET_PDEATHSIG: Final = 1
+_LIBC: Final = ctypes.CDLL(None, use_errno=True)
 UNLIMITED: Final = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
+
+
+def end_with_parent() -> None:
+    """Run in a new process: the system kills it when its parent dies, however that dies."""
+    _LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 class Member:
@@ -45,6 +52,7 @@ class Member:
         self._fleet = fleet
         self._clock = fleet.folder / f"{self.name}.clock"
         self.clock = Offset(self._clock)
+        self.config = fleet.folder / f"{self.name}.toml"
         self.log = fleet.folder / f"{self.name}.log"
         self._process: Process | None = None
         self._asked = False
@@ -112,10 +120,10 @@ class Member:
 
     async def _live(self) -> int:
         command = [sys.executable, "-m", "tests.chaos.child", str(self._clock), self._fleet.sabotage.get(self.role, "-")]
-        command += ["serve", "--role", self.role, "--config", str(self._fleet.config)]
+        command += ["serve", "--role", self.role, "--config", str(self.config)]
         with self.log.open("ab") as lines:
             process = self._process = await asyncio.create_subprocess_exec(
-                *command, stdin=DEVNULL, stdout=PIPE, stderr=lines, cwd=self._fleet.root, start_new_session=True, env=os.environ
+                *command, stdin=DEVNULL, stdout=PIPE, stderr=lines, cwd=self._fleet.root, start_new_session=True, preexec_fn=end_with_parent
             )
         assert process.stdout is not None, "asked for above"
         try:
@@ -133,10 +141,9 @@ class Member:
 
 
 class Fleet:
-    """All processes of one configuration file. `sabotage` breaks a law in every process of a role, by name."""
+    """All processes of one configuration. `sabotage` breaks a law in every process of a role, by name."""
 
-    def __init__(self, config: Path, folder: Path, counts: dict[str, int], sabotage: dict[str, str]) -> None:
-        self.config = config
+    def __init__(self, folder: Path, counts: dict[str, int], sabotage: dict[str, str]) -> None:
         self.folder = folder
         self.root = Path(__file__).parents[2]
         self.sabotage = sabotage

@@ -109,6 +109,7 @@ class Line:
         self._connections.append(connection)
         try:
             await asyncio.gather(connection.carry(reader, forth), connection.carry(back, writer))
+        except asyncio.CancelledError:
+            return  # the run ends
         finally:
-            connection.cut()
             self._connections.remove(connection)

@@ -30,14 +30,17 @@ from synchromesh.connectors.agreement import Grade
 from synchromesh.connectors.sandbox.records import StockSet
 from synchromesh.engine.views import Summary
 
-REST: Final = 120.0
+STARTING: Final = timedelta(seconds=15)
+"""How long it takes until everything works: only then plants tell. A little of their history waits, or they wait a little."""
+
+REST: Final = 60.0
 """Seconds without any progress after which a run will not come to rest any more."""
 
 OPEN: Final = ("booking", "gathered", "waiting", "exception")
 HEAD: Final = """\
 [synchromesh]
 name = "chaos"
-data = "data"
+data = "{data}"
 
 [http]
 port = 0
@@ -105,11 +108,10 @@ class Run:
         self._say = say
         self._erps = {grade.value: Erp(grade, folder, plan.seed) for grade in plan.grades}
         self._config = folder / "synchromesh.toml"
-        start = datetime.now(UTC)
-        self._plants = named(plan.plants, plan.seed, start, plan.rate, [grade.value for grade in plan.grades])
+        self._plants = named(plan.plants, plan.seed, datetime.now(UTC) + STARTING, plan.rate, [grade.value for grade in plan.grades])
         each = 1 if made.alone else plan.each
         counts = {"worker": each, "dispatcher": each, "gateway": each}
-        self._fleet = Fleet(self._config, folder, counts, dict(plan.sabotage))
+        self._fleet = Fleet(folder, counts, dict(plan.sabotage))
         self._sources = [
             Source(plant, self._erps[plant.erp], self._fleet.of("gateway"), plan.seed) for plant in self._plants
         ]
@@ -140,9 +142,11 @@ class Run:
         return Outcome(judged, chaos.done, chaos.said, deaths, repeats, self._operator.decided, time.monotonic() - began)
 
     def _configured(self) -> Settings:
-        tables = [HEAD, self._engine.config(), *(erp.config() for erp in self._erps.values())]
+        """One configuration for all. Where every process may be on a host of its own, it has a folder of its own."""
+        tables = [self._engine.config(), *(erp.config() for erp in self._erps.values())]
         tables += [PLANT.format(name=plant.name, zone=plant.zone, erp=plant.erp) for plant in self._plants]
-        self._config.write_text("".join(tables), "utf-8")
+        for config, data in [(self._config, "data"), *((member.config, f"data/{member.name}") for member in self._fleet.members)]:
+            config.write_text(HEAD.format(data="data" if self._engine.alone else data) + "".join(tables), "utf-8")
         return read_settings(self._config)
 
     async def _open(self, source: Source) -> None:
@@ -153,7 +157,7 @@ class Run:
 
     async def _rage(self, chaos: Chaos, settings: Settings) -> None:
         """Tell under faults for so long as is planned; then let everything come to rest."""
-        until = datetime.now(UTC) + timedelta(seconds=self._plan.seconds)
+        until = max(datetime.now(UTC), self._plants[0].start) + timedelta(seconds=self._plan.seconds)
         timeout = aiohttp.ClientTimeout(total=TIMEOUT)
         async with aiohttp.ClientSession(timeout=timeout, connector=aiohttp.TCPConnector(force_close=True)) as session:
             raging = asyncio.create_task(chaos.rage())
@@ -180,7 +184,8 @@ class Run:
                     return
                 if (now := f"{summary.facts} {summary.fates} {summary.documents} {summary.waiting}") != last:
                     last, moved = now, time.monotonic()
-            await asyncio.sleep(0.5)
+                    self._say(f"  {last}")
+            await asyncio.sleep(2.0)
         self._say(f"it does not come to rest: {last}")
 
     async def _summary(self, session: aiohttp.ClientSession) -> Summary | None:

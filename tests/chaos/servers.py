@@ -159,6 +159,7 @@ class Servers:
     alone = False
 
     def __init__(self, log: str, folder: Path, stack: ExitStack) -> None:
+        self._folder = folder
         self._database = Database()
         stack.callback(self._database.close)
         self._stream = Stream(folder) if log == "jetstream" else None
@@ -179,7 +180,9 @@ class Servers:
 
     def config(self) -> str:
         log = self._stream.address if self._stream is not None else self._database.address
-        return f'\n[log]\naddress = "{log}"\n\n[state]\naddress = "{self._database.address}"\n'
+        more = "" if self._stream is not None else 'schema = "synchromesh_log"\n'
+        more += f'archive = "{self._folder / "archive"}"\n'
+        return f'\n[log]\naddress = "{log}"\n{more}\n[state]\naddress = "{self._database.address}"\n'
 
     def strikes(self) -> Mapping[str, Strike]:
         return {name: strike for each in self._all for name, strike in each.strikes().items()}
