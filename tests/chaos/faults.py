@@ -81,13 +81,18 @@ class Chaos:
                 over.result()
             self._running.add(asyncio.create_task(self._do(name, drawn)))
 
+    def clocks(self) -> None:
+        """No clock is behind any more."""
+        for member in self._fleet.members:
+            member.clock.value = max(member.clock.value, timedelta(0))
+
     async def end(self) -> None:
         """Everything that lasts is waited for, and everything works again."""
         await asyncio.gather(*self._running)
         await self._engine.mend()
         for member in self._fleet.members:
             member.limit_files(0)
-            member.clock.value = max(member.clock.value, timedelta(0))
+        self.clocks()
 
     async def _do(self, name: str, chance: Chance) -> None:
         began = time.monotonic() - self._began

@@ -165,6 +165,7 @@ class Run:
             telling = asyncio.gather(*(source.tell(session, until) for source in self._sources))
             await asyncio.wait([raging, working, telling], return_when=asyncio.FIRST_COMPLETED)
             await endless(raging)
+            chaos.clocks()
             await telling
             await chaos.end()
             self._say(f"{sum(source.heard.facts for source in self._sources)} facts told; coming to rest")

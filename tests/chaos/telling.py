@@ -29,6 +29,10 @@ REMEMBERED: Final = 500
 """How far back such a fact lies at the most."""
 
 
+BEHIND: Final = "is in the future here"
+"""What a gateway says whose clock is behind: another one may take it, or this one later."""
+
+
 class Source:
     """What one plant tells, and what it heard."""
 
@@ -86,8 +90,9 @@ class Source:
                 async with session.post(url, data=body, headers={"content-type": "application/json"}) as answer:
                     if answer.status == 202:
                         return
-                    if answer.status not in (429, 503, 507):
-                        raise RuntimeError(f"{gateway.name} refused a fact: {answer.status} {await answer.text()}")
+                    said = await answer.text()
+                    if answer.status not in (429, 503, 507) and BEHIND not in said:
+                        raise RuntimeError(f"{gateway.name} refused a fact: {answer.status} {said}")
             except (aiohttp.ClientError, OSError, TimeoutError):
                 pass
             self.repeats += 1

@@ -136,8 +136,8 @@ def test_a_server_that_restarts_is_found_again_and_nothing_is_lost(opens: Opens,
             server.start()
             assert waiting.result(PATIENCE) == [1]
             assert news.result(PATIENCE)
-        assert ids(log) == {"a": ["first", "second"], "b": ["of b"], "c": ["patient"]}
         assert log.head() == {"a": 2, "b": 1, "c": 1}
+        assert ids(log) == {"a": ["first", "second"], "b": ["of b"], "c": ["patient"]}
     finally:
         server.kill()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tests.contracts.log import message
+from tests.contracts.log import PATIENCE, message
 from tests.log.jetstream.conftest import Beside, Opens
 
 from synchromesh.log.agreement import LogAway, LogError, Trimmed
@@ -123,6 +123,7 @@ def test_a_partition_that_is_moved_here_goes_on_behind_its_archive(opens: Opens)
     with pytest.raises(Trimmed):
         opens().read({"plant-1": 40}, 1)
     assert opens().append([message(id="next")]) == [42]
+    assert log.wait({"plant-1": 41}, PATIENCE)
     assert log.read({"plant-1": 41}, 5)["plant-1"][0].message.id == "next"
     for moved in (log, opens()):
         with pytest.raises(LogError, match="has messages through 42"):

@@ -48,16 +48,16 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The token to log in with, on servers that ask for one."""
 
     credentials: str = ""
-    """A file with a user's credentials (JWT and seed), on servers that ask for one."""
+    """The absolute path of a file with a user's credentials (JWT and seed), on servers that ask for one."""
 
     ca: str = ""
-    """A file with the certificates of the authorities that the servers' certificates come from. Without it those of this system."""
+    """The absolute path of the certificates of the authorities that vouch for the servers'. Without it those of this system."""
 
     certificate: str = ""
-    """A file with this program's own certificate, where the servers ask for one."""
+    """The absolute path of this program's own certificate, where the servers ask for one."""
 
     key: str = ""
-    """The file with the key of `certificate`."""
+    """The absolute path of the key of `certificate`."""
 
 
 class Access(msgspec.Struct, frozen=True):

@@ -113,6 +113,7 @@ class Connection:
         self._keeping: asyncio.Task[None] | None = None
         self._broken = asyncio.Event()
         self._ready = asyncio.Event()
+        self._denied = ""
         self.trouble = "no server has answered yet"
 
     # The client and its end
@@ -159,6 +160,8 @@ class Connection:
 
         async def note(error: Exception) -> None:
             heard.append(error)
+            if "permissions violation" in str(error).lower():
+                self._denied = f"; the server has said: {error}"
 
         async def closed() -> None:
             self._end(client, heard)
@@ -176,7 +179,7 @@ class Connection:
             if not secure():
                 raise Exposed
             await self._listen(client)
-        except (OSError, nats.errors.Error, TimeoutError, Exposed, ValueError) as error:
+        except Exception as error:
             await _end_quietly(client)
             raise _failed(error, heard, encrypted=self._access.encrypted) from error
         self._client = client
@@ -186,6 +189,21 @@ class Connection:
     async def _listen(self, client: Client) -> None:
         self._inbox = client.new_inbox()
         await client.subscribe(f"{self._inbox}.*", cb=self._answer, pending_msgs_limit=0, pending_bytes_limit=0)
+        if client.is_closed:
+            raise nats.errors.ConnectionClosedError
+
+    async def subscribe(self, client: Client, inbox: str, take: Callable[[Msg], Awaitable[None]]) -> Callable[[], Awaitable[None]]:
+        """Have messages to an inbox taken as they come; what ends that. Raises `Unanswered` where the client has ended."""
+        try:
+            subscription = await client.subscribe(inbox, cb=take, pending_msgs_limit=0, pending_bytes_limit=0)
+        except nats.errors.Error as error:
+            raise Unanswered(str(error), sent=False) from error
+
+        async def end() -> None:
+            if client is self._client:
+                await subscription.unsubscribe()
+
+        return end
 
     def _end(self, client: Client, heard: list[BaseException]) -> None:
         """A client has closed: by itself, because its server is gone, or because we gave it up."""
@@ -291,7 +309,7 @@ class Connection:
                 question.done.cancel()
                 if self._loop.time() >= question.heard + TRY_SECONDS:
                     self.suspect(client)
-                raise Unanswered("no answer in time", sent=True)
+                raise Unanswered(f"no answer in time{self._denied}", sent=True)
             await asyncio.wait([question.done], timeout=until - self._loop.time())
         question.done.result()
 

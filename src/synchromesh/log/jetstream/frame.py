@@ -111,7 +111,7 @@ def draft(bodies: Sequence[bytes], part_bytes: int) -> Iterator[Draft]:
 
 
 def _packed(bodies: Sequence[bytes], part_bytes: int) -> Draft:
-    array = _array_of(len(bodies)) + b"".join(bodies)
+    array = b"".join((_array_of(len(bodies)), *bodies))
     whole = zlib.crc32(array).to_bytes(_CHECKSUM, "big") + array
     return Draft(len(bodies), [whole[at : at + part_bytes] for at in range(0, len(whole), part_bytes)])
 

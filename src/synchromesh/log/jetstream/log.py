@@ -19,7 +19,7 @@ from synchromesh.log.fairness import shares
 from synchromesh.log.jetstream.access import Access, Options
 from synchromesh.log.jetstream.connection import Connection, LoopThread, Refused, Unanswered
 from synchromesh.log.jetstream.frame import token
-from synchromesh.log.jetstream.reader import Frame, Reader, Wanted, trimmed
+from synchromesh.log.jetstream.reader import READ_SECONDS, Frame, Reader, Wanted, trimmed
 from synchromesh.log.jetstream.stream import find
 from synchromesh.log.jetstream.tail import Tail, has_news
 from synchromesh.log.jetstream.trimmer import Trimmer
@@ -36,8 +36,8 @@ _T = TypeVar("_T")
 class JetStreamLog:
     """The log of one installation. Safe for threads and processes; not for use across a fork.
 
-    Every call ends within about `patience` seconds (`wait` within its own time), also when no server answers. An append that the servers
-    did not answer in time may have been stored; its error says so.
+    Every call ends within about `patience` seconds, also when no server answers: `read` within two, `wait` within its own time. An append
+    that the servers did not answer in time may have been stored; its error says so.
     """
 
     def __init__(self, address: str, folder: Path, archive: Path | None = None, options: Options | None = None) -> None:
@@ -76,8 +76,9 @@ class JetStreamLog:
         places: list[tuple[str, int]] = []
         for message in messages:
             body = encode(message)
-            token(message.partition)
-            mates = bodies.setdefault(message.partition, [])
+            if (mates := bodies.get(message.partition)) is None:
+                token(message.partition)
+                mates = bodies[message.partition] = []
             places.append((message.partition, len(mates)))
             mates.append(body)
         if not messages:
@@ -91,7 +92,7 @@ class JetStreamLog:
         return {partition: _records(each, wanted[partition]) for partition, each in frames.items()}
 
     async def _frames(self, after: Mapping[str, int], limit: int) -> tuple[dict[str, list[Frame]], dict[str, Wanted]]:
-        await self._tail.current(asyncio.get_running_loop().time() + self._access.options.patience)
+        await self._tail.current(asyncio.get_running_loop().time() + min(READ_SECONDS, self._access.options.patience))
         counts: dict[str, int] = {}
         for partition, position in after.items():
             line = self._tail.line(partition)

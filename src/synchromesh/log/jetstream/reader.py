@@ -20,11 +20,13 @@ from synchromesh.log.agreement import LogCorrupt, Trimmed
 from synchromesh.log.jetstream.access import Access
 from synchromesh.log.jetstream.connection import Connection, Refused, Unanswered
 from synchromesh.log.jetstream.frame import Stamp, bodies_of, messages_of, stamp_of
-from synchromesh.log.jetstream.stream import Stream
+from synchromesh.log.jetstream.stream import NO_MESSAGE, Stream, damaged
 from synchromesh.log.jetstream.tail import Spot, Tail
 from synchromesh.log.jetstream.writer import headers_of
 from synchromesh.model.message import Message
 
+READ_SECONDS: Final = 2.0
+"""Seconds after which reading gives up when no server answers: who reads has a lease to keep and must not stand still for longer."""
 KEPT_BYTES: Final = 16 * 1024 * 1024
 """How many bytes of frames are kept for readers that take only a few records at a time."""
 NEAR: Final = 8
@@ -37,7 +39,6 @@ _BEHIND: Final = 64
 """How many messages of one partition one question asks for."""
 _SEQUENCE: Final = "Nats-Sequence"
 _SUBJECT: Final = "Nats-Subject"
-_NO_MESSAGE: Final = 10037
 
 
 class Frame:
@@ -76,14 +77,6 @@ class Frame:
         return damaged(self.place, f"positions {self.spot.first} to {self.spot.last}, message {self.spot.sequence} of the stream: {error}")
 
 
-def damaged(place: str, what: str) -> LogCorrupt:
-    """The exception for a stream that does not hold what it should."""
-    return LogCorrupt(
-        f"{place} is damaged ({what}); nothing was changed: stop all processes, keep the stream for examination and restore it from a "
-        "backup or a mirror"
-    )
-
-
 class Wanted(NamedTuple):
     """How much of a partition is wanted, and the bytes it may take; the first record is read whatever its size."""
 
@@ -113,7 +106,7 @@ class Reader:
         self._tail = tail
         self._place = access.name
         self._stream = stream
-        self._patience = access.options.patience
+        self._patience = min(READ_SECONDS, access.options.patience)
         self._loop = asyncio.get_running_loop()
         self._limit = asyncio.Semaphore(AT_ONCE)
         self._kept: OrderedDict[str, Frame] = OrderedDict()
@@ -276,7 +269,7 @@ class Reader:
         try:
             answer = await self._connection.api(f"STREAM.MSG.GET.{self._stream.name}", question, deadline)
         except Refused as refused:
-            if refused.code == _NO_MESSAGE:
+            if refused.code == NO_MESSAGE:
                 return None
             raise Unanswered(str(refused), sent=False) from refused
         message = answer["message"]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
@@ -20,7 +20,7 @@ from synchromesh.log.jetstream.connection import Connection, Refused, refusal
 from synchromesh.log.jetstream.frame import MARK, mark
 from synchromesh.log.jetstream.reader import Frame, Reader, Wanted
 from synchromesh.log.jetstream.stream import Stream
-from synchromesh.log.jetstream.tail import Line, Tail
+from synchromesh.log.jetstream.tail import Tail
 from synchromesh.log.jetstream.writer import FULL
 
 SEGMENT_MESSAGES: Final = 20_000
@@ -32,6 +32,15 @@ _EXPECTED: Final = "Nats-Expected-Last-Subject-Sequence"
 
 Call = Callable[[Coroutine[Any, Any, Any]], Any]
 """Has a coroutine run in the log's loop."""
+
+
+class _Known(NamedTuple):
+    """What a trim goes on from: the chain must not take in what another trims meanwhile."""
+
+    head: int
+    trimmed: int
+    chain: str
+    mark: int
 
 
 class Trimmer:
@@ -50,38 +59,33 @@ class Trimmer:
 
     def trim(self, partition: str, through: int) -> None:
         """See `Log.trim`. After a crash what was archived is forgotten or will be, and what was not is still in the log."""
-        line: Line = self._call(self._known(partition))
-        if through > line.head:
-            raise LogError(f"partition {partition} ends at {line.head}: it can't be trimmed through {through}")
-        if through <= line.trimmed:
+        known: _Known = self._call(self._known(partition))
+        if through > known.head:
+            raise LogError(f"partition {partition} ends at {known.head}: it can't be trimmed through {through}")
+        if through <= known.trimmed:
             return
-        discard_unfinished(self._archive, partition, line.trimmed)
-        if line.trimmed and not holds(self._archive, partition, line.trimmed):
+        discard_unfinished(self._archive, partition, known.trimmed)
+        if known.trimmed and not holds(self._archive, partition, known.trimmed):
             raise LogError(
                 f"trimming the log: {self._access.name}: {self._archive} does not hold partition {partition} through position "
-                f"{line.trimmed}, which was archived before: give all processes that trim the same archive folder; nothing was changed"
+                f"{known.trimmed}, which was archived before: give all processes that trim the same archive folder; nothing was changed"
             )
-        first, chain = line.trimmed + 1, line.chain
-        while first <= through:
-            last = min(first + SEGMENT_MESSAGES - 1, through)
-            chain = write_segment(self._archive, Segment(partition, first, last, chain), self._bodies(partition, first, last))
-            self._call(self._forget(partition, last, chain))
-            first = last + 1
+        while known.trimmed < through:
+            first, last = known.trimmed + 1, min(known.trimmed + SEGMENT_MESSAGES, through)
+            chain = write_segment(self._archive, Segment(partition, first, last, known.chain), self._bodies(partition, first, last))
+            known = self._call(self._forget(partition, known, last, chain))
 
     def resume(self, partition: str, after: int, chain: str) -> None:
         """See `Log.resume`: a mark where no frame is."""
-        line: Line = self._call(self._known(partition))
-        if line.head:
-            raise LogError(f"{self._access.name}: partition {partition} has messages through {line.head}: it can't begin behind {after}")
-        self._call(self._begin(partition, after, chain, line.mark))
+        known: _Known = self._call(self._known(partition))
+        if known.head:
+            raise LogError(f"{self._access.name}: partition {partition} has messages through {known.head}: it can't begin behind {after}")
+        self._call(self._mark(partition, known, after, chain))
 
-    async def _begin(self, partition: str, after: int, chain: str, before: int) -> None:
-        deadline = self._deadline()
-        await self._connection.again(lambda: self._mark(partition, after, chain, before, deadline), deadline)
-
-    async def _known(self, partition: str) -> Line:
+    async def _known(self, partition: str) -> _Known:
         await self._tail.fresh(self._deadline())
-        return self._tail.line(partition)
+        line = self._tail.line(partition)
+        return _Known(line.head, line.trimmed, line.chain, line.mark)
 
     def _deadline(self) -> float:
         return asyncio.get_running_loop().time() + self._access.options.patience
@@ -97,30 +101,38 @@ class Trimmer:
                         yield bytes(body)
                 after = min(frame.spot.last, last)
 
-    async def _forget(self, partition: str, through: int, chain: str) -> None:
-        """Mark a segment as archived, then purge what lies before the next position."""
-        deadline = self._deadline()
-        line = self._tail.line(partition)
+    async def _forget(self, partition: str, known: _Known, through: int, chain: str) -> _Known:
+        """Mark a segment as archived, then purge what lies before the next position; what is known then."""
         try:
-            await self._connection.again(lambda: self._mark(partition, through, chain, line.mark, deadline), deadline)
+            marked = await self._mark(partition, known, through, chain)
         except LogFull:
-            await self._widen(deadline)
-            await self._connection.again(lambda: self._mark(partition, through, chain, line.mark, deadline), deadline)
-        place = await self._reader.place(partition, min(through + 1, line.head), deadline)
+            await self._widen()
+            marked = await self._mark(partition, known, through, chain)
+        deadline = self._deadline()
+        place = await self._reader.place(partition, min(through + 1, known.head), deadline)
         question = {"filter": self._stream.frames(partition), "seq": place.sequence}
         await self._connection.api(f"STREAM.PURGE.{self._stream.name}", question, deadline)
+        return marked
 
-    async def _mark(self, partition: str, through: int, chain: str, before: int, deadline: float) -> None:
-        """Store the mark behind the one that is known, in whose place it comes. Raises `LogError` when another was first."""
-        headers = {MARK: mark(through, chain), _EXPECTED: str(before), "Nats-Rollup": "sub"}
-        answer = msgspec.json.decode((await self._connection.ask(self._stream.marks(partition), b"", headers, deadline)).data)
-        if error := answer.get("error"):
-            await self._refused(refusal(error), partition, through, chain, deadline)
-        else:
-            self._tail.marked(partition, through, chain, int(answer["seq"]))
+    async def _mark(self, partition: str, known: _Known, through: int, chain: str) -> _Known:
+        """Store a mark in the place of the one that is known. Raises `LogError` when another was first."""
+        deadline = self._deadline()
+        headers = {MARK: mark(through, chain), _EXPECTED: str(known.mark), "Nats-Rollup": "sub"}
 
-    async def _widen(self, deadline: float) -> None:
+        async def attempt() -> int:
+            answer = await self._connection.ask(self._stream.marks(partition), b"", headers, deadline)
+            told = msgspec.json.decode(answer.data)
+            if error := told.get("error"):
+                return await self._settled(refusal(error), partition, through, chain, deadline)
+            return int(told["seq"])
+
+        number = await self._connection.again(attempt, deadline)
+        self._tail.marked(partition, through, chain, number)
+        return _Known(known.head, through, chain, number)
+
+    async def _widen(self) -> None:
         """A stream that is full has no room for the mark without which nothing can leave it: give it some more than it was set to."""
+        deadline = self._deadline()
         stream = self._stream.name
         answer = await self._connection.api(f"STREAM.INFO.{stream}", None, deadline)
         config = answer["config"]
@@ -128,8 +140,8 @@ class Trimmer:
             config["max_bytes"] = max(config["max_bytes"], answer["state"]["bytes"]) + _MARKS_BYTES
             await self._connection.api(f"STREAM.UPDATE.{stream}", config, deadline)
 
-    async def _refused(self, refused: Exception, partition: str, through: int, chain: str, deadline: float) -> None:
-        """A mark of ours whose answer was lost is one that is there."""
+    async def _settled(self, refused: Exception, partition: str, through: int, chain: str, deadline: float) -> int:
+        """The number of our mark when it is there and only its answer was lost; else raises why it is not."""
         if not isinstance(refused, Refused):
             raise refused
         if refused.code in FULL:
@@ -144,3 +156,4 @@ class Trimmer:
                 f"trimming the log: {self._access.name}: partition {partition} was trimmed through {line.trimmed} by another process "
                 f"meanwhile ({refused}); nothing was changed here; only the process that folds a partition may trim it"
             )
+        return line.mark

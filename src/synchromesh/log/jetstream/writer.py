@@ -183,7 +183,7 @@ class Writer:
                     if await self._ours(sent, deadline):
                         return _firsts(sent)
                     sent = []
-                await self._catch_up(overtaken, deadline, doubtful=bool(sent))
+                await self._catch_up(overtaken, parts, deadline, doubtful=bool(sent))
             except LogFull:
                 if sent and await self._ours(sent, deadline):
                     return _firsts(sent)
@@ -245,14 +245,18 @@ class Writer:
             raise Unanswered(str(refused), sent=False)
         raise LogError(f"appending to the log: {self._access.name}: {refused} (error {refused.code}); nothing was appended")
 
-    async def _catch_up(self, overtaken: _Overtaken, deadline: float, *, doubtful: bool) -> None:
+    async def _catch_up(self, overtaken: _Overtaken, parts: list[_Part], deadline: float, *, doubtful: bool) -> None:
         """Wait until the tail knows what came between. Raises `LogError`."""
         if self._loop.time() >= deadline:
             raise self._given_up(Unanswered("other writers were always first", sent=False), doubtful=doubtful)
         if not overtaken.sequence:
             await self._tail.reach(self._tail.sequence + 1, self._loop.time() + _MOMENT)
-        elif not await self._tail.reach(overtaken.sequence, min(deadline, self._loop.time() + TRY_SECONDS)):
-            self._tail.interrupted()
+            return
+        await self._tail.reach(overtaken.sequence, min(deadline, self._loop.time() + TRY_SECONDS))
+        expected = {part.partition: int(part.headers[_EXPECTED]) for part in parts if _EXPECTED in part.headers}
+        if all(self._tail.line(partition).sequence == sequence for partition, sequence in expected.items()):
+            self._tail.interrupted()  # it does not know what the server has: it begins again, and we wait for it
+            await asyncio.sleep(10 * _MOMENT)
 
     async def _ours(self, parts: list[_Part], deadline: float) -> bool:
         """Whether what was sent and never answered was stored: what follows its predecessor tells."""
