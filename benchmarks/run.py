@@ -8,8 +8,7 @@ from collections.abc import Callable
 from typing import Final
 
 import msgspec
-from benchmarks import folding, history, queue, system, working, working_postgres
-from benchmarks import folding, history, jetstream, queue, system, working
+from benchmarks import folding, history, jetstream, queue, system, working, working_postgres
 from benchmarks.figures import Figure, amount
 from benchmarks.plant import QUICK, TINY, Size
 from rich.console import Console

@@ -42,7 +42,15 @@ def _words(outcome: Outcome) -> str:
 def main() -> int:
     asked = _arguments()
     plan = Plan(
-        asked.seed, asked.minutes * 60, asked.log, asked.state, asked.plants, asked.each, asked.rate, asked.pause, faults=tuple(asked.faults)
+        asked.seed,
+        asked.minutes * 60,
+        asked.log,
+        asked.state,
+        asked.plants,
+        asked.each,
+        asked.rate,
+        asked.pause,
+        faults=tuple(asked.faults),
     )
     folder = Path(tempfile.mkdtemp(prefix="synchromesh-chaos-"))
     outcome = run(plan, folder, lambda words: print(words, file=sys.stderr, flush=True))

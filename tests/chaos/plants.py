@@ -87,7 +87,9 @@ class History:
         """The plant's world, as far as its history was told."""
         plant, maker = self._plant, self._maker
         homes = {place.location: plant.name for place in site(plant.name).locations}
-        return Scene(catalogue(plant.erp).items, maker.orders, plant.opening(), {plant.name: plant.zone}, frozenset(maker.never), homes=homes)
+        return Scene(
+            catalogue(plant.erp).items, maker.orders, plant.opening(), {plant.name: plant.zone}, frozenset(maker.never), homes=homes
+        )
 
 
 class Heard(msgspec.Struct):

@@ -112,9 +112,7 @@ class Run:
         each = 1 if made.alone else plan.each
         counts = {"worker": each, "dispatcher": each, "gateway": each}
         self._fleet = Fleet(folder, counts, dict(plan.sabotage))
-        self._sources = [
-            Source(plant, self._erps[plant.erp], self._fleet.of("gateway"), plan.seed) for plant in self._plants
-        ]
+        self._sources = [Source(plant, self._erps[plant.erp], self._fleet.of("gateway"), plan.seed) for plant in self._plants]
         self._operator = Operator(self._fleet.of("gateway"), {plant.name: self._erps[plant.erp] for plant in self._plants})
 
     async def play(self) -> Outcome:
