@@ -53,7 +53,7 @@ def main() -> int:
         faults=tuple(asked.faults),
     )
     folder = Path(tempfile.mkdtemp(prefix="synchromesh-chaos-"))
-    outcome = run(plan, folder, lambda words: print(words, file=sys.stderr, flush=True))
+    outcome = run(plan, folder, lambda words: sys.stderr.write(words + "\n"))
     (folder / "faults.txt").write_text("\n".join(outcome.log) + "\n")
     sys.stdout.write(_words(outcome))
     if outcome.ok and not asked.keep:

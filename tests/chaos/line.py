@@ -10,8 +10,6 @@ from contextlib import suppress
 from typing import Final
 
 CHUNK: Final = 65536
-LOOK: Final = 0.05
-"""How often a connection that is held looks whether it may go on, in seconds."""
 
 
 class _Connection:
@@ -20,8 +18,9 @@ class _Connection:
     def __init__(self, line: Line, writers: tuple[asyncio.StreamWriter, asyncio.StreamWriter]) -> None:
         self._line = line
         self._writers = writers
-        self.held = False
         self.delay = 0.0
+        self._open = asyncio.Event()
+        self._open.set()
 
     async def carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Hand on in one direction until either end is gone."""
@@ -29,15 +28,18 @@ class _Connection:
             while data := await reader.read(CHUNK):
                 if self.delay:
                     await asyncio.sleep(self.delay)
-                while self.held:
-                    await asyncio.sleep(LOOK)
+                await self._open.wait()
                 writer.write(data)
                 await writer.drain()
         self.cut()
 
+    def hold(self) -> None:
+        """From now on nothing arrives any more."""
+        self._open.clear()
+
     def cut(self) -> None:
         """End it at once on both sides, whatever is on its way."""
-        self.held = False
+        self._open.set()
         for writer in self._writers:
             writer.transport.abort()
 
@@ -84,7 +86,7 @@ class Line:
         """For so long nothing arrives on every `of`-th connection, from the `which`-th on; then they are cut."""
         chosen = self._connections[which % of :: of]
         for connection in chosen:
-            connection.held = True
+            connection.hold()
         await asyncio.sleep(seconds)
         for connection in chosen:
             connection.cut()

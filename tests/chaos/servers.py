@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import Awaitable, Callable, Mapping
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from tests.postgres.server import Server as Postgres
 from synchromesh.sim.chance import Chance
 
 DATABASE = "chaos"
-PASSWORD = "chaos"  # noqa: S105 - of a server that lives as long as the run
+PASSWORD = "chaos"
 SIZE = 3
 
 
@@ -137,8 +138,7 @@ class Stream:
 
     async def _well(self) -> None:
         """Wait until all servers and their streams are."""
-        while not await asyncio.to_thread(lambda: all(server.healthy() for server in self._servers)):
-            await asyncio.sleep(0.1)
+        await asyncio.to_thread(_wait_for, self._servers)
 
     async def mend(self) -> None:
         async with self._busy:
@@ -197,3 +197,8 @@ def engine(log: str, state: str, folder: Path, stack: ExitStack) -> Engine:
     if state != "postgres" or log not in ("postgres", "jetstream"):
         raise ValueError(f"there is no run with the log on {log} and the state on {state}")
     return Servers(log, folder, stack)
+
+
+def _wait_for(servers: Sequence[Nats]) -> None:
+    while not all(server.healthy() for server in servers):
+        time.sleep(0.1)
