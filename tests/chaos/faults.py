@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import timedelta
+from functools import partial
 from typing import Final
 
 from tests.chaos.engines import Engine
@@ -66,8 +67,13 @@ class Chaos:
             "erp": self._erp,
             **engine.strikes(),
         }
+        of_one_role = {
+            f"{name} {role}": partial(do, role=role)
+            for name, do in (("kill", self._kill), ("freeze", self._freeze))
+            for role in ("gateway", "worker", "dispatcher")
+        }
         if kinds:
-            self._kinds = {name: self._kinds[name] for name in kinds}
+            self._kinds = {name: {**self._kinds, **of_one_role}[name] for name in kinds}
 
     async def rage(self) -> None:
         """Until it is cancelled. Raises what a fault of the harness itself raised."""
@@ -114,11 +120,11 @@ class Chaos:
             self._busy.discard(name)
         return True
 
-    def _member(self, chance: Chance, *roles: str) -> Member:
-        return chance.one([member for member in self._fleet.members if not roles or member.role in roles])
+    def _member(self, chance: Chance, role: str = "") -> Member:
+        return chance.one([member for member in self._fleet.members if role in ("", member.role)])
 
-    async def _kill(self, chance: Chance) -> str:
-        return await self._signal(self._member(chance), signal.SIGKILL)
+    async def _kill(self, chance: Chance, role: str = "") -> str:
+        return await self._signal(self._member(chance, role), signal.SIGKILL)
 
     async def _stop(self, chance: Chance) -> str:
         return await self._signal(self._member(chance), signal.SIGTERM)
@@ -129,9 +135,9 @@ class Chaos:
 
         return f"{member.name}, {number.name}" if await self._with(member.name, strike) else ""
 
-    async def _freeze(self, chance: Chance) -> str:
+    async def _freeze(self, chance: Chance, role: str = "") -> str:
         """Mostly for longer than a lease lasts: then another one has taken over when it wakes."""
-        member = self._member(chance)
+        member = self._member(chance, role)
         seconds = chance.whole(5, round(LONGEST_FREEZE * 10)) / 10
         done = await self._with(member.name, lambda: member.freeze(seconds))
         return f"{member.name} for {seconds} s" if done else ""

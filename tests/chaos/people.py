@@ -20,17 +20,15 @@ NAME: Final = "operator"
 LOOK: Final = 2.0
 """Seconds between two looks at the queue."""
 
-PATIENCE: Final = 20.0
-"""Seconds that a doubt is left alone: longer than anything may be on its way, frozen processes among it."""
-
 LISTED: Final = 1000
 _views: Final = msgspec.json.Decoder(list[ExceptionView]).decode
 
 
 class Operator:
-    """Works off what is open, all the time. `decided` counts the decisions that were taken."""
+    """Works off what is open, all the time; what is new is left alone for `patience` seconds. `decided` counts decisions."""
 
-    def __init__(self, gateways: Sequence[Member], erps: Mapping[str, Erp]) -> None:
+    def __init__(self, gateways: Sequence[Member], erps: Mapping[str, Erp], patience: float) -> None:
+        self._patience = patience
         self._gateways = gateways
         self._erps = erps
         self._seen: dict[tuple[str, str], float] = {}
@@ -57,7 +55,7 @@ class Operator:
         seen = {(view.plant, view.id): self._seen.get((view.plant, view.id), now) for view in shown if view.posting}
         self._seen = seen
         for view in shown:
-            if now - seen.get((view.plant, view.id), now) > PATIENCE:
+            if now - seen.get((view.plant, view.id), now) > self._patience:
                 await self._decide(session, address, view)
                 self._seen[view.plant, view.id] = now
 

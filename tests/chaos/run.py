@@ -33,9 +33,6 @@ from synchromesh.engine.views import Summary
 STARTING: Final = timedelta(seconds=15)
 """How long it takes until everything works: only then plants tell. A little of their history waits, or they wait a little."""
 
-REST: Final = 60.0
-"""Seconds without any progress after which a run will not come to rest any more."""
-
 OPEN: Final = ("booking", "gathered", "waiting", "exception")
 HEAD: Final = """\
 [synchromesh]
@@ -71,6 +68,10 @@ class Plan(msgspec.Struct, frozen=True):
     sabotage: Mapping[str, str] = {}
     faults: tuple[str, ...] = ()
     """The kinds of faults, all when none is named."""
+    patience: float = 20.0
+    """Seconds that people leave a doubt alone: longer than anything may be on its way, frozen processes among it."""
+    rest: float = 60.0
+    """Seconds without any progress after which a run will not come to rest any more."""
 
 
 class Outcome(msgspec.Struct):
@@ -113,7 +114,7 @@ class Run:
         counts = {"worker": each, "dispatcher": each, "gateway": each}
         self._fleet = Fleet(folder, counts, dict(plan.sabotage))
         self._sources = [Source(plant, self._erps[plant.erp], self._fleet.of("gateway"), plan.seed) for plant in self._plants]
-        self._operator = Operator(self._fleet.of("gateway"), {plant.name: self._erps[plant.erp] for plant in self._plants})
+        self._operator = Operator(self._fleet.of("gateway"), {plant.name: self._erps[plant.erp] for plant in self._plants}, plan.patience)
 
     async def play(self) -> Outcome:
         """From the first start to the verdict."""
@@ -175,7 +176,7 @@ class Run:
     async def _rest(self, session: aiohttp.ClientSession, settings: Settings) -> None:
         """Until everything that is in the log has come to its end, or nothing moves any more: then it is judged as it is."""
         last, moved = "", time.monotonic()
-        while time.monotonic() - moved < REST:
+        while time.monotonic() - moved < self._plan.rest:
             summary = await self._summary(session)
             if summary is not None:
                 rested = not summary.waiting and not any(summary.fates.get(fate) for fate in OPEN)
