@@ -13,6 +13,7 @@ import msgspec
 
 from synchromesh.app import process
 from synchromesh.app.adapters import Adapters, deciding, drops
+from synchromesh.app.binding import same_log
 from synchromesh.app.plugins import connector_of
 from synchromesh.app.room import LATER, Room
 from synchromesh.app.settings import Settings
@@ -36,7 +37,7 @@ def prepare(settings: Settings) -> None:
     log, state = stores.log(), stores.state()
     reading, outbox = stores.reading(), stores.outbox()
     try:
-        _same_log(state.origin(log.id()), log.id())
+        same_log(state.origin(log.id()), log.id())
         _same_history(log.head(), reading.positions(), settings.synchromesh.data)
         differences = {name: connector_of(erp).abilities.differences for name, erp in settings.erps.items()}
         adapters = Adapters(settings)
@@ -53,15 +54,6 @@ def prepare(settings: Settings) -> None:
         reading.close()
         state.close()
         log.close()
-
-
-def _same_log(known: str, id: str) -> None:
-    """Refuse a state that belongs to another log: it is another installation's, or the log was made anew. Raises `LogError`."""
-    if known != id:
-        raise LogError(
-            f"the state belongs to the log {known}, and this log is {id}: two installations use one state, or the log is missing; "
-            "nothing was taken in: correct the address of log or state, or put back the log that belongs to this state"
-        )
 
 
 def _same_history(heads: Mapping[str, int], positions: Mapping[str, int], data: Path) -> None:

@@ -24,6 +24,8 @@ VERBS: Final = {
     "replay": "Map messages again and put their facts right, or rehearse what other decisions would have made of them.",
     "reconcile": "Compare books, tell why they differ, and what stands before the close of a period.",
     "verify": "Rebuild every plant from its log and compare it with what is stored.",
+    "backup": "Back up everything that was told, and what it had come to, while everything runs.",
+    "restore": "Put a backup into an empty installation.",
     "simulate": "Play nights of seeded faults and let the auditor judge them.",
     "bench": "Measure speed, latency and memory beside raw loops of this machine.",
     "schema": "Print the JSON Schema of the canonical events.",
