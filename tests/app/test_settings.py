@@ -81,7 +81,12 @@ def test_paths_are_relative_to_the_file_and_policy_and_folders_arrive(config: Pa
             "2 [synchromesh] data: 'synchromesh.toml' is a file and no folder; name a folder, which is made at the first start",
         ),
         ('[synchromesh]\ndata = 5\n', "2 [synchromesh] data: must be a text in quotes, not 5"),
-        ('[log]\nkind = "sqlit"\n', "2 [log] kind: no log 'sqlit' is installed; did you mean 'sqlite'?"),
+        ('[log]\naddress = "sqlit:"\n', "2 [log] address: no log 'sqlit' is installed; did you mean 'sqlite'?"),
+        (
+            '[state]\naddress = "state.db"\n',
+            "2 [state] address: must be an address such as `sqlite:` or `postgresql://user@host/database`, not 'state.db'",
+        ),
+        ('[state]\nkind = "sqlite"\n', "2 [state] kind: there is no such key; known are address"),
         ('[limits]\nbatch = 0\n', "2 [limits] batch: must be a whole number from 1 up, not 0"),
     ],
 )  # fmt: skip

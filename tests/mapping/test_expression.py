@@ -2,6 +2,7 @@
 
 import base64
 import contextlib
+import re
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 from zoneinfo import ZoneInfo
@@ -205,7 +206,7 @@ def test_whatever_compiles_reaches_nothing_outside(text, given_value):
         compiled = compile_expression(text, used)
     except ExpressionError:
         return
-    assert "__" not in compiled.source
+    assert "__" not in re.sub(r"'[^']*'", "", compiled.source), "a field may be called anything, and stands in quotes"
     with contextlib.suppress(ValueError, LookupError, TypeError, ArithmeticError):
         eval(compiled.source, {"__builtins__": {}, **used.names}, {"row": {"a": given_value}})
 

@@ -57,6 +57,8 @@ class _Share:
         self._outbox = outbox
         self._claimant = claimant
         self._running: dict[str, _Running] = {}
+        self._known = False
+        """Whether it has attended before: what it has first is no change."""
 
     async def keep(self, stop: asyncio.Event) -> None:
         """Attend until `stop`. Raises what ends one of the systems by a defect, when all of them have ended."""
@@ -92,8 +94,9 @@ class _Share:
         gained = mine - self._running.keys()
         for name in sorted(gained):
             self._running[name] = _Running(self._settings, name, self._claimant)
-        if gained or lost:
+        if self._known and (gained or lost):
             emit(SHARE, owner=self._claimant, names=" ".join(sorted(self._running)))
+        self._known = True
 
     async def _end(self, names: Collection[str]) -> None:
         ending = [self._running.pop(name) for name in names]

@@ -43,8 +43,7 @@ def read_settings(path: Path) -> Settings:
         raise SettingsError([Fault(shown(path), lines.of(place), where(place), sentence) for place, sentence in found])
     settings = msgspec.convert(raw, Settings, dec_hook=_decoder(base))
     general = msgspec.structs.replace(settings.synchromesh, data=base / settings.synchromesh.data)
-    log = msgspec.structs.replace(settings.log, archive=general.data / settings.log.archive)
-    return msgspec.structs.replace(settings, synchromesh=general, log=log, plants=tuple(map(_with_policy, settings.plants)))
+    return msgspec.structs.replace(settings, synchromesh=general, plants=tuple(map(_with_policy, settings.plants)))
 
 
 def _with_policy(plant: Plant) -> Plant:
@@ -107,7 +106,7 @@ def _systems(raw: Table) -> Found:
         connector = table.get("connector")
         if isinstance(connector, str) and connector not in known:
             yield ("erp", name, "connector"), f"no connector {connector!r} is installed; {nearest(connector, known)}"
-        cast(Table, raw["erp"])[name] = {**ours, "settings": rest}
+        cast(Table, raw["erp"])[name] = {**ours, _REST: rest}
 
 
 def _stores(raw: Table) -> Found:
@@ -124,15 +123,18 @@ def _stores(raw: Table) -> Found:
         rest = {key: value for key, value in table.items() if key not in ours}
         if scheme == "sqlite":  # it has no settings of its own: a wrong key is told as one of ours
             continue
-        raw[section] = {**{key: value for key, value in table.items() if key in ours}, "settings": rest}
+        raw[section] = {**{key: value for key, value in table.items() if key in ours}, _REST: rest}
 
+
+_REST: Final = "settings"
+"""The field for the keys that only a plug-in knows: no key of the file itself."""
 
 _STORES: Final = tuple(
-    (section, group, frozenset(field.name for field in msgspec.structs.fields(kind) if field.name != "settings"))
+    (section, group, frozenset(field.name for field in msgspec.structs.fields(kind) if field.name != _REST))
     for section, group, kind in (("log", plugins.LOGS, Log), ("state", plugins.STATES, State))
 )
 
-_OURS: Final = [field.name for field in msgspec.structs.fields(Erp) if field.name != "settings"]
+_OURS: Final = [field.name for field in msgspec.structs.fields(Erp) if field.name != _REST]
 
 
 def _pauses(place: Place, retry: object) -> Found:
@@ -184,7 +186,7 @@ def _struct(kind: type[msgspec.Struct], value: object, place: Place, base: Path)
     fields = {field.encode_name: field for field in msgspec.structs.fields(kind)}
     for key in value:
         if key not in fields:
-            yield (*place, key), f"there is no such key; {nearest(key, list(fields))}"
+            yield (*place, key), f"there is no such key; {nearest(key, [name for name in fields if name != _REST])}"
     for name, field in fields.items():
         if name in value:
             yield from _walk(field.type, value[name], (*place, name), base)

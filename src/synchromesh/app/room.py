@@ -24,7 +24,10 @@ class Room:
         """It can't just now."""
         if self._gone_at is None:
             self._gone_at = time.monotonic()
-            emit(STORE_FULL if isinstance(error, LogFull | StateFull) else STORE_AWAY, error=str(error))
+            if isinstance(error, LogFull | StateFull):
+                emit(STORE_FULL, error=str(error))
+            else:
+                emit(STORE_AWAY, error=str(error))
 
     def there(self) -> None:
         """Something was stored, or there was nothing to store."""

@@ -73,7 +73,7 @@ class Log(Section, frozen=True):
     """Where the log is. `sqlite:` keeps it in a file of the data folder; what stands before the colon is the name of a plug-in, and its own
     settings are further keys of this table."""
 
-    archive: Path = Path("archive")
+    archive: Annotated[str, Meta(min_length=1, description="a folder")] = "archive"
     """The folder of what left the log, inside the data folder unless the path is absolute. Workers on several machines need one that all
     of them see."""
 

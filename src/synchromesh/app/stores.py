@@ -44,7 +44,7 @@ class Stores:
     def __init__(self, settings: Settings) -> None:
         general = settings.synchromesh
         self._folder = general.data
-        self._archive = settings.log.archive
+        self._archive = general.data / settings.log.archive
         self._log_place, self._state_place = (
             Place(table.address, self._folder, self._archive, general.name, table.settings) for table in (settings.log, settings.state)
         )
