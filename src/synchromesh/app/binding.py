@@ -3,6 +3,8 @@ remembers that instead, so that nothing starts on a half of it, and where it has
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Final
 
 from synchromesh.log.agreement import LogError
@@ -32,3 +34,15 @@ def same_log(known: str, id: str) -> None:
         f"the state belongs to the log {known}, and this log is {id}: two installations use one state, or the log is missing; "
         "nothing was taken in: correct the address of log or state, or put back the log that belongs to this state"
     )
+
+
+def same_history(heads: Mapping[str, int], positions: Mapping[str, int], data: Path) -> None:
+    """Refuse a log that is missing or older than the state: what it is told from now on would stand at positions that the state has
+    passed, and never be folded. Raises `LogError`."""
+    for plant, position in positions.items():
+        if heads.get(plant, 0) < position:
+            raise LogError(
+                f"the log in {data} ends at position {heads.get(plant, 0)} of {plant}, but the state knows it up to {position}: the log is "
+                "missing or an older copy; nothing was taken in: put back log and archive that belong to this state, or the data "
+                "folder as a whole from one backup"
+            )

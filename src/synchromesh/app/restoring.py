@@ -7,23 +7,29 @@ is asked about before it is sent, also when it becomes ready only much later.
 
 from __future__ import annotations
 
+import secrets
 import tarfile
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
+from datetime import UTC, datetime
 from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
 from synchromesh.app.backup import KINDS, Progress
-from synchromesh.app.binding import UNFINISHED
+from synchromesh.app.binding import UNFINISHED, same_history, same_log
 from synchromesh.app.holding import Holding
 from synchromesh.app.manifest import Manifest, check_files, copied_history, forwards_of, read_manifest
+from synchromesh.app.owners import owner
 from synchromesh.app.settings import Settings
 from synchromesh.app.stores import Stores
+from synchromesh.engine.activation import is_copy
 from synchromesh.engine.rebuild import fingerprint, rebuild, restore_forwards
+from synchromesh.engine.worker import Worker
 from synchromesh.log.agreement import Log, LogCorrupt, LogError
 from synchromesh.log.carrying import carry
 from synchromesh.model.message import Message
@@ -63,6 +69,33 @@ def restore(settings: Settings, backup: Path, progress: Progress, *, differing: 
             manifest = read_manifest(folder)
             check_files(folder, manifest)
             return _restore(settings, folder, manifest, progress, differing)
+    finally:
+        holding.release()
+
+
+def as_found(settings: Settings) -> Restoration:
+    """Let an installation that was put back by other means (a snapshot of its disk, a database at an earlier moment) know that it may be an
+    older copy: its logs say so from now on, and the state is folded through there.
+
+    Raises `RuntimeError` where somebody runs on the data folder, `LogError`, `LogCorrupt` and `StateError`.
+    """
+    holding = Holding(settings.synchromesh.data, "")
+    try:
+        stores = Stores(settings)
+        with closing(stores.log()) as log, closing(stores.state()) as state:
+            same_log(state.origin(log.id()), log.id())
+            heads = log.head()
+            if not heads:
+                raise LogError("nothing is stored here; nothing was changed: name the backup to restore")
+            same_history(heads, state.positions(), settings.synchromesh.data)
+            name, now = f"found-{secrets.token_hex(8)}", datetime.now(UTC)
+            log.append([is_copy(partition, name, head, now) for partition, head in heads.items()])
+            worker = Worker(log, state, heads, owner("restore"), now=lambda: now)
+            while worker.step():
+                pass
+            found = tuple(Restored(each, head, worker.positions[each], same=True) for each, head in sorted(heads.items()))
+            worker.leave()
+        return Restoration(name, version("synchromesh"), finished=True, partitions=found)
     finally:
         holding.release()
 
