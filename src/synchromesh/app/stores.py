@@ -71,6 +71,12 @@ class Stores:
         """The folder of what left the log."""
         return self._archive
 
+    @property
+    def state_address(self) -> tuple[object, ...]:
+        """What tells the state from every other one, as far as the settings do."""
+        place = self._state_place
+        return (place.address, sorted(place.more.items()), place.folder.resolve() if _scheme(place.address) == LOCAL else "")
+
     def log(self) -> Log:
         return self._log.open_log(self._log_place)
 

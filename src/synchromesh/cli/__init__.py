@@ -26,6 +26,7 @@ VERBS: Final = {
     "verify": "Rebuild every plant from its log and compare it with what is stored.",
     "backup": "Back up everything that was told, and what it had come to, while everything runs.",
     "restore": "Put a backup into an empty installation.",
+    "move": "Move an installation to another log and state, with its history.",
     "simulate": "Play nights of seeded faults and let the auditor judge them.",
     "bench": "Measure speed, latency and memory beside raw loops of this machine.",
     "schema": "Print the JSON Schema of the canonical events.",

@@ -82,10 +82,7 @@ def carry(history: History, log: Log, archive: Path, progress: Progress = silent
     """Let a log have a history, with its archive; how many messages it did not have. Raises `LogError` where the log has something else,
     before anything is appended there."""
     partition = history.partition
-    for kept in history.archived():
-        if not _same_file(kept.path, archive):
-            copy_segment(kept, archive)
-        progress(kept.segment.last)
+    carry_archive(history, archive, progress)
     head = log.head().get(partition, 0)
     if history.trimmed and not head:
         log.resume(partition, history.trimmed, history.chain)
@@ -95,6 +92,14 @@ def carry(history: History, log: Log, archive: Path, progress: Progress = silent
             f"partition {partition}: the log has archived something else than what is carried here; it is another log, or in use"
         )
     return _append(history, log, head, progress)
+
+
+def carry_archive(history: History, archive: Path, progress: Progress = silent) -> None:
+    """Let an archive have what a history has in one."""
+    for kept in history.archived():
+        if not _same_file(kept.path, archive):
+            copy_segment(kept, archive)
+        progress(kept.segment.last)
 
 
 def _same_file(path: Path, archive: Path) -> bool:
