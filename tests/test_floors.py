@@ -14,6 +14,7 @@ SOURCE = ROOT / "src" / "synchromesh"
 PRODUCTS = {
     "tryton": ("connectors/tryton/", "app/", "cli/"),
     "sandbox": ("connectors/sandbox/", "sim/", "app/", "cli/"),
+    "postgres": ("postgres/", "log/", "state/", "app/", "cli/", "connectors/"),
     "sqlite": ("sqlite/", "log/", "state/", "app/", "connectors/"),
 }
 """Where the name of each plug-in may be said. `app/` wires; `cli/` names what a person can choose; simulations run on the

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -34,7 +34,7 @@ from synchromesh.sim.faults import disturb
 from synchromesh.sim.history import START, history
 from synchromesh.sim.minds import alone
 from synchromesh.sim.people import NAME, Colleagues, Operator, approvals
-from synchromesh.sim.processes import Processes
+from synchromesh.sim.processes import Processes, Store
 from synchromesh.sim.profile import PROFILES, Profile
 from synchromesh.sim.sandboxed import books_of
 from synchromesh.sim.told import Known
@@ -55,15 +55,19 @@ CALM_AFTER: Final = 60
 """After so many of these rounds ERP and the processes have no more faults, so that a night comes to its end."""
 
 
-def run_seed(seed: int, profile: Profile | str = "rough") -> Verdict:
-    """Play one night and judge it. The same seed and profile give the same night."""
-    return asyncio.run(Night(seed, PROFILES[profile] if isinstance(profile, str) else profile).play())
+Point = Callable[[object], None]
+"""Where the processes may die: called with what is about to be committed, or just was."""
+
+
+def run_seed(seed: int, profile: Profile | str = "rough", store: Callable[[Point, Point], Store] = MemoryStore) -> Verdict:
+    """Play one night and judge it. The same seed and profile give the same night, on any kind of `store`."""
+    return asyncio.run(Night(seed, PROFILES[profile] if isinstance(profile, str) else profile, store).play())
 
 
 class Night:
     """The world of one seed. `log`, `store` and `books` may be looked at afterwards."""
 
-    def __init__(self, seed: int, profile: Profile) -> None:
+    def __init__(self, seed: int, profile: Profile, store: Callable[[Point, Point], Store] = MemoryStore) -> None:
         self.profile = profile
         self.now = START
         past = history(seed, profile.habits, profile.orders)
@@ -80,7 +84,7 @@ class Night:
         self._chance = Chance(seed, "night")
         self._deaths = Deaths(Chance(seed, "deaths"), profile.kills)
         self.log = MemoryLog(self._deaths.point, self._deaths.point)
-        self.store = MemoryStore(self._deaths.point, self._deaths.point)
+        self.store = store(self._deaths.point, self._deaths.point)
         self._faults = Faults(seed, profile.erp, LATEST)
         self.books = Books(Rules(grade=profile.grade, differences=profile.differences))
         self.erp = InProcess(self.books, self._faults, lambda: self.now)

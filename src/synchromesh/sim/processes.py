@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, Protocol
 
 import msgspec
 
@@ -21,8 +21,7 @@ from synchromesh.model.event import DecisionEvent, OutcomesReported
 from synchromesh.model.message import ENTERPRISE, OWN, Message
 from synchromesh.sim.chance import Chance
 from synchromesh.sim.deaths import Deaths, Killed, MortalConnector, MortalOutbox
-from synchromesh.state.agreement import Fenced
-from synchromesh.state.memory import MemoryStore
+from synchromesh.state.agreement import Fenced, Outbox, Reading, State
 
 TARGET: Final = "erp"
 STEPS: Final = 200
@@ -33,13 +32,23 @@ class Livelock(RuntimeError):
     """The system moves and moves without any time passing."""
 
 
+class Store(Protocol):
+    """One store in its three roles. It outlives the processes that use it."""
+
+    def state(self) -> State: ...
+
+    def outbox(self) -> Outbox: ...
+
+    def reading(self) -> Reading: ...
+
+
 class Processes:
     """Everything that dies together. `now` is the night's clock."""
 
     def __init__(
         self,
         log: MemoryLog,
-        store: MemoryStore,
+        store: Store,
         connector: MortalConnector,
         deaths: Deaths,
         chance: Chance,
