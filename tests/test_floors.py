@@ -14,6 +14,7 @@ SOURCE = ROOT / "src" / "synchromesh"
 PRODUCTS = {
     "tryton": ("connectors/tryton/", "app/", "cli/"),
     "sandbox": ("connectors/sandbox/", "sim/", "app/", "cli/"),
+    "jetstream": ("log/", "app/", "cli/"),
     "postgres": ("postgres/", "log/", "state/", "app/", "cli/", "connectors/"),
     "sqlite": ("sqlite/", "log/", "state/", "app/", "connectors/"),
 }

@@ -11,7 +11,7 @@ import os
 import shutil
 import tarfile
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from datetime import UTC, datetime
 from functools import partial
@@ -30,6 +30,7 @@ from synchromesh.log.agreement import Log, LogCorrupt, LogError, LogFull
 from synchromesh.log.carrying import history_of, write
 from synchromesh.model.message import Message
 from synchromesh.sqlite.database import Kinds, in_words, sync_directory
+from synchromesh.state import encoding
 from synchromesh.state.agreement import State
 
 PACKED: Final = ".tar"
@@ -46,7 +47,7 @@ class _Moment(msgspec.Struct):
     """What the state was at one moment."""
 
     positions: Mapping[str, int]
-    fingerprints: Mapping[str, str]
+    fingerprints: dict[str, str]
     forwards: list[tuple[str, Message]]
 
 
@@ -99,10 +100,17 @@ def _moment(stores: Stores, log: Log, folder: Path) -> _Moment:
 
 
 def _look(kept: State) -> _Moment:
-    positions = kept.positions()
-    return _Moment(
-        positions, {partition: fingerprint(kept.rows(partition)) for partition in positions}, kept.forwards(sorted(positions), ALL)
-    )
+    moment = _Moment(kept.positions(), {}, [])
+    for partition in moment.positions:
+        moment.fingerprints[partition] = fingerprint(_noting_forwards(partition, kept.rows(partition), moment.forwards))
+    return moment
+
+
+def _noting_forwards(partition: str, rows: Iterator[encoding.Row], forwards: list[tuple[str, Message]]) -> Iterator[encoding.Row]:
+    for row in rows:
+        if row[0] == "forward":
+            forwards.append((partition, encoding.message(row[2])))
+        yield row
 
 
 def _keep(

@@ -66,6 +66,11 @@ def discard_unfinished(archive: Path, partition: str, trimmed: int) -> None:
             path.unlink()
 
 
+def holds(archive: Path, partition: str, last: int) -> bool:
+    """Whether the archive has the segment that ends with a position."""
+    return any(path.name.endswith(f"-{last:0{_DIGITS}d}{_SUFFIX}") for path in _files(archive, partition))
+
+
 class Kept(NamedTuple):
     """One segment of an archive: its file, what it says that it holds, and the SHA-256 of the whole file."""
 
