@@ -9,22 +9,25 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
 
+import psycopg
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.contracts.state import PATIENCE, Openings, P, StateContract, exception, forward, lease, posting, ready
+from tests.postgres.pooler import pooling
 from tests.postgres.server import Server
+from tests.postgres.test_rights import _statements
 from tests.state.openings import postgres_openings
 
 from synchromesh.plant.rows import Changes
 from synchromesh.postgres import arrays
-from synchromesh.postgres.connections import connect
+from synchromesh.postgres.connections import Connection, connect
 from synchromesh.postgres.database import database
 from synchromesh.state.agreement import Fenced, Ready, StateCorrupt, StateError
 from synchromesh.state.postgres import words
 from synchromesh.state.postgres.outbox import PostgresOutbox
 from synchromesh.state.postgres.reading import PostgresReading
-from synchromesh.state.postgres.session import KINDS
+from synchromesh.state.postgres.session import KINDS, Session
 from synchromesh.state.postgres.store import PostgresState
 from synchromesh.state.postgres.words import kept, told
 
@@ -313,6 +316,75 @@ def test_an_outbox_entry_without_its_posting_is_damage_and_not_passed_over(postg
             dispatcher.take("erp", "d", 9, 1)
     dispatcher.close()
     state.close()
+
+
+# --- rights and poolers -------------------------------------------------------------------------------------------------------
+
+
+def test_a_role_that_may_only_read_and_write_rows_is_enough(postgres_server: Server, postgres: str) -> None:
+    """Those of docs/how-to/postgres.md: the owner makes the tables; for the other one it also makes and drops those of identities."""
+    name = postgres.rsplit("/", 1)[1]
+    owner, worker = (
+        database(postgres_server.address(name, role, password))
+        for role, password in (("synchromesh_owner", "change%20me"), ("synchromesh", "change%20me%20too"))
+    )
+    for statement in _statements():
+        postgres_server.run(statement, name=name)
+    try:
+        with pytest.raises(StateError, match=r"permission denied .*postgres\.md"):
+            PostgresState(worker, "plant")
+        PostgresState(owner, "plant").close()
+        state = PostgresState(worker, "plant", 1)
+        epochs = lease(state)
+        state.commit(epochs, [Changes(P, 1, identities={("mes", "1"): 1}, now=1, forwards=[forward("1")])])
+        state.commit(epochs, [ready(2, (2, 0)), Changes("a", 1, identities={("mes", "1"): 1}, now=2)])
+        state.commit(epochs, [Changes(P, 3, now=3, forget_identities_before=3)])
+        assert (state.known(P, [("mes", "1")]), state.known("a", [("mes", "1")])) == ({}, {("mes", "1"): 1})
+        assert state.origin("log") == "log"
+        outbox, reading = PostgresOutbox(worker), PostgresReading(worker)
+        assert outbox.attend("d", ["erp"]) == {"erp"}
+        assert len(outbox.take_over("erp", "d", {P: 3}, 9).entries) == 1
+        moment = reading.moment()
+        assert moment.known("a", [("mes", "1")]) == {("mes", "1"): 1}
+        assert list(state.rows(P))
+        for each in (moment, reading, outbox, state):
+            each.close()
+        with connect(worker, KINDS) as connection:
+            for sql in (b"DROP TABLE synchromesh.fact", b"SELECT synchromesh.drop_identities('fact')", b"CREATE TABLE synchromesh.x ()"):
+                with pytest.raises(psycopg.Error):
+                    connection.execute(sql)
+    finally:
+        for role in ("synchromesh_owner", "synchromesh"):
+            postgres_server.run(f"DROP OWNED BY {role} CASCADE", name=name)
+            postgres_server.run(f"DROP ROLE {role}")
+
+
+class TestPostgresStateBehindAPooler(StateContract):
+    """Each transaction on another connection of the server, as PgBouncer hands them out in transaction mode."""
+
+    @pytest.fixture
+    def open(self, postgres_server: Server, postgres: str) -> Iterator[Openings]:
+        with pooling(postgres_server) as port, postgres_openings(postgres.replace(str(postgres_server.port), str(port))) as openings:
+            yield openings
+
+
+class TestPostgresStateWithoutSessions(StateContract):
+    """The same for machines without a pooler: nothing is prepared, and of a session nothing is left after a transaction."""
+
+    @pytest.fixture
+    def open(self, postgres: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Openings]:
+        connection = Session.connection
+
+        def forgetful(self: Session) -> Connection:
+            found = connection(self)
+            found.prepare_threshold = None
+            if found.info.transaction_status == psycopg.pq.TransactionStatus.IDLE:
+                found.execute("DISCARD ALL")
+            return found
+
+        monkeypatch.setattr(Session, "connection", forgetful)
+        with postgres_openings(postgres, 2) as openings:
+            yield openings
 
 
 # --- moments ------------------------------------------------------------------------------------------------------------------

@@ -253,14 +253,7 @@ class Identities:
 
     def _add_segment(self, connection: Connection, partition: int, number: int, changes: Changes, made: list[Statement]) -> Segment:
         segment = Segment(partition, number, changes.now, changes.position)
-        columns = 'hash bigint NOT NULL, position bigint NOT NULL, source text COLLATE "C" NOT NULL, id text COLLATE "C" NOT NULL'
-        made.append(
-            (
-                self.segments.statement(segment, f"CREATE TABLE {{table}} ({columns}) WITH (autovacuum_vacuum_insert_threshold = 1000000)"),
-                (),
-            )
-        )
-        made.append((self.segments.statement(segment, "CREATE INDEX ON {table} (hash)"), ()))
+        made.append((self._sql("SELECT {schema}.make_identities(%s)"), (segment.table,)))
         values = (Int4(partition), Int8(number), Int8(segment.newest), Int8(segment.made))
         made.append((self._sql("INSERT INTO {schema}.identity_segment VALUES (%s, %s, %s, %s)"), values))
         segments = self._loaded(connection, partition)
@@ -295,7 +288,7 @@ class Identities:
                 try:
                     with connection.transaction():
                         connection.execute("SET LOCAL lock_timeout = '20ms'")
-                        connection.execute(self._sql(f"DROP TABLE IF EXISTS {{schema}}.{table}"))
+                        connection.execute(self._sql("SELECT {schema}.drop_identities(%s)"), (table,))
                 except psycopg.errors.LockNotAvailable:
                     continue
 

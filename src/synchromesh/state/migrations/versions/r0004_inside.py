@@ -43,6 +43,25 @@ _STORAGE = {
     "member": "fillfactor = 20, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000",
 }
 
+_MAKE = """
+CREATE FUNCTION {schema}.make_identities(name text) RETURNS void LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$ BEGIN
+  IF name !~ '^identity_[0-9]+_[0-9]+_[0-9]+$' THEN RAISE EXCEPTION '% is no name for a table of identities', name; END IF;
+  EXECUTE format('CREATE TABLE {schema}.%I (hash bigint NOT NULL, position bigint NOT NULL, source text COLLATE "C" NOT NULL, '
+    'id text COLLATE "C" NOT NULL) WITH (autovacuum_vacuum_insert_threshold = 1000000)', name);
+  EXECUTE format('CREATE INDEX ON {schema}.%I (hash)', name);
+END $$
+"""
+_DROP = """
+CREATE FUNCTION {schema}.drop_identities(name text) RETURNS void LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$ BEGIN
+  IF name !~ '^identity_[0-9]+_[0-9]+_[0-9]+$' OR EXISTS (
+    SELECT 1 FROM {schema}.identity_segment s WHERE name = concat_ws('_', 'identity', s.partition, s.segment, s.indexed))
+  THEN RAISE EXCEPTION '% is not a table of identities that are forgotten', name; END IF;
+  EXECUTE format('DROP TABLE IF EXISTS {schema}.%I', name);
+END $$
+"""
+
 
 def upgrade() -> None:
     if op.get_context().dialect.name != "postgresql":
@@ -60,8 +79,18 @@ def upgrade() -> None:
         op.create_index(name, "exception", indexed, postgresql_where=sa.text("state = 'open'"))
     op.create_index("forward_of_partition", "forward", ["partition", "sequence"])
     _owners(text)
+    _segments()
     for table, settings in _STORAGE.items():
         op.execute(f"ALTER TABLE {table} SET ({settings})")
+
+
+def _segments() -> None:
+    """Tables of identities come and go while workers run, whose role may own none: the owner of the schema makes and drops them for it."""
+    connection = op.get_bind()
+    schema = connection.exec_driver_sql("SELECT current_schema()").scalar_one()
+    for function in (_MAKE, _DROP):
+        # As the driver is given it: a percent sign is doubled.
+        connection.exec_driver_sql(function.replace("{schema}", schema).replace("%", "%%"))
 
 
 def _owners(text: sa.Text) -> None:
