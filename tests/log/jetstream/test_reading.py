@@ -14,6 +14,7 @@ from synchromesh.log.jetstream import JetStreamLog
 from synchromesh.log.jetstream import reader as readers
 from synchromesh.log.jetstream import tail as tails
 from synchromesh.log.jetstream.reader import Reader
+from synchromesh.log.jetstream.tail import Tail
 
 
 def read_through(log: JetStreamLog, after: dict[str, int], limit: int) -> dict[str, list[str]]:
@@ -110,6 +111,50 @@ def test_a_server_that_lags_behind_hides_nothing(opens: Opens, monkeypatch: pyte
     monkeypatch.setattr(Reader, "_get", nothing)
     assert [record.position for record in log.read({"plant-1": 70, "b": 3}, 2)["plant-1"]] == [71]
     assert [record.position for record in log.read({"b": 3}, 1)["b"]] == [4]
+
+
+def test_a_server_that_lags_behind_does_not_tell_where_partitions_end(opens: Opens, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first consumer delivers nothing of what is stored, as one on a server that has not caught up; so another is asked for."""
+    opens().append([message(), message()])
+    real, times = Tail._consumer, [0]
+
+    def lagging(self: Tail, *words: object) -> dict[str, object]:
+        times[0] += 1
+        return {**real(self, *words), **({"deliver_policy": "new"} if times[0] == 1 else {})}  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Tail, "_consumer", lagging)
+    monkeypatch.setattr(tails, "TRY_SECONDS", 0.2)
+    late = opens()
+    assert times[0] == 2
+    assert late.head() == {"plant-1": 2}
+    assert late.append([message()]) == [3]
+
+
+def test_deliveries_that_were_missed_are_had_again(opens: Opens) -> None:
+    log, other = opens(), opens()
+    log.append([message()])
+    other.head()
+    for _ in range(20):
+        log.append([message()])
+    other.head()
+    line = other._tail.lines["plant-1"]
+    line.head, line.sequence = 5, 5  # as if the rest had never come
+    line.recent.clear()
+    line.recent.append(tails.Spot(5, 5, 5, 1, 10))
+    log.append([message()])
+    assert other.wait({"plant-1": 21}, PATIENCE)
+    assert not line.damage
+    assert [record.position for record in other.read({"plant-1": 5}, 100)["plant-1"]] == list(range(6, 23))
+
+
+def test_a_last_message_that_is_gone_is_damage(opens: Opens, beside: Beside, stream: str) -> None:
+    log = opens()
+    log.append([message()])
+    beside.api(f"STREAM.PURGE.{stream}")
+    with pytest.raises(LogCorrupt, match="message 1 of the stream, its last, is gone"):
+        opens()
+    with pytest.raises(LogCorrupt, match="partition plant-1 has no message at position 1"):
+        log.read({"plant-1": 0}, 1)
 
 
 def test_a_frame_that_is_gone_without_a_mark_is_damage(opens: Opens, beside: Beside, stream: str) -> None:

@@ -20,7 +20,7 @@ from synchromesh.log.agreement import LogCorrupt, Trimmed
 from synchromesh.log.jetstream.access import Access
 from synchromesh.log.jetstream.connection import Connection, Refused, Unanswered
 from synchromesh.log.jetstream.frame import Stamp, bodies_of, messages_of, stamp_of
-from synchromesh.log.jetstream.stream import Stream
+from synchromesh.log.jetstream.stream import NO_MESSAGE, Stream, damaged
 from synchromesh.log.jetstream.tail import Spot, Tail
 from synchromesh.log.jetstream.writer import headers_of
 from synchromesh.model.message import Message
@@ -39,7 +39,6 @@ _BEHIND: Final = 64
 """How many messages of one partition one question asks for."""
 _SEQUENCE: Final = "Nats-Sequence"
 _SUBJECT: Final = "Nats-Subject"
-_NO_MESSAGE: Final = 10037
 
 
 class Frame:
@@ -76,14 +75,6 @@ class Frame:
 
     def _damaged(self, error: Exception) -> LogCorrupt:
         return damaged(self.place, f"positions {self.spot.first} to {self.spot.last}, message {self.spot.sequence} of the stream: {error}")
-
-
-def damaged(place: str, what: str) -> LogCorrupt:
-    """The exception for a stream that does not hold what it should."""
-    return LogCorrupt(
-        f"{place} is damaged ({what}); nothing was changed: stop all processes, keep the stream for examination and restore it from a "
-        "backup or a mirror"
-    )
 
 
 class Wanted(NamedTuple):
@@ -278,7 +269,7 @@ class Reader:
         try:
             answer = await self._connection.api(f"STREAM.MSG.GET.{self._stream.name}", question, deadline)
         except Refused as refused:
-            if refused.code == _NO_MESSAGE:
+            if refused.code == NO_MESSAGE:
                 return None
             raise Unanswered(str(refused), sent=False) from refused
         message = answer["message"]

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
-from synchromesh.log.agreement import LogError
+from synchromesh.log.agreement import LogCorrupt, LogError
 from synchromesh.log.jetstream.access import Access
 from synchromesh.log.jetstream.connection import Connection, Refused, Unanswered
 from synchromesh.log.jetstream.frame import OVERHEAD, partition_of, token
@@ -22,6 +22,7 @@ IDENTITY: Final = "log.stream"
 """The file in the data folder that says which stream is this installation's."""
 
 NOT_FOUND: Final = 10059
+NO_MESSAGE: Final = 10037
 _NAME_TAKEN: Final = 10058
 _NOT_ENABLED: Final = {10039, 10076}
 _SCHEMA_KEY: Final = "synchromesh.schema"
@@ -114,6 +115,14 @@ def gone(access: Access) -> LogError:
     return LogError(
         f"{access.name} does not exist, and this installation's log was in it: it was deleted, or this is another server; nothing was "
         "changed: stop all processes and restore the stream from a backup or a mirror, or correct the address"
+    )
+
+
+def damaged(place: str, what: str) -> LogCorrupt:
+    """The exception for a stream that does not hold what it should."""
+    return LogCorrupt(
+        f"{place} is damaged ({what}); nothing was changed: stop all processes, keep the stream for examination and restore it from a "
+        "backup or a mirror"
     )
 
 

@@ -18,11 +18,11 @@ from typing import Any, Final, NamedTuple
 
 from nats.aio.msg import Msg
 
-from synchromesh.log.agreement import LogAway, LogCorrupt, LogError
+from synchromesh.log.agreement import LogAway, LogError
 from synchromesh.log.jetstream.access import Access
 from synchromesh.log.jetstream.connection import TRY_SECONDS, Connection, Refused, Unanswered, status_of
 from synchromesh.log.jetstream.frame import Stamp, mark_of, stamp_of
-from synchromesh.log.jetstream.stream import NOT_FOUND, Stream, gone, kind_of, look
+from synchromesh.log.jetstream.stream import NO_MESSAGE, NOT_FOUND, Stream, damaged, gone, kind_of, look
 
 RECENT: Final = 64
 """How many frames of a partition are found without searching."""
@@ -52,7 +52,7 @@ class Spot(NamedTuple):
 class Line:
     """What is known of one partition."""
 
-    __slots__ = ("chain", "damage", "growing", "head", "mark", "recent", "sequence", "trimmed")
+    __slots__ = ("chain", "damage", "growing", "head", "mark", "recent", "sequence", "suspect", "trimmed")
 
     def __init__(self) -> None:
         self.head = 0
@@ -63,6 +63,8 @@ class Line:
         self.mark = 0
         """The number of the mark that says `trimmed` and `chain`."""
         self.damage = ""
+        self.suspect = 0
+        """The number of a message that did not follow when it was delivered first."""
         self.growing = 0
         """Bytes of the parts so far of a frame that is not whole yet."""
         self.recent: deque[Spot] = deque(maxlen=RECENT)
@@ -93,7 +95,7 @@ class Tail:
 
     async def open(self, deadline: float) -> None:
         """Know all partitions. Raises `LogError`, `Refused`, `Unanswered`."""
-        await self._start(deadline)
+        await self._connection.again(lambda: self._start(min(deadline, self._loop.time() + TRY_SECONDS)), deadline)
         self._following = self._loop.create_task(self._follow())
 
     def interrupted(self) -> None:
@@ -114,10 +116,7 @@ class Tail:
         """What is known of a partition. Raises `LogCorrupt` when something in it is not ours."""
         line = self.lines.get(partition) or Line()
         if line.damage:
-            raise LogCorrupt(
-                f"{self._access.name} is damaged (partition {partition}: {line.damage}); nothing was changed: stop all processes, keep the "
-                "stream for examination and restore it from a backup or a mirror"
-            )
+            raise damaged(self._access.name, f"partition {partition}: {line.damage}")
         return line
 
     async def reach(self, sequence: int, deadline: float) -> bool:
@@ -137,8 +136,7 @@ class Tail:
         stream = await self._look(deadline)
         if not await self.reach(stream.last, min(deadline, self._loop.time() + TRY_SECONDS)):
             self._broken.set()
-            if not await self.reach(stream.last, deadline):
-                raise Unanswered("the servers do not deliver what they have", sent=False)
+            await self._reached(stream.last, deadline)
 
     async def there(self, deadline: float) -> None:
         """Raise `LogError` when a server says that the stream is gone or another."""
@@ -229,7 +227,19 @@ class Tail:
                 raise Unanswered("the servers do not deliver where partitions end", sent=False)
         elif not self._synced.done():
             self._synced.set_result(None)
-        self._known(stream.last)
+        # The server that delivers may lag behind the one that leads: what it has not delivered is not known yet.
+        await self._reached(stream.last, deadline)
+
+    async def _reached(self, sequence: int, deadline: float) -> None:
+        """Wait until everything through the stream's last message is known. Raises `LogCorrupt` when it is gone, `Unanswered`."""
+        if await self.reach(sequence, deadline):
+            return
+        try:
+            await self._connection.api(f"STREAM.MSG.GET.{self._stream.name}", {"seq": sequence}, self._loop.time() + _GLANCE)
+        except Refused as refused:
+            if refused.code == NO_MESSAGE and self.sequence < sequence:
+                raise damaged(self._access.name, f"message {sequence} of the stream, its last, is gone") from refused
+        raise Unanswered("the servers do not deliver what they have", sent=False)
 
     def _consumer(self, name: str, inbox: str, stream: Stream) -> dict[str, Any]:
         anew = not self.sequence or stream.last - self.sequence > FOLLOWED
@@ -268,30 +278,39 @@ class Tail:
             self._broken.set()
             return
         self._delivered = delivery
-        self._take(message, sequence)
+        if not self._take(message, sequence):
+            return
         if pending == 0 and not self._synced.done():
             self._synced.set_result(None)
         if self._synced.done():
             self._known(sequence)
 
-    def _take(self, message: Msg, sequence: int) -> None:
+    def _take(self, message: Msg, sequence: int) -> bool:
+        """Learn from one message; whether to go on with what follows."""
         kind, partition = kind_of(message.subject)
         if kind == "trimmed":
             if (marked := mark_of(message.headers)) is not None:
                 self.marked(partition, *marked, sequence)
-            return
+            return True
         line = self._line(partition)
         if sequence <= line.sequence:
-            return
+            return True
         stamp = stamp_of(message.headers)
         if stamp is None:
             line.damage = f"message {sequence} of the stream was not written by Synchromesh"
             line.sequence = sequence
         elif line.recent and stamp.first != line.head + 1:
+            if line.suspect != sequence:  # deliveries may have been missed: have them again, from another server if need be
+                line.suspect = sequence
+                self.sequence = min(self.sequence, line.sequence)
+                self._generation += 1
+                self._broken.set()
+                return False
             line.damage = f"message {sequence} of the stream holds position {stamp.first} behind position {line.head}"
             line.sequence = sequence
         else:
             self._frame(partition, line, stamp, sequence, int((message.headers or {}).get(_SIZE, "0")))
+        return True
 
     def _frame(self, partition: str, line: Line, stamp: Stamp, sequence: int, size: int) -> None:
         line.growing += size
