@@ -81,5 +81,5 @@ $(VENV)/.tryton: $(VENV)/.base
 
 $(VENV)/.dev: $(VENV)/.python pyproject.toml constraints.txt
 	@echo "installing Synchromesh with everything that its tests need"
-	@$(INSTALL) --editable '.[dev,tryton]'
+	@$(INSTALL) --editable '.[dev,postgresql,tryton]'
 	@touch $(VENV)/.base $(VENV)/.tryton $@
