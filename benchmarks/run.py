@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Final
 
 import msgspec
-from benchmarks import folding, history, queue, system, working
+from benchmarks import folding, history, jetstream, queue, system, working, working_postgres
 from benchmarks.figures import Figure, amount
 from benchmarks.plant import QUICK, TINY, Size
 from rich.console import Console
@@ -28,8 +28,10 @@ def _postgres(size: Size) -> list[Figure]:
 PARTS: Final[dict[str, Callable[[Size], list[Figure]]]] = {
     "fold": lambda size: [folding.measure(size)],
     "worker": lambda size: [working.measure(size)],
+    "worker-postgres": lambda size: [working_postgres.measure(size)],
     "system": system.measure,
     "queue": queue.measure,
+    "jetstream": jetstream.measure,
     "history": lambda size: [history.measure(size)],
     "postgres": _postgres,
 }
