@@ -159,6 +159,22 @@ def test_what_a_dead_owner_had_is_taken_when_its_time_is_over_and_it_writes_noth
     heir.close()
 
 
+def test_who_comes_back_knows_what_others_wrote_meanwhile_without_asking(postgres: str) -> None:
+    first, second = _stores(postgres)
+    epochs = first.attend("first", [P])
+    first.commit(epochs, [Changes(P, 1, identities={("mes", "1"): 1})])
+    first.leave("first")
+    epochs = second.attend("second", [P])
+    second.commit(epochs, [Changes(P, 2, identities={("mes", "2"): 2})])
+    second.leave("second")
+    epochs = first.attend("first", [P])
+    first.commit(epochs, [Changes(P, 3, identities={("mes", "2"): 3})])
+    assert [key for table, key, _ in first.rows(P) if table == "identity"] == ["mes 1", "mes 2"]
+    assert second.known(P, [("mes", "1"), ("mes", "2")]) == {("mes", "1"): 1, ("mes", "2"): 3}
+    first.close()
+    second.close()
+
+
 def test_one_whose_time_is_over_goes_on_where_nobody_has_taken_over(postgres: str) -> None:
     [state] = _stores(postgres, 1, 0.01)
     epochs = state.attend("w", ["a"])
