@@ -160,7 +160,7 @@ def test_what_a_dead_owner_had_is_taken_when_its_time_is_over_and_it_writes_noth
 
 
 def test_who_comes_back_knows_what_others_wrote_meanwhile_without_asking(postgres: str) -> None:
-    first, second = _stores(postgres)
+    first, second = (PostgresState(database(postgres), "plant", 1) for _ in range(2))
     epochs = first.attend("first", [P])
     first.commit(epochs, [Changes(P, 1, identities={("mes", "1"): 1})])
     first.leave("first")
