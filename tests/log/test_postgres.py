@@ -290,7 +290,7 @@ def test_a_role_that_may_only_write_rows_is_enough_once_the_tables_are_there(
     for grant in (
         "GRANT USAGE ON SCHEMA synchromesh TO clerk",
         "GRANT SELECT ON synchromesh.part TO clerk",
-        "GRANT SELECT, INSERT, UPDATE ON synchromesh.partition TO clerk",
+        "GRANT SELECT, INSERT, UPDATE ON synchromesh.log_partition TO clerk",
         "GRANT SELECT, INSERT, DELETE ON synchromesh.message, synchromesh.appended TO clerk",
     ):
         postgres_server.run(grant, name=name)

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import psycopg
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from tests.contracts.state import PATIENCE, Openings, P, StateContract, exception, forward, lease, posting, ready
 from tests.postgres.pooler import pooling
@@ -67,7 +67,8 @@ def _stores(address: str, number: int = 2, seconds: float = 3.0) -> list[Postgre
 # --- foreign text -----------------------------------------------------------------------------------------------------------
 
 
-@given(st.lists(st.text(st.characters(codec="utf-8") | st.sampled_from("\0\1\2"))))
+@given(st.lists(st.text(st.sampled_from("\0\1\2\3a\u00e9\U0001f600")), max_size=8))
+@example(["\0", "\1", "\0\1", "\1\1", "\1\2", "\2"])
 def test_every_text_has_one_stored_form_and_all_keep_their_order(texts: list[str]) -> None:
     stored = [kept(each) for each in texts]
     assert [told(each) for each in stored] == texts

@@ -28,7 +28,7 @@ LONGEST_REST: Final = 0.05
 _REST: Final = 10
 """Whoever waits rests so many times as long as a look at the log takes, at most `LONGEST_REST`."""
 
-_KNOWN: Final = "SELECT p.name, p.number, p.trimmed, p.chain, {head} FROM {schema}.partition p".replace("{head}", HEAD)
+_KNOWN: Final = "SELECT p.name, p.number, p.trimmed, p.chain, {head} FROM {schema}.log_partition p".replace("{head}", HEAD)
 _SOME: Final = _KNOWN + " WHERE p.name = ANY (%s)"
 # The sum stops a read at its bytes without fetching what is behind them: the size of a long body is known without the body.
 _READ: Final = """
@@ -42,7 +42,7 @@ ORDER BY a.place, m.position
 """
 _NEWS: Final = """
 SELECT EXISTS (
-  SELECT FROM unnest(%s, %s) AS a (name, after) JOIN {schema}.partition p ON p.name = a.name
+  SELECT FROM unnest(%s, %s) AS a (name, after) JOIN {schema}.log_partition p ON p.name = a.name
   WHERE a.after < {head}
 )
 """.replace("{head}", HEAD)
