@@ -79,8 +79,8 @@ def prepare_when_there_is_room(settings: Settings, stop: threading.Event) -> boo
             stop.wait(PAUSE)
             continue
         room.there()
-        return True
-    return False
+        break
+    return not stop.is_set()
 
 
 # A process loads its own role and no other one, which saves each of them some ten megabytes.
