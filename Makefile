@@ -36,7 +36,7 @@ docs: $(VENV)/.dev ## write the generated pages of docs/reference again
 ci: ## what the continuous integration runs
 	bash .ci/run
 
-bench: $(VENV)/.base ## every figure, beside the machine's raw loop
+bench: $(VENV)/.dev ## every figure, beside the machine's raw loop
 	@$(BIN)/synchromesh bench
 
 soak: $(VENV)/.dev ## the simulation on many seeds (SEEDS=1000)
@@ -81,5 +81,5 @@ $(VENV)/.tryton: $(VENV)/.base
 
 $(VENV)/.dev: $(VENV)/.python pyproject.toml constraints.txt
 	@echo "installing Synchromesh with everything that its tests need"
-	@$(INSTALL) --editable '.[dev,tryton]'
+	@$(INSTALL) --editable '.[dev,postgresql,tryton]'
 	@touch $(VENV)/.base $(VENV)/.tryton $@

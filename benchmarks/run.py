@@ -8,18 +8,32 @@ from collections.abc import Callable
 from typing import Final
 
 import msgspec
-from benchmarks import folding, history, queue, system, working
+from benchmarks import folding, history, jetstream, queue, system, working, working_postgres
 from benchmarks.figures import Figure, amount
 from benchmarks.plant import QUICK, TINY, Size
 from rich.console import Console
 from rich.table import Table
 
+
+def _postgres(size: Size) -> list[Figure]:
+    """Nothing, and a word about it, where there is no server to measure."""
+    try:
+        from benchmarks import postgres  # noqa: PLC0415 (its server comes with what the tests need)
+    except ImportError as error:
+        sys.stderr.write(f"PostgreSQL is not measured: {error}; `make venv` installs what it needs\n")
+        return []
+    return postgres.measure(size)
+
+
 PARTS: Final[dict[str, Callable[[Size], list[Figure]]]] = {
     "fold": lambda size: [folding.measure(size)],
     "worker": lambda size: [working.measure(size)],
+    "worker-postgres": lambda size: [working_postgres.measure(size)],
     "system": system.measure,
     "queue": queue.measure,
+    "jetstream": jetstream.measure,
     "history": lambda size: [history.measure(size)],
+    "postgres": _postgres,
 }
 SIZES: Final = {"full": Size(), "quick": QUICK, "tiny": TINY}
 

@@ -25,6 +25,7 @@ from synchromesh.model.message import Message
 from synchromesh.model.posting import Fate, Outcome
 from synchromesh.plant.entities import Totals
 from synchromesh.plant.keys import key_of, stem_of
+from synchromesh.state.agreement import Reading
 from synchromesh.state.sqlite.reading import SqliteReading
 from synchromesh.state.sqlite.store import SqliteState
 
@@ -103,9 +104,14 @@ def booked(folder: Path) -> int:
     """Documents that the stored totals count."""
     reading = SqliteReading(folder / "state.db")
     try:
-        value = reading.entities(PLANT, [("totals", "")])[("totals", "")]
+        return documents(reading)
     finally:
         reading.close()
+
+
+def documents(reading: Reading) -> int:
+    """Documents that a store's totals count."""
+    value = reading.entities(PLANT, [("totals", "")])[("totals", "")]
     return msgspec.msgpack.decode(value, type=Totals).documents
 
 
@@ -142,7 +148,7 @@ def _raw(path: Path, size: Size) -> float:
         many(update, [(bytes(ORDER), "order", order) for order in sorted({order for _, order, _ in lanes})])
         many(update, [(bytes(STOCK), "stock", lot) for lot in sorted({lot for _, _, lot in lanes + waiting})])
         many("INSERT INTO fact VALUES (?, ?)", [(number, encode(event) + bytes(FACT)) for number, _, event in events])
-        many("INSERT INTO identity VALUES (?, ?)", [(_hash(name), number) for number, name, _ in events])
+        many("INSERT INTO identity VALUES (?, ?)", [(hashed(name), number) for number, name, _ in events])
         many("INSERT INTO posting VALUES (?, ?)", [(number, bytes(POSTING)) for number, _, _ in lanes])
         many("INSERT INTO outbox VALUES (?, ?)", [(number, order) for number, order, _ in lanes])
         many("UPDATE posting SET value = ? WHERE at = ?", [(bytes(POSTED), number) for number, _, _ in waiting])
@@ -166,5 +172,6 @@ def _fill(connection: apsw.Connection, size: Size) -> None:
     connection.execute("COMMIT")
 
 
-def _hash(name: str) -> int:
+def hashed(name: str) -> int:
+    """The hash under which the bare loops keep an identity."""
     return int.from_bytes(blake2b(name.encode(), digest_size=8).digest(), "little", signed=True)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from benchmarks import erp, folding, history, run, system, working
+from benchmarks import erp, folding, history, jetstream, postgres, run, system, working
 from benchmarks.figures import Figure, amount
 from benchmarks.plant import TINY
 
@@ -26,6 +26,20 @@ def test_the_whole_system_is_driven() -> None:
     assert len(figures) == 6
     assert all(figure.value > 0 for figure in figures.values())
     assert "driver" in figures["end to end, single posts"].note
+
+
+@pytest.mark.slow
+def test_the_log_on_postgresql_is_measured_beside_bare_loops() -> None:
+    figures = postgres.measure(TINY)
+    assert [figure.name for figure in figures] == [f"PostgreSQL append, {batch} at a time" for batch in (1, 100, 1000)]
+    assert all(figure.value > 0 and figure.raw > 0 for figure in figures)
+
+
+@pytest.mark.slow
+def test_the_log_on_jetstream_stands_beside_bare_publishing() -> None:
+    figures = jetstream.measure(TINY)
+    assert len(figures) == 4
+    assert all(figure.value > 0 and figure.ratio for figure in figures)
 
 
 def test_a_figure_meets_its_target_and_its_share() -> None:

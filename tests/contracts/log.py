@@ -11,13 +11,15 @@ To run it on a log, a stranger's too, give the suite a fixture that opens it, em
             yield log
             log.close()
 
-A log that several processes share also runs `SharedLogContract`; its fixture `again` opens the same log once more.
+A log that several processes share also runs `SharedLogContract`; its fixture `again` opens the same log once more. One whose appends are
+transactions runs `TransactionalLogContract`; its fixture `stalling` opens the same log so that its appends stop before they commit.
 """
 
 from __future__ import annotations
 
 import itertools
 import random
+import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -204,3 +206,50 @@ class SharedLogContract(LogContract):
         log.close()
         assert again().head() == {"plant-1": 10}
         assert [record.position for record in again().read({"plant-1": 4}, 99)["plant-1"]] == [5, 6, 7, 8, 9, 10]
+
+
+class Stall:
+    """The place inside a transaction where an appender stops: all is written, nothing is committed."""
+
+    def __init__(self) -> None:
+        self.inside = threading.Event()
+        self.go = threading.Event()
+
+    def here(self) -> None:
+        self.inside.set()
+        assert self.go.wait(PATIENCE)
+
+
+class TransactionalLogContract(SharedLogContract):
+    """For a log whose appends are transactions. `stalling(stall)` opens the log of the fixture `log` once more, so that its appends call
+    `stall.here()` between their last write and their commit, and closes it after the test."""
+
+    @pytest.fixture
+    def stalling(self) -> Iterator[Callable[[Stall], Log]]:
+        raise NotImplementedError("the class that inherits says how an append of its log is stopped")
+
+    def test_an_appender_that_stalls_hides_nothing_behind_it(self, log: Log, stalling: Callable[[Stall], Log]) -> None:
+        log.append([message(id="zeroth"), message("b", id="zeroth of b")])
+        stall = Stall()
+        other = stalling(stall)
+        with ThreadPoolExecutor(3) as threads:
+            first = threads.submit(other.append, [message(id="first"), message("b", id="first of b")])
+            assert stall.inside.wait(PATIENCE)
+            reader = threads.submit(self._follow, log, 5)
+            behind = threads.submit(log.append, [message(id="second"), message(id="third"), message(id="fourth")])
+            assert log.read({"plant-1": 1, "b": 1}, 10) == {}
+            assert not log.wait({"plant-1": 1, "b": 1}, 0.1)
+            assert not behind.done()
+            stall.go.set()
+            assert first.result(PATIENCE) == [2, 2]
+            assert behind.result(PATIENCE) == [3, 4, 5]
+            assert reader.result(PATIENCE) == [(1, "zeroth"), (2, "first"), (3, "second"), (4, "third"), (5, "fourth")]
+        assert log.head() == {"plant-1": 5, "b": 2}
+
+    @staticmethod
+    def _follow(log: Log, count: int) -> list[tuple[int, str]]:
+        """What somebody sees who reads on and on."""
+        seen: list[tuple[int, str]] = []
+        while len(seen) < count and log.wait({"plant-1": len(seen)}, PATIENCE):
+            seen.extend((record.position, record.message.id) for record in log.read({"plant-1": len(seen)}, 10)["plant-1"])
+        return seen

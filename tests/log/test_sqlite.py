@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from tests.contracts.log import PATIENCE, SharedLogContract, message
+from tests.contracts.log import PATIENCE, Stall, TransactionalLogContract, message
 
 from synchromesh.log import sqlite
 from synchromesh.log.agreement import Log
 from synchromesh.log.sqlite import SqliteLog
+from synchromesh.model.message import Message
 
 ROOT = Path(__file__).parents[2]
 
@@ -25,7 +26,7 @@ def log(tmp_path: Path) -> Iterator[SqliteLog]:
     log.close()
 
 
-class TestSqliteLog(SharedLogContract):
+class TestSqliteLog(TransactionalLogContract):
     @pytest.fixture
     def log(self, tmp_path: Path) -> Iterator[SqliteLog]:
         log = SqliteLog(tmp_path / "log.db")
@@ -43,6 +44,22 @@ class TestSqliteLog(SharedLogContract):
         yield open_again
         for log in opened:
             log.close()
+
+    @pytest.fixture
+    def stalling(self, again: Callable[[], SqliteLog], monkeypatch: pytest.MonkeyPatch) -> Callable[[Stall], Log]:
+        def open_stalling(stall: Stall) -> Log:
+            log = again()
+            insert = log._insert
+
+            def stopping(messages: Sequence[Message], bodies: Sequence[bytes]) -> list[int]:
+                positions = insert(messages, bodies)
+                stall.here()
+                return positions
+
+            monkeypatch.setattr(log, "_insert", stopping)
+            return log
+
+        return open_stalling
 
 
 # An appender of another process that stops inside its transaction, its message written and not committed, until it is told to go on.

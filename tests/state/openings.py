@@ -1,4 +1,4 @@
-"""Opening one SQLite store as often as a test wants, and closing all of it at its end."""
+"""Opening one store as often as a test wants, and closing all of it at its end."""
 
 from __future__ import annotations
 
@@ -9,7 +9,11 @@ from typing import Protocol, TypeVar
 
 from tests.contracts.state import Openings
 
+from synchromesh.postgres.database import database
 from synchromesh.state.memory import SEGMENT_POSITIONS
+from synchromesh.state.postgres.outbox import PostgresOutbox
+from synchromesh.state.postgres.reading import PostgresReading
+from synchromesh.state.postgres.store import PostgresState
 from synchromesh.state.sqlite.outbox import SqliteOutbox
 from synchromesh.state.sqlite.reading import SqliteReading
 from synchromesh.state.sqlite.store import SqliteState
@@ -32,4 +36,19 @@ def sqlite_openings(directory: Path, segment_positions: int = SEGMENT_POSITIONS)
 
         yield Openings(
             opening(lambda: SqliteState(path, segment_positions)), opening(lambda: SqliteOutbox(path)), opening(lambda: SqliteReading(path))
+        )
+
+
+@contextmanager
+def postgres_openings(address: str, segment_positions: int = SEGMENT_POSITIONS) -> Iterator[Openings]:
+    where = database(address)
+    with ExitStack() as stack:
+
+        def opening(make: Callable[[], T]) -> Callable[[], T]:
+            return lambda: stack.enter_context(closing(make()))
+
+        yield Openings(
+            opening(lambda: PostgresState(where, "plant", segment_positions)),
+            opening(lambda: PostgresOutbox(where)),
+            opening(lambda: PostgresReading(where)),
         )

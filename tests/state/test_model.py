@@ -1,16 +1,19 @@
-"""Whatever is done in whatever order, SQLite and memory answer alike and hold the same rows."""
+"""Whatever is done in whatever order, memory, SQLite and PostgreSQL answer alike and hold the same rows."""
 
 from __future__ import annotations
 
 import tempfile
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 from tests.contracts.state import Openings, exception, fact, forward, posting
-from tests.state.openings import sqlite_openings
+from tests.postgres.server import Server
+from tests.state.openings import postgres_openings, sqlite_openings
 
 from synchromesh.plant.rows import Changes, PostingId
 from synchromesh.state.agreement import Fenced, Outbox, Reading, Ready, State
@@ -25,14 +28,20 @@ IDENTITIES = st.sampled_from([(source, str(number)) for source in ("mes", "wms")
 class Stores(RuleBasedStateMachine):
     """Two stores side by side: each step is done on both, and what they say is compared."""
 
+    @staticmethod
+    @contextmanager
+    def other() -> Iterator[Openings]:
+        """A new store beside the one in memory."""
+        with tempfile.TemporaryDirectory() as directory, sqlite_openings(Path(directory), SPAN) as openings:
+            yield openings
+
     @initialize()
     def begin(self) -> None:
         self._stack = ExitStack()
-        directory = Path(self._stack.enter_context(tempfile.TemporaryDirectory()))
         memory = MemoryStore(segment_positions=SPAN)
         both = [
             Openings(memory.state, memory.outbox, memory.reading),
-            self._stack.enter_context(sqlite_openings(directory, SPAN)),
+            self._stack.enter_context(self.other()),
         ]
         self._openings = both
         self.states: list[State] = [each.state() for each in both]
@@ -176,3 +185,15 @@ TestStores = Stores.TestCase
 TestStores.settings = settings(
     max_examples=40, stateful_step_count=25, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
 )
+
+
+@pytest.mark.slow
+def test_stores_on_postgresql(postgres_server: Server) -> None:
+    class OnPostgres(Stores):
+        @staticmethod
+        @contextmanager
+        def other() -> Iterator[Openings]:
+            with postgres_server.fresh() as name, postgres_openings(postgres_server.address(name), SPAN) as openings:
+                yield openings
+
+    run_state_machine_as_test(OnPostgres, settings=settings(TestStores.settings, max_examples=6))

@@ -20,6 +20,7 @@ from synchromesh.plant.fates import Fate
 from synchromesh.plant.keys import stem_of
 from synchromesh.plant.policy import DEFAULT, Policy
 from synchromesh.plant.rows import Changes, ExceptionRow, FactRow, Identity, PostingId, PostingRow
+from synchromesh.plant.version import FOLD
 
 E = TypeVar("E", bound=Entity)
 K = TypeVar("K")
@@ -202,6 +203,8 @@ class View:
         """The partition's clock, to be changed; it changes with nearly every message, so it is found at once."""
         if self._clock is None:
             self._clock = self.made(Clock, "clock", "")
+            if not self._clock.now:
+                self._clock.fold = FOLD
         return self._clock
 
     def totals(self) -> Totals:
@@ -250,6 +253,15 @@ class View:
         decision = self.of(Decision, "decision", "policy/" + self.partition)
         content = decision.as_of(position) if decision is not None else None
         return DEFAULT if content is None else _policy_decode(content)
+
+    def stem_at(self, position: int) -> str:
+        """What the keys of postings begin with that the message at `position` causes: with the series that was in force there, however late
+        they are decided. Where the log was copied from, they have the same keys."""
+        decision = self.of(Decision, "decision", "policy/" + self.partition)
+        if decision is None or position >= decision.position:
+            return self.stem
+        content = decision.as_of(position)
+        return self.stem if content is None else stem_of(self.partition, _policy_decode(content).series)
 
     # --- rows ---------------------------------------------------------------------------------------------------------
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, Protocol
 
 import msgspec
 
@@ -21,8 +21,7 @@ from synchromesh.model.event import DecisionEvent, OutcomesReported
 from synchromesh.model.message import ENTERPRISE, OWN, Message
 from synchromesh.sim.chance import Chance
 from synchromesh.sim.deaths import Deaths, Killed, MortalConnector, MortalOutbox
-from synchromesh.state.agreement import Fenced
-from synchromesh.state.memory import MemoryStore
+from synchromesh.state.agreement import Fenced, Outbox, Reading, State
 
 TARGET: Final = "erp"
 STEPS: Final = 200
@@ -33,13 +32,23 @@ class Livelock(RuntimeError):
     """The system moves and moves without any time passing."""
 
 
+class Store(Protocol):
+    """One store in its three roles. It outlives the processes that use it."""
+
+    def state(self) -> State: ...
+
+    def outbox(self) -> Outbox: ...
+
+    def reading(self) -> Reading: ...
+
+
 class Processes:
     """Everything that dies together. `now` is the night's clock."""
 
     def __init__(
         self,
         log: MemoryLog,
-        store: MemoryStore,
+        store: Store,
         connector: MortalConnector,
         deaths: Deaths,
         chance: Chance,
@@ -87,6 +96,18 @@ class Processes:
         """A person decides, or a dispatcher reports; they look whether it was taken, and say it again when it was not."""
         while not self.accept(Message(partition, SOURCE, id, OWN, self._now(), msgspec.json.encode(event))):
             pass
+
+    def insist(self, say: Callable[[], object]) -> None:
+        """A person says something that ends in the log; who hears nothing looks whether it is there, and says it again if not."""
+        while True:
+            before = self._log.head()
+            try:
+                say()
+            except Killed:
+                self._die()
+                if self._log.head() == before:
+                    continue
+            return
 
     async def pull(self) -> None:
         """Take ERP's changes into the log, as far as ERP answers just now."""

@@ -88,7 +88,12 @@ class State(Protocol):
         ...
 
     def origin(self, log: str) -> str:
-        """The id of the log whose positions these are: `log` from now on, where nothing was known."""
+        """The id of the log whose positions these are: `log` from now on, where nothing was known. With '' it is only asked, and '' is the
+        answer where nothing is known."""
+        ...
+
+    def rebind(self, log: str) -> None:
+        """Let these be positions of the log `log` from now on, durably, whatever was known: for a state that moves with its log."""
         ...
 
     def positions(self) -> dict[str, int]:
@@ -185,6 +190,11 @@ class Outbox(Protocol):
 
     def leave(self, claimant: str) -> None:
         """Give all targets back at once. What is claimed stays so."""
+        ...
+
+    def disown(self, target: str, claimant: str) -> None:
+        """What `claimant` claimed before is nobody's from now on: taken over like that of others. For one that begins anew with a target,
+        as after it had lost and got it back, and no longer knows what it had sent."""
         ...
 
     def tell(self, target: str, trouble: str) -> None:

@@ -139,6 +139,10 @@ class MemoryState:
             self._store.log = self._store.log or log
             return self._store.log
 
+    def rebind(self, log: str) -> None:
+        with self._store.changed:
+            self._store.log = log
+
     def positions(self) -> dict[str, int]:
         with self._store.changed:
             return {name: partition.position for name, partition in self._store.partitions.items()}
@@ -311,6 +315,12 @@ class MemoryOutbox:
         with self._store.changed:
             for target in [target for target, sender in self._store.senders.items() if sender == claimant]:
                 del self._store.senders[target]
+
+    def disown(self, target: str, claimant: str) -> None:
+        with self._store.changed:
+            for entry, claim in self._store.claims.items():
+                if claim.claimant == claimant and self._store.of(entry[0]).outbox[entry[1:]][0] == target:
+                    claim.claimant = ""
 
     def tell(self, target: str, trouble: str) -> None:
         with self._store.changed:

@@ -7,11 +7,19 @@ own, a pair for each segment, made and dropped by the store (`sqlite.identities`
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
-from sqlalchemy import BigInteger, CheckConstraint, Column, Index, Integer, LargeBinary, MetaData, Table, Text, text
+from sqlalchemy import BigInteger, CheckConstraint, Column, DateTime, Index, Integer, LargeBinary, MetaData, Table, text
+from sqlalchemy import Text as AnyText
 
 METADATA: Final = MetaData()
+
+Text: Final = AnyText().with_variant(AnyText(collation="C"), "postgresql")
+"""Text in the order of its code points, whatever language a database is set to."""
+Row: Final = BigInteger().with_variant(Integer(), "sqlite")
+"""A row's number: 64 bits in every database; one of them spells it so."""
+INSIDE: Final = {"only": "postgresql"}
+"""Tables, columns and indexes that are only where many machines use the database, and claims and leases stand in it."""
 
 LEASE: Final = Table(
     "lease",
@@ -19,9 +27,47 @@ LEASE: Final = Table(
     Column("name", Text, primary_key=True),
     Column("epoch", BigInteger, nullable=False),
     Column("owner", Text, nullable=False),
+    Column("until", DateTime(timezone=True), nullable=False, server_default="-infinity", info=INSIDE),
     sqlite_with_rowid=False,
 )
-"""Who may write each partition: the owner in this epoch."""
+"""Who may write each partition: the owner in this epoch. After `until` another one may take it; one machine's writer needs no time."""
+
+SENDER: Final = Table(
+    "sender",
+    METADATA,
+    Column("name", Text, primary_key=True),
+    Column("epoch", BigInteger, nullable=False),
+    Column("owner", Text, nullable=False),
+    Column("until", DateTime(timezone=True), nullable=False, server_default="-infinity"),
+    Column("released", BigInteger, nullable=False, server_default="0"),
+    Column("trouble", Text, nullable=False, server_default=""),
+    info=INSIDE,
+)
+"""Who sends to each business system, as in `lease`; how often claims were given back, which moves them back in their order; and why the
+system does not answer just now."""
+
+MEMBER: Final = Table(
+    "member",
+    METADATA,
+    Column("kind", Text, primary_key=True),
+    Column("owner", Text, primary_key=True),
+    Column("until", DateTime(timezone=True), nullable=False),
+    info=INSIDE,
+)
+"""Who is at work: partitions and business systems are shared among those whose time is not over."""
+
+CLAIMS: Final = Table("claims", METADATA, Column("partition", Text, primary_key=True), Column("head", BigInteger), info=INSIDE)
+"""Partitions of which it is known what was claimed, and those of which it is not known of the messages through `head`; -1 where even that
+is not known yet."""
+
+HISTORY: Final = Table(
+    "history",
+    METADATA,
+    Column("one", Integer, CheckConstraint("one = 1"), primary_key=True, autoincrement=False),
+    Column("told", Text, nullable=False),
+    info=INSIDE,
+)
+"""One row: the server, and the branch of its history, in which claims were made."""
 
 ORIGIN: Final = Table(
     "origin",
@@ -53,7 +99,7 @@ ENTITY: Final = Table(
 FACT: Final = Table(
     "fact",
     METADATA,
-    Column("at", Integer, primary_key=True),
+    Column("at", Row, primary_key=True, autoincrement=False),
     Column("value", LargeBinary, nullable=False),
 )
 """`at` is the partition's number and the position in one: see `sqlite.rows.at`."""
@@ -77,11 +123,13 @@ OUTBOX: Final = Table(
     Column("target", Text, nullable=False),
     Column("lane", Text, nullable=False),
     Column("added", BigInteger, nullable=False),
+    Column("claimant", Text, info=INSIDE),
+    Column("claimed_at", BigInteger, info=INSIDE),
     Index("outbox_of_target", "target", "partition", "added", "position", "ordinal"),
     sqlite_with_rowid=False,
 )
 """Postings that are ready. A row leaves with its outcome, so the table and its index stay small. `added` is the position of the batch that
-made it ready. Claims stand elsewhere."""
+made it ready. `claimant` and `claimed_at` say who took it to send it; where claims stand beside the database there is neither."""
 
 DOCUMENT: Final = Table(
     "document",
@@ -92,6 +140,8 @@ DOCUMENT: Final = Table(
     Column("ordinal", Integer, nullable=False),
     sqlite_with_rowid=False,
 )
+
+_OPEN: Final[dict[str, Any]] = {"sqlite_where": text("state = 'open'"), "postgresql_where": text("state = 'open'")}
 
 EXCEPTION: Final = Table(
     "exception",
@@ -106,13 +156,13 @@ EXCEPTION: Final = Table(
     Column("subject", Text, nullable=False, server_default=""),
     Column("of_order", Text, nullable=False, server_default=""),
     Column("facts", BigInteger, nullable=False, server_default="1"),
-    Index("exception_open", "opened", sqlite_where=text("state = 'open'")),
+    Index("exception_open", "opened", **_OPEN),
     Index(
         "exception_of_cause",
         *("category", "subject", "partition", "of_order", "facts", "opened", "state"),
-        sqlite_where=text("state = 'open'"),
+        **_OPEN,
     ),
-    Index("exception_in_cause", "category", "subject", "partition", "position", "ordinal", sqlite_where=text("state = 'open'")),
+    Index("exception_in_cause", "category", "subject", "partition", "position", "ordinal", **_OPEN),
     sqlite_with_rowid=False,
 )
 """The indexes hold open ones only, so they grow with the work that people have, not with history. The second one alone tells the causes:
@@ -121,9 +171,10 @@ category, subject, and what they hold up; by the third one their exceptions are 
 FORWARD: Final = Table(
     "forward",
     METADATA,
-    Column("sequence", Integer, primary_key=True),
+    Column("sequence", Row, primary_key=True),
     Column("partition", Integer, nullable=False),
     Column("value", LargeBinary, nullable=False),
+    Index("forward_of_partition", "partition", "sequence", info=INSIDE),
 )
 
 IDENTITY_SEGMENT: Final = Table(
@@ -136,7 +187,8 @@ IDENTITY_SEGMENT: Final = Table(
     sqlite_with_rowid=False,
 )
 """`newest` is the partition's time at the segment's newest entry, `indexed` the row through which its hashes are in its index. Each segment
-has two tables of its own, entries and index, which are dropped whole."""
+has two tables of its own, entries and index, which are dropped whole. In PostgreSQL it has one, and `indexed` is the position of the batch
+that made it, a part of its name."""
 
 IDENTITY_FILTER: Final = Table(
     "identity_filter",

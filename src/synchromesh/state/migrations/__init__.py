@@ -4,5 +4,5 @@ from __future__ import annotations
 
 from typing import Final
 
-CURRENT: Final = "0003"
+CURRENT: Final = "0004"
 """The revision that this program writes. Known without loading Alembic, so that a current store opens quickly; a test compares the two."""

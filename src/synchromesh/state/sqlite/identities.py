@@ -10,7 +10,6 @@ hash and filter say, an identity is known only when an entry equals it in full.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from hashlib import blake2b
 from typing import Final
 
 import apsw
@@ -18,18 +17,11 @@ import msgspec
 
 from synchromesh.plant.rows import Changes, Identity
 from synchromesh.sqlite.database import data_version, query
+from synchromesh.state.filters import add_to, empty_filter, hash_of, in_filter, maybe
 
 TAIL: Final = 32_768
 """How many entries wait in memory, at about 150 bytes, before their hashes are written to the index."""
-FILTER_BITS: Final = 1 << 23
-"""For 2 ** 19 entries: one new identity in 200 is looked up for nothing."""
-_MASK: Final = FILTER_BITS - 1
 _REMEMBERED: Final = 50_000
-
-
-def hash_of(source: str, id: str) -> int:
-    """The 64-bit hash of an identity, signed as SQLite's integers are."""
-    return int.from_bytes(blake2b(f"{source}\0{id}".encode(), digest_size=8).digest(), "little", signed=True)
 
 
 class Segment(msgspec.Struct):
@@ -155,7 +147,7 @@ class Identities:
                 )
                 if found:
                     return Entry(segment, row, found[0][0])
-            if segment.bits is not None and _in_filter(segment.bits, value):
+            if segment.bits is not None and in_filter(segment.bits, value):
                 rows = indexed_entries(self._connection, segment, *identity)
                 if rows:
                     return Entry(segment, *rows[-1])
@@ -214,11 +206,9 @@ class Identities:
                 self._index_tail(segment)
 
     def _index_tail(self, segment: Segment) -> None:
-        bits = segment.bits = segment.bits or bytearray(FILTER_BITS // 8)
+        bits = segment.bits = segment.bits or empty_filter()
         pairs = sorted((value, row) for value, rows in segment.tail.items() for row in rows)
-        for value, _ in pairs:
-            for slot in (value & _MASK, value >> 20 & _MASK, value >> 41 & _MASK):
-                bits[slot >> 3] |= 1 << (slot & 7)
+        add_to(bits, segment.tail)
         key = (segment.partition, segment.number)
         self._connection.executemany(f"INSERT INTO {segment.index} VALUES (?, ?)", pairs)  # noqa: S608
         self._connection.execute("REPLACE INTO identity_filter VALUES (?, ?, ?)", (*key, bits))
@@ -290,19 +280,7 @@ def _append(tail: dict[int, tuple[int, ...]], value: int, row: int) -> None:
 
 def _maybe(segments: Sequence[Segment], hashes: set[int]) -> set[int]:
     """The hashes that any of the segments may hold."""
-    # Asked of every segment for every new identity: the first bit's place is worked out once, and rules out four of five.
-    places = [(value, (value & _MASK) >> 3, 1 << (value & 7)) for value in hashes]
-    found: set[int] = set()
+    found = maybe([segment.bits for segment in segments if segment.bits is not None], hashes)
     for segment in segments:
         found |= hashes & segment.tail.keys()
-        bits = segment.bits
-        if bits is not None:
-            likely = [value for value, byte, bit in places if bits[byte] & bit]
-            found.update(value for value in likely if _in_filter(bits, value))
     return found
-
-
-def _in_filter(bits: bytearray, value: int) -> bool:
-    """Whether a filter may have seen a hash: all three of its bits are set."""
-    first, second, third = value & _MASK, value >> 20 & _MASK, value >> 41 & _MASK
-    return bool(bits[first >> 3] >> (first & 7) & 1 and bits[second >> 3] >> (second & 7) & 1 and bits[third >> 3] >> (third & 7) & 1)
