@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import json
 import socket
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from tests.app.test_settings import GOOD
 
+from synchromesh.app.reading import read_settings
+from synchromesh.app.stores import Stores
 from synchromesh.cli import run
 from synchromesh.cli.frame import Code
+from synchromesh.engine import earlier
+from synchromesh.engine.worker import Worker, own_message
+from synchromesh.model.event import Tick
+from synchromesh.plant.version import FOLD
 
 
 @pytest.fixture
@@ -74,3 +81,24 @@ def test_a_system_that_does_not_answer_has_its_own_exit_code(config: Path, capsy
 def test_without_a_file_it_says_what_writes_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["check", "--config", str(tmp_path / "no.toml")]) == Code.PROBLEMS
     assert "synchromesh init" in capsys.readouterr().out
+
+
+def test_a_state_that_an_earlier_program_began_is_told_with_what_to_do(
+    config: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = read_settings(config)
+    stores = Stores(settings)
+    state, log = stores.state(), stores.log()
+    stores.worked()
+    (plant,) = [each.id for each in settings.plants]
+    now = datetime(2026, 3, 2, tzinfo=UTC)
+    log.append([own_message(plant, "tick", Tick(now), now)])
+    worker = Worker(log, state, [plant], "w", now=lambda: now)
+    assert worker.step()
+    state.close()
+    log.close()
+    assert run(["check", "--config", str(config)]) == Code.OK
+    monkeypatch.setattr(earlier, "FOLD", FOLD + 1)
+    capsys.readouterr()
+    assert run(["check", "--config", str(config)]) == Code.PROBLEMS
+    assert f"state of {plant}: its state was begun by an earlier program" in capsys.readouterr().out

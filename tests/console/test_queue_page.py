@@ -25,6 +25,7 @@ from synchromesh.console.page import create_page
 from synchromesh.engine.desk import Desk
 from synchromesh.engine.inquiry import Inquiry
 from synchromesh.model import event as ev
+from synchromesh.model.message import NATIVE, Message
 from synchromesh.plant.policy import Policy
 
 Open = Callable[..., Page]
@@ -187,6 +188,87 @@ def test_a_fact_is_corrected_in_the_editor_and_the_server_judges_it(opened: Open
     assert sum(world.booked("4700").values()) == 4
 
 
+def test_a_message_that_nobody_can_read_is_corrected_in_the_editor_and_stays_as_it_came(opened: Open) -> None:
+    world = World()
+    apart(world.order)
+    garbled = Message(PLANT, "mes", "m-1", NATIVE, world.time, b'{"type": "production.reported", "order": 4711}', occurred=world.time)
+    (at,) = world.log.append([garbled])
+    apart(world.step)
+    page = opened(world)
+    first(page)
+    expect(page.get_by_role("button", name="Correct…", exact=True)).to_have_count(0)
+    page.get_by_role("button", name="Correct the message…").click()
+    editor = page.get_by_label("What the message should have said")
+    assert editor.input_value() == garbled.body.decode()
+    page.get_by_role("textbox", name="Reason").fill("it was five")
+    page.get_by_role("button", name="What would happen?").click()
+    expect(page.locator("#decide-problem")).to_contain_text("changes nothing")
+    editor.fill(repair.payload("4711", "5"))
+    foresee(page, "What would happen?")
+    expect(page.locator("#decide-foreseen")).to_contain_text("5 EA of GEAR, at FG")
+    assert world.documents() == []
+    page.locator("#decide-confirm").click()
+    expect(page.locator("#queue-result")).to_have_text("oslo: replay: done", timeout=LONG)
+    assert (world.fate(at), [document.order for document in world.documents()]) == ("booked", ["4711"])
+    assert world.log.read({PLANT: at - 1}, 1)[PLANT][0].message == garbled
+
+
+def test_what_looks_like_a_document_of_others_is_told_before_it_is_sent_again(opened: Open) -> None:
+    world = refusing(1)
+    world.erp_knows(ev.ItemChanged("GEAR", "EA"))
+    apart(lambda: repair.by_hand(world))
+    page = opened(world)
+    first(page)
+    foresee(page, "Retry…")
+    expect(page.locator("#decide .warning")).to_contain_text("looks like document by-hand-1, which somebody booked in ERP")
+    assert world.documents() == []
+    page.get_by_role("button", name="Retry", exact=True).click()
+    expect(page.locator("#queue-result")).to_have_text("oslo: retry: done", timeout=LONG)
+    assert [document.order for document in world.documents()] == ["4700"]
+
+
+def test_one_is_sent_again_as_the_last_of_its_lane_and_the_trail_says_so(opened: Open) -> None:
+    world = refusing(1)
+    apart(lambda: (world.tell(ev.ProductionReported("4700", good=ea(7))), world.step()))
+    world.erp_knows(ev.ItemChanged("GEAR", "EA"))
+    page = opened(world)
+    first(page)
+    foresee(page, "Retry as the last…")
+    page.get_by_role("button", name="Retry", exact=True).click()
+    expect(page.locator("#queue-result")).to_have_text("oslo: retry: done", timeout=LONG)
+    assert [str(document.lines[0].quantity.amount) for document in world.documents()] == ["7", "5"]
+    page.get_by_role("link", name="Decisions").first.click()
+    expect(page.locator("#audit li").first).to_contain_text("again, as the last of its lane")
+
+
+def test_a_release_shows_how_far_it_has_come(opened: Open) -> None:
+    world = refusing(300)
+    world.own(ev.CauseReleased(world.exceptions()[0].category, "item GEAR", "ann"))  # type: ignore[arg-type]
+    world.worker.step()
+    page = opened(world)
+    progress = page.locator(".release progress")
+    expect(page.locator(".release")).to_have_text("Being tried again for ann at oslo: 300 left")
+    expect(progress).to_have_attribute("value", "0")
+    world.worker.tick()
+    world.worker.step()
+    expect(page.locator(".release")).to_have_text("Being tried again for ann at oslo: 44 left", timeout=LONG)
+    expect(progress).to_have_attribute("value", "256")
+    apart(world.step)
+    expect(page.locator(".release")).to_have_count(0, timeout=LONG)
+
+
+def test_a_cause_and_its_exceptions_say_at_which_work_centre(opened: Open) -> None:
+    world = World()
+    apart(lambda: world.order("4700", work_centre="LINE-7"))
+    del world.books.register.items["GEAR"]
+    world.tell(ev.ProductionReported("4700", good=ea(5)))
+    apart(world.step)
+    page = opened(world)
+    expect(page.locator(".cause")).to_contain_text("work centresLINE-7")
+    page.locator(".cause > details > summary").click()
+    expect(page.locator(".members summary").first).to_contain_text("at LINE-7")
+
+
 def test_doubt_is_settled_with_the_number_of_the_document(opened: Open) -> None:
     world = World(rules=Rules(grade=Grade.BLIND))
     apart(world.order)
@@ -234,7 +316,9 @@ def test_four_eyes(opened: Open) -> None:
     expect(page.locator("#decisions-result")).to_contain_text("done", timeout=LONG)
     expect(page.locator("#proposals-empty")).to_be_visible()
     expect(page.locator("#audit li")).to_have_count(2)
-    expect(page.locator("#audit li").last).to_contain_text("ann release proposed")
+    expect(page.locator("#audit li").last).to_contain_text(
+        "ann had everything tried again that was stopped by “unknown item: item GEAR” proposed"
+    )
 
 
 def test_a_proposal_is_denied_with_a_reason(opened: Open) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from tests.console.conftest import served
 from tests.console.fakes import Fake
+from tests.engine import test_desk as decisions
 from tests.engine.reconcile.desk import desk_of, world_of
 from tests.engine.world import World, ea
 
@@ -33,7 +34,7 @@ def world() -> World:
 
 @pytest.fixture
 def ask(world: World) -> Iterator[Ask]:
-    with served(create_page(Fake(), reconciliation_routes(desk_of(world)))) as address:
+    with served(create_page(Fake(), reconciliation_routes(desk_of(world), decisions.desk_of(world)))) as address:
 
         def asked(path: str, body: object = None, **headers: str) -> tuple[int, Any]:
             data = None if body is None else json.dumps(body).encode()
@@ -63,6 +64,8 @@ def test_a_run_is_kept_and_its_proposal_is_approved_once(ask: Ask, world: World)
     (difference,) = kept["differences"]
     assert (status, difference["proposal"], kept["runs"][0]["anew"]) == (200, f"{report['kept']}:1", 1)
     approval = {"plant": "oslo", "proposal": difference["proposal"], "by": "ada"}
+    status, told = ask("/v1/reconciliation/approvals?dry_run=true", approval)
+    assert (status, told["foreseen"]["made"]["count"], world.documents()) == (200, 1, [])
     for _ in range(2):
         status, told = ask("/v1/reconciliation/approvals", approval)
         world.step()
@@ -118,7 +121,7 @@ def test_another_sites_page_can_not_approve(ask: Ask) -> None:
 def test_a_business_system_that_does_not_answer_is_said_to(world: World) -> None:
     world.faults.set_rates({Fault.UNAVAILABLE: 1.0})
     desk = desk_of(world)
-    with served(create_page(Fake(), reconciliation_routes(desk))) as address:
+    with served(create_page(Fake(), reconciliation_routes(desk, decisions.desk_of(world)))) as address:
         with pytest.raises(urllib.error.HTTPError) as refused:
             urllib.request.urlopen(f"{address}/v1/reconciliation/stock?plant=oslo", timeout=30)
         assert (refused.value.code, b"the sandbox is unavailable just now" in refused.value.read()) == (502, True)

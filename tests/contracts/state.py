@@ -443,6 +443,18 @@ class StateContract:
         assert [each.position for each in successor.take("erp", "new", 9, 60)] == [2]
         assert [each.position for each in open.outbox().take_over("erp", "third", {P: 2}, 9).entries] == [1, 2]
 
+    def test_what_one_claimed_before_it_began_anew_is_taken_over_as_doubt(self, open: Openings) -> None:
+        state = open.state()
+        state.commit(lease(state), [ready(2, (1, 0), (2, 0)), ready(1, (1, 0), target="mes", partition="plant-2")])
+        outbox = open.outbox()
+        outbox.attend("d", ["erp", "mes"])
+        assert len(outbox.take("erp", "d", 1, 55)) == 1
+        assert len(outbox.take("mes", "d", 1, 55)) == 1
+        outbox.disown("erp", "d")
+        assert outbox.take_over("mes", "d", {"plant-2": 1}, 9) == TakenOver([], ["plant-2"])
+        assert [each.position for each in outbox.take("erp", "d", 9, 60)] == [2]
+        assert [(each.position, each.claimed_at) for each in outbox.take_over("erp", "d", {P: 2}, 9).entries] == [(1, 55)]
+
     def test_nothing_is_taken_over_where_the_state_is_behind_the_log(self, open: Openings) -> None:
         state = open.state()
         epoch = lease(state)

@@ -141,6 +141,31 @@ def test_a_large_cause_is_released_in_pages_and_shows_what_is_left() -> None:
     assert [document.order for document in world.documents()] == [f"47{number:02}" for number in range(600)]
 
 
+def test_somebody_takes_a_large_cause_on_whole_and_it_stays_open() -> None:
+    world = refusing(600)
+    desk = desk_of(world)
+    taken = ev.CauseAssigned(Category.UNKNOWN_ITEM, "item GEAR", "ann", "bob")
+    assert [each.came_of for each in desk.release(taken)] == ["done"]
+    world.run(30)
+    assert {(row.assigned, row.state) for row in world.exceptions()} == {("bob", "open")}
+    assert (len(world.exceptions()), list(desk.queue.releasing(Category.UNKNOWN_ITEM, "item GEAR"))) == (600, [])
+    assert desk.queue.audit(1)[0].words == "assigned everything that is stopped by “unknown item: item GEAR” to bob"
+    world.erp_knows_as(ev.ItemChanged("GEAR", "EA"))
+    desk.release(ev.CauseReleased(Category.UNKNOWN_ITEM, "item GEAR", "bob"))
+    world.run(30)
+    assert world.fates() == {"booked": 600}, "all of it is still listed, and goes on"
+
+
+def test_who_takes_a_cause_on_stops_no_release() -> None:
+    world = refusing(300)
+    world.erp_knows(ev.ItemChanged("GEAR", "EA"))
+    world.own(ev.CauseReleased(Category.UNKNOWN_ITEM, "item GEAR", "ann"))
+    world.own(ev.CauseAssigned(Category.UNKNOWN_ITEM, "item GEAR", "ann", "bob"))
+    world.run(30)
+    assert world.fates() == {"booked": 300}
+    assert [each.came_of for each in desk_of(world).queue.audit(2)] == ["stale", "done"]
+
+
 def test_a_dry_run_says_exactly_which_postings_and_changes_nothing() -> None:
     world = refusing(3)
     before, kept = world.log.head(), list(world.store.state().rows(PLANT))

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 
+import msgspec
 import pytest
 from tests.engine.stores import Readings
 from tests.engine.world import PLANT, START, World, ea
@@ -503,3 +504,33 @@ def test_a_trace_tells_what_was_replayed_with_its_closed_exception_and_both_ends
     for query in (key, line.postings()[-1].key, line.documents()[-1].number):
         assert inquiry.trace(query).stories, query
     assert inquiry.trace("oslo:" + "9" * 40 + ":receipt:1").stories == ()
+
+
+# --- repeats of what was read again ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("first", [STRICT, HALF], ids=["told anew", "corrected"])
+def test_a_message_that_comes_once_more_after_it_was_read_again_is_a_repeat(tmp_path: Path, readings: Readings, first: str) -> None:
+    line = Line(tmp_path, first)
+    at = line.machine()
+    line.adapt(mapping.REPORT)
+    line.replayed(readings, at)
+    again = line.machine()
+    line.run(30)
+    assert (line.fate(again), line.exceptions()) == ("duplicate", [])
+    assert line.booked() == {("received", "GEAR"): 8}
+
+
+def test_a_message_whose_payload_a_person_put_right_may_come_once_more_as_it_was(tmp_path: Path, readings: Readings) -> None:
+    line = Line(tmp_path)
+    at = line.machine(unit="nothing")
+    right = Record(at, msgspec.structs.replace(line.records(at)[0].message, body=json.dumps(ROW).encode()))
+    _, decisions = review(readings(line), PLANT, [right], Request("ann", "the unit was wrong"), line.time)
+    line.log.append(decisions)
+    line.step()
+    again, other = line.machine(unit="nothing"), line.machine(unit="something else")
+    line.run(30)
+    assert [line.fate(position) for position in (at, again, other)] == ["booked", "duplicate", "exception"]
+
+
+ROW = {"id": "1", "order": "4711", "good": 8, "unit": "EA"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import date
 from decimal import Decimal
 
 import pytest
@@ -12,7 +13,11 @@ from synchromesh.connectors.sandbox.faults import Fault
 from synchromesh.connectors.sandbox.records import HandCancel, Rules, StockSet
 from synchromesh.model import event as ev
 from synchromesh.model.posting import Category
+from synchromesh.plant import lots
+from synchromesh.plant.act import Act
+from synchromesh.plant.entities import Lot
 from synchromesh.plant.policy import Policy
+from synchromesh.plant.view import View
 
 DIFFERENCES = pytest.mark.parametrize("differences", [True, False], ids=["differences", "reversals"])
 MOMENTS = pytest.mark.parametrize("moment", ["before it is booked", "in flight", "after it is booked"])
@@ -534,3 +539,47 @@ def test_two_components_that_a_correction_takes_back_from_a_document_that_others
     world.step()
     left = {item: amount for (item, location, *_), amount in world.books.stock.items() if location == "RM"}
     assert left == {"LABEL": 970, "VARNISH": 970}
+
+
+# --- genealogy -----------------------------------------------------------------------------------------------------------
+
+
+def parents(world: World, lot: str = "GEAR/G1") -> list[str]:
+    known = world.entity("lot", lot)
+    assert isinstance(known, Lot)
+    return list(known.parents)
+
+
+def test_a_lot_that_a_correction_says_was_not_used_is_no_part_any_more() -> None:
+    world = plant(True)
+    world.tell(report(2, lot="G1", consumed_lots=("STEEL/S1", "STEEL/S2")), id="r1")
+    correct(world, report(2, lot="G1", consumed_lots=("STEEL/S2", "STEEL/S3")))
+    world.run(30)
+    assert parents(world) == ["STEEL/S2", "STEEL/S3"]
+    assert world.names("children:STEEL/S1") == []
+    assert world.names("children:STEEL/S3") == ["GEAR/G1"]
+
+
+def test_a_lot_stays_a_part_as_long_as_some_fact_tells_of_it() -> None:
+    world = plant(True)
+    for id in ("r1", "r2"):
+        world.tell(report(2, lot="G1", consumed_lots=("STEEL/S1",)), id=id)
+    cancel(world, "r1")
+    world.run(30)
+    assert parents(world) == ["STEEL/S1"]
+    cancel(world, "r2")
+    world.run(30)
+    assert parents(world) == []
+    assert world.names("children:STEEL/S1") == []
+
+
+def test_a_part_that_an_earlier_program_noted_stays() -> None:
+    world = plant(True)
+    lot = Lot("GEAR", "G1", parents=("STEEL/S0",))
+    view = View("plant", world.store.reading().moment())
+    view.begin(1)
+    view.put("lot", "GEAR/G1", lot)
+    act = Act(1, "mes", date(2026, 3, 2))
+    for sign in (1, 1, -1, -1, -1):
+        lots.made_from(view, act, "GEAR", "G1", ("STEEL/S0", "STEEL/S1") if sign > 0 else ("STEEL/S0",), sign)
+    assert (lot.parents, lot.told) == (("STEEL/S0", "STEEL/S1"), (0, 2))

@@ -305,3 +305,20 @@ def test_the_end_of_an_order_goes_on_when_the_last_fact_that_waits_is_taken_back
     assert [document.kind for document in world.documents()] == booked
     assert world.exceptions() == [], "nothing is late any more"
     assert world.found_order().waiting == 0
+
+
+def test_what_waits_again_for_the_same_is_not_looked_at_without_end() -> None:
+    world = World()
+    world.master(*PLACES, ev.ItemChanged("GEAR", "EA"), ORDER)
+    world.tell(ev.ProductionReported("4711", good=ev.amount(2, "BX")))
+    world.run(60)
+    world.tell(ev.ItemChanged("GEAR", "EA", "still without a box"), source="erp")
+    head = world.log.head()
+    for _ in range(20):
+        world.worker.step()
+        world.worker.tick()
+    assert sum(world.log.head().values()) <= sum(head.values()) + 1  # one tick looks at it
+    assert world.fates() == {"waiting": 1}
+    world.master(ITEM)
+    world.run(60)
+    assert received(world) == 24

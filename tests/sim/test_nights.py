@@ -28,10 +28,45 @@ def test_a_night_ends_well(profile: str, seed: int) -> None:
 
 
 @pytest.mark.parametrize("seed", range(4))
-@pytest.mark.parametrize("profile", ["scarce", "odd", "reformed", "piled up", "two minds", "cancelled"])
+@pytest.mark.parametrize(
+    "profile",
+    [
+        "scarce",
+        "odd",
+        "reformed",
+        "piled up",
+        "two minds",
+        "cancelled",
+        "misspoken",
+        "misread",
+        "put right by reversals",
+        "put right by two",
+        "booked instead",
+    ],
+)
 def test_a_night_of_rarer_troubles_ends_well(profile: str, seed: int) -> None:
     verdict = run_seed(seed, profile)
     assert verdict.ok, f"seed {seed}, {profile}: {verdict}"
+
+
+@pytest.mark.parametrize("seed", [3, 23])
+def test_what_waits_again_for_what_it_had_waited_for_ends_no_night_in_a_circle(seed: int) -> None:
+    verdict = run_seed(seed, "misread")
+    assert verdict.ok, f"seed {seed}: {verdict}"
+
+
+def test_people_put_much_right() -> None:
+    """Corrections of facts and messages, messages that are read again, and documents that others book all happen in these nights."""
+    facts = messages = replays = by_hand = 0
+    for seed in range(8):
+        nights = [Night(seed, PROFILES[name]) for name in ("misspoken", "misread", "booked instead")]
+        for night in nights:
+            asyncio.run(night.play())
+        messages += sum(right.by_message for night in nights for right in night.clerk.put_right)
+        facts += sum(not right.by_message for night in nights for right in night.clerk.put_right)
+        replays += sum(len(night.clerk.replayed) for night in nights)
+        by_hand += sum(len(night.clerk.instead) for night in nights)
+    assert min(facts, messages, replays, by_hand) >= 10
 
 
 @pytest.mark.parametrize("seed", [18, 700_031])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import types
 from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from decimal import Decimal
 from fractions import Fraction
 
@@ -18,6 +19,7 @@ from synchromesh.engine import dispatcher as dispatching
 from synchromesh.engine import job as jobs
 from synchromesh.engine.reader import Reader
 from synchromesh.model import tally
+from synchromesh.model.event import OperationCompleted
 from synchromesh.model.message import Record
 from synchromesh.model.posting import Fate, Posting, PostingKind, Reply
 from synchromesh.plant import (
@@ -29,16 +31,20 @@ from synchromesh.plant import (
     lanes,
     lots,
     outcomes,
+    outside,
     paged,
     periods,
     postings,
     production,
     release,
     repair,
+    rules,
     stock,
     takeback,
     waiting,
 )
+from synchromesh.plant import replay as replaying
+from synchromesh.plant.act import Act
 from synchromesh.plant.entities import Balance, Item, Lane, Order, Pages
 from synchromesh.plant.fact import FOR_EVER, Told
 from synchromesh.plant.view import Effect, View
@@ -274,7 +280,13 @@ def dismiss_half_a_pair(patch: Patch) -> None:
 def lose_an_edge(patch: Patch) -> None:
     """Of several lots that went into another one, the last is forgotten."""
     made_from = lots.made_from
-    patch.setattr(lots, "made_from", lambda view, act, item, lot, parents: made_from(view, act, item, lot, list(parents)[:-1]))
+    patch.setattr(lots, "made_from", lambda view, act, item, lot, parents, sign: made_from(view, act, item, lot, list(parents)[:-1], sign))
+
+
+def keep_edges_that_a_correction_takes_back(patch: Patch) -> None:
+    """A lot that a correction says did not go into another one stays among what that was made from."""
+    made_from = lots.made_from
+    patch.setattr(lots, "made_from", lambda view, act, item, lot, parents, sign: made_from(view, act, item, lot, parents, 1))
 
 
 def forget_what_lots_went_into(patch: Patch) -> None:
@@ -513,6 +525,59 @@ def book_again_behind(patch: Patch) -> None:
     patch.setattr(lanes, "decided_after", lambda *_: None)
 
 
+def forget_what_a_person_corrects(patch: Patch) -> None:
+    """What a person says that a fact should have been is written into the audit trail, and told to nobody."""
+    patch.setattr(decisions, "_repair", lambda view, event, received, by: True)
+
+
+def correct_for_the_day_of_the_decision(patch: Patch) -> None:
+    """What a person says that a fact should have been counts for the day on which they say so."""
+    patch.setattr(decisions, "moment", lambda micros: datetime(2026, 3, 9, tzinfo=UTC))
+
+
+def read_again_what_was_read(patch: Patch) -> None:
+    """A fact that is booked says by a mended mapping what it said before."""
+    judge = replaying.judge
+
+    def same(view: View, event: object) -> object:
+        verdict = judge(view, event)  # type: ignore[arg-type]
+        return replaying.SAME if verdict.course is replaying.Course.CORRECTED else verdict
+
+    patch.setattr(replaying, "judge", same)
+
+
+def read_again_beside_what_was_read(patch: Patch) -> None:
+    """What a message says when it is read again is booked beside what it said before."""
+    patch.setattr(replaying, "_correct", replaying._tell_anew)
+
+
+def take_a_repeat_for_another_message(patch: Patch) -> None:
+    """A message that was read again and comes once more is compared with what it says now only."""
+    patch.setattr(fold, "_said", lambda *_: False)
+
+
+def leave_gathers_open_at_an_operations_end(patch: Patch) -> None:
+    """The end of an operation makes no documents of what was gathered there."""
+    require, apply = rules.RULES[OperationCompleted]
+
+    def silent(view: View, act: Act, event: OperationCompleted, sign: int) -> None:
+        apply(view, act, event, sign)
+        act.closes.clear()
+
+    patch.setitem(rules.RULES, OperationCompleted, (require, silent))
+
+
+def warn_of_nothing(patch: Patch) -> None:
+    """Nobody is told that others have booked in ERP what is about to be sent again."""
+    patch.setattr(outside, "lookalikes", lambda *_: [])
+
+
+def wait_for_the_end_for_ever(patch: Patch) -> None:
+    """What waits again for the thing that it had waited for is looked at again without end."""
+    resume = waiting.resume
+    patch.setattr(waiting, "resume", lambda *arguments: resume(*arguments) or True)
+
+
 def forget_some_of_a_release(patch: Patch) -> None:
     """Of what a release listed, the last is forgotten."""
     patch.setattr(release, "paged", types.SimpleNamespace(take=lambda view, name: paged.take(view, name)[:-1], append=paged.append))
@@ -561,6 +626,7 @@ CROWDED = msgspec.structs.replace(PROFILES["rough"], kills=0.03)
         (wait_for_ever, PROFILES["waiting"]),
         (lose_an_edge, PROFILES["rough"]),
         (forget_what_lots_went_into, PROFILES["rough"]),
+        (keep_edges_that_a_correction_takes_back, PROFILES["rough"]),
         (send_doubt_again, msgspec.structs.replace(PROFILES["desk"], grade=Grade.BLIND)),
         (tell_what_differs_again, PROFILES["desk"]),
         (release_without_closing, PROFILES["desk"]),
@@ -575,6 +641,15 @@ CROWDED = msgspec.structs.replace(PROFILES["rough"], kills=0.03)
         (book_again_behind, PROFILES["cancelled"]),
         (forget_some_of_a_release, PROFILES["desk"]),
         (release_without_end, PROFILES["desk"]),
+        (forget_what_a_person_corrects, PROFILES["misspoken"]),
+        (correct_for_the_day_of_the_decision, PROFILES["misspoken"]),
+        (take_a_repeat_for_another_message, PROFILES["misspoken"]),
+        (read_again_what_was_read, PROFILES["misread"]),
+        (read_again_beside_what_was_read, PROFILES["misread"]),
+        (wait_for_the_end_for_ever, PROFILES["misread"]),
+        (correct_by_adding, PROFILES["put right by reversals"]),
+        (leave_gathers_open_at_an_operations_end, PROFILES["operations"]),
+        (warn_of_nothing, PROFILES["booked instead"]),
         (resume_what_was_taken_back, PROFILES["rough"]),
         (count_what_is_reported_elsewhere, PROFILES["rough"]),
         (count_what_is_reported_twice, PROFILES["rough"]),

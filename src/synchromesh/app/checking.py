@@ -12,9 +12,12 @@ import msgspec
 
 from synchromesh.app import plugins
 from synchromesh.app.settings import Erp, Plant, Settings
+from synchromesh.app.stores import Stores
 from synchromesh.connectors.agreement import Connector, ConnectorError
+from synchromesh.engine.earlier import WHAT_TO_DO, begun_earlier
 from synchromesh.mapping.adapter import load_adapter
 from synchromesh.mapping.refusal import ManifestError
+from synchromesh.state.agreement import StateError
 
 REACH_SECONDS: Final = 10.0
 """How long a business system may take to answer."""
@@ -32,6 +35,7 @@ def look(settings: Settings, *, reach: bool) -> Iterator[Looked]:
     """Look at everything that the settings name. With `reach` each business system is asked a question that changes nothing there."""
     for plant in settings.plants:
         yield from _plant(plant)
+    yield from _state(settings)
     for name, erp in settings.erps.items():
         yield asyncio.run(_system(f"erp {name}", erp, reach=reach))
 
@@ -46,6 +50,22 @@ def _plant(plant: Plant) -> Iterator[Looked]:
         known = ", ".join(filter(None, interfaces)) or "none"
         problem = f"no adapter of the plant reads {files.interface!r}; it has {known}" if files.interface not in interfaces else ""
         yield Looked(f"plant {plant.id}, folder {files.folder}", problem)
+
+
+def _state(settings: Settings) -> Iterator[Looked]:
+    """The state, where the installation has worked before."""
+    stores = Stores(settings)
+    if not stores.made:
+        return
+    try:
+        reading = stores.reading()
+    except StateError as error:
+        yield Looked("state", str(error), unreached=True)
+        return
+    try:
+        yield from (Looked(f"state of {partition}", WHAT_TO_DO) for partition in begun_earlier(reading))
+    finally:
+        reading.close()
 
 
 def _adapter(plant: Plant, folder: Path) -> tuple[str, Looked]:

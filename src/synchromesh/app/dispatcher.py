@@ -57,6 +57,8 @@ class _Share:
         self._outbox = outbox
         self._claimant = claimant
         self._running: dict[str, _Running] = {}
+        self._ending: dict[str, asyncio.Task[None]] = {}
+        """What is lost and waits for answers that are on their way. It begins anew only when that has ended."""
         self._known = False
         """Whether it has attended before: what it has first is no change."""
 
@@ -81,26 +83,32 @@ class _Share:
                         ready = True
                 await _until(stop, ATTEND_SECONDS)
         finally:
-            await self._end(list(self._running))
+            await self._end_all()
         with suppress(*LATER):
             self._outbox.leave(self._claimant)
 
     async def _attend(self) -> None:
-        """Begin with what is gained, and end with what is lost or has ended."""
+        """Begin with what is gained, and let end what is lost or has ended, while attending goes on. Raises what ended one by a defect."""
         mine = await asyncio.to_thread(self._outbox.attend, self._claimant, sorted(self._settings.erps))
         ended = [name for name, running in self._running.items() if running.ended]
         lost = [name for name in self._running if name not in mine]
-        await self._end({*ended, *lost})
-        gained = mine - self._running.keys()
+        self._end({*ended, *lost})
+        for name in [name for name, task in self._ending.items() if task.done()]:
+            self._ending.pop(name).result()
+        gained = mine - self._running.keys() - self._ending.keys()
         for name in sorted(gained):
             self._running[name] = _Running(self._settings, name, self._claimant)
         if self._known and (gained or lost):
             emit(SHARE, owner=self._claimant, names=" ".join(sorted(self._running)))
         self._known = True
 
-    async def _end(self, names: Collection[str]) -> None:
-        ending = [self._running.pop(name) for name in names]
-        for error in await asyncio.gather(*(running.end() for running in ending), return_exceptions=True):
+    def _end(self, names: Collection[str]) -> None:
+        for name in names:
+            self._ending[name] = asyncio.create_task(self._running.pop(name).end())
+
+    async def _end_all(self) -> None:
+        self._end(list(self._running))
+        for error in await asyncio.gather(*self._ending.values(), return_exceptions=True):
             if isinstance(error, BaseException):
                 raise error
 

@@ -30,9 +30,12 @@ from synchromesh.edges.files.drop import FileEdge
 from synchromesh.edges.http.server import HttpEdge
 from synchromesh.edges.intake import GroupIntake
 from synchromesh.edges.pace import Pace
+from synchromesh.engine.earlier import WHAT_TO_DO, begun_earlier
 from synchromesh.engine.views import SystemView
 from synchromesh.engine.why import Asking
 from synchromesh.log.agreement import LogError
+from synchromesh.observe.lines import emit
+from synchromesh.observe.names import STATE_EARLIER
 from synchromesh.plant.fates import Fate
 from synchromesh.state.agreement import StateError
 
@@ -79,9 +82,10 @@ class Gateway:
     def _themes(self) -> list[BaseRoute]:
         """The routes beside the page's own."""
         settings, reading, log = self._settings, self._reading, self._log
+        desk = desk_of(settings, reading, log)
         return [
-            *exception_routes(desk_of(settings, reading, log), self.inquiry.held_up_by),
-            *reconciliation_routes(reconciler_of(settings, reading, log)),
+            *exception_routes(desk, self.inquiry.held_up_by),
+            *reconciliation_routes(reconciler_of(settings, reading, log), desk),
             *replay_routes(self._works, Asking([plant.id for plant in settings.plants], reading, self._systems).why),
         ]
 
@@ -110,6 +114,8 @@ class Gateway:
                 await edge.start(intake)
                 started.append(edge)
             announce(Ready("gateway", self.address))
+            for partition in begun_earlier(self._reading):
+                emit(STATE_EARLIER, partition=partition, action=WHAT_TO_DO)
             await stop.wait()
         finally:
             for edge in reversed(started):

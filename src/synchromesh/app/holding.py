@@ -24,11 +24,15 @@ class Holding:
     Raises `RuntimeError` saying who runs there already, `OSError` when the folder can't be used.
     """
 
-    def __init__(self, folder: Path, role: str) -> None:
-        """Hold the folder for one role, or with '' for all of them."""
+    def __init__(self, folder: Path, role: str, *, apart: bool = False) -> None:
+        """Hold the folder for one role, or with '' for all of them. One that is `apart` shares nothing with the others."""
         folder.mkdir(parents=True, exist_ok=True)
         self._held: list[int] = []
+        self.parts = -1
         try:
+            if apart:
+                self._at_once(folder, f"{role}.lock", fcntl.LOCK_EX)
+                return
             shared = fcntl.LOCK_SH if role else fcntl.LOCK_EX
             self._at_once(folder, "serve.lock", shared)
             if role:

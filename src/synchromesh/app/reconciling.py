@@ -26,7 +26,7 @@ AGAIN: Final = 300.0
 
 
 def reconciler_of(settings: Settings, reading: Reading, log: Log) -> Reconciler:
-    """The desk of this installation."""
+    """The reconciler of this installation."""
 
     def connect(name: str) -> Connector:
         return connector_of(settings.erps[name])

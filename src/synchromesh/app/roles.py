@@ -79,8 +79,8 @@ def prepare_when_there_is_room(settings: Settings, stop: threading.Event) -> boo
             stop.wait(PAUSE)
             continue
         room.there()
-        return True
-    return False
+        break
+    return not stop.is_set()
 
 
 # A process loads its own role and no other one, which saves each of them some ten megabytes.
@@ -104,5 +104,15 @@ def _dispatcher(settings: Settings) -> None:
     process.run_loop(run_dispatcher(settings))
 
 
+def _edge(settings: Settings) -> None:
+    from synchromesh.app.edge import run_edge  # noqa: PLC0415 - as above
+
+    process.run_loop(run_edge(settings))
+
+
 ROLES: Final[dict[str, Callable[[Settings], None]]] = {"worker": _worker, "dispatcher": _dispatcher, "gateway": _gateway}
-"""Every role by name, in the order of starting: who takes in starts last."""
+"""What an installation consists of, by name, in the order of starting: who takes in starts last."""
+
+EDGE: Final = "edge"
+APART: Final[dict[str, Callable[[Settings], None]]] = {EDGE: _edge}
+"""Roles that run where a plant is. They need nothing of the installation to begin."""

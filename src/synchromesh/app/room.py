@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 from typing import Final
 
-from synchromesh.log.agreement import LogAway, LogFull
+from synchromesh.log.agreement import LogAway, LogError, LogFull
 from synchromesh.observe.lines import emit
 from synchromesh.observe.names import STORE_AWAY, STORE_BACK, STORE_FULL
-from synchromesh.state.agreement import StateAway, StateFull
+from synchromesh.state.agreement import StateAway, StateError, StateFull
 
 LATER: Final = (LogFull, StateFull, LogAway, StateAway)
 """What may work later: there is no room just now, or nobody answers."""
@@ -20,7 +20,7 @@ class Room:
     def __init__(self) -> None:
         self._gone_at: float | None = None
 
-    def gone(self, error: LogFull | StateFull | LogAway | StateAway) -> None:
+    def gone(self, error: LogError | StateError) -> None:
         """It can't just now."""
         if self._gone_at is None:
             self._gone_at = time.monotonic()

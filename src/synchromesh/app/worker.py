@@ -118,14 +118,14 @@ def _fold(log: Log, worker: Worker, name: str, stop: threading.Event) -> None:
         try:
             attendance.keep()
             folded, soonest = _step(worker, attendance)
+            if not folded:
+                log.wait(worker.positions, IDLE if soonest is None else max(0.0, min(IDLE, soonest)))
         except LATER as error:
             room.gone(error)
             stop.wait(PAUSE)
             continue
         room.there()
         cycles.look(idle=not folded)
-        if not folded:
-            log.wait(worker.positions, IDLE if soonest is None else max(0.0, min(IDLE, soonest)))
 
 
 def _trim(log: Log, worker: Worker, keep: int, stop: threading.Event) -> None:

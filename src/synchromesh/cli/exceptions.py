@@ -25,6 +25,7 @@ from synchromesh.engine.inquiry import Inquiry
 from synchromesh.engine.queue import Unknown
 from synchromesh.engine.views import ExceptionStory, ExceptionView, Story
 from synchromesh.model.event import (
+    CauseAssigned,
     CauseDismissed,
     CauseReleased,
     Correctable,
@@ -230,6 +231,20 @@ def assign(
     _decide(id_, lambda view, who: ExceptionsAssigned(((view.position, view.ordinal),), who, to), by, False, config, json)
 
 
+@app.command("assign-cause")
+def assign_cause(
+    category: Kind,
+    subject: Subject,
+    to: Annotated[str, typer.Option("--to", help="Who works on it; nobody if it is not said.", show_default=False)] = "",
+    plant: Plant = "",
+    by: By = "",
+    config: Config = DEFAULT_CONFIG,
+    json: Json = False,
+) -> None:
+    """Say who works on everything that has this cause now."""
+    _whole(CauseAssigned(_known_category(category), subject, by or _me(), to), plant, False, config, json)
+
+
 @app.command()
 def release(
     category: Kind,
@@ -294,7 +309,9 @@ def _decide(
         _tell([desk.decide(plant, event(view, by or _me()), dry_run=dry_run, sure=sure)], json)
 
 
-def _whole(event: CauseReleased | CauseDismissed, plant: str, dry_run: bool, config: Path, json: bool, sure: bool = False) -> None:
+def _whole(
+    event: CauseReleased | CauseDismissed | CauseAssigned, plant: str, dry_run: bool, config: Path, json: bool, sure: bool = False
+) -> None:
     with _desk(config) as (desk, _):
         decided = desk.release(event, plant=plant, dry_run=dry_run, sure=sure)
         if not dry_run and not json:
@@ -302,7 +319,7 @@ def _whole(event: CauseReleased | CauseDismissed, plant: str, dry_run: bool, con
         _tell(decided, json)
 
 
-def _follow(desk: Desk, event: CauseReleased | CauseDismissed) -> None:
+def _follow(desk: Desk, event: CauseReleased | CauseDismissed | CauseAssigned) -> None:
     """Show how a release proceeds, until it is through. Interrupting this stops looking, not the release."""
     with Progress(console=Console(file=sys.stderr), transient=True, disable=not sys.stderr.isatty()) as bar:
         task = bar.add_task("working off", total=None)

@@ -19,17 +19,18 @@ def causes_view(causes: Sequence[CauseView]) -> RenderableType:
     """What waits for a person, by the thing to be fixed."""
     if not causes:
         return Text("Nothing waits for a person.", "green")
-    table = _table("cause", "exceptions", "facts", "orders", "plants", "since", "owner")
+    table = _table("cause", "exceptions", "facts", "orders", "plants", "work centres", "since", "owner")
     for each in causes:
         working = [f"{one.verb}: {one.left:,} left at {one.plant}" for one in each.releasing]
         table.add_row(
             Text(f"{each.category}: {each.subject}", "red" if each.late else "bold"),
             *(f"{number:,}" for number in (each.exceptions, each.facts, each.orders)),
             ", ".join(each.plants),
+            ", ".join(each.work_centres),
             f"{each.oldest:%Y-%m-%d %H:%M}" + (" (late)" if each.late else ""),
             each.owner,
         )
-        table.add_row(Text("  " + " ".join(filter(None, (each.sentence, each.remedy, *working))), "bright_black"), *[""] * 6)
+        table.add_row(Text("  " + " ".join(filter(None, (each.sentence, each.remedy, *working))), "bright_black"), *[""] * 7)
     return table
 
 
@@ -37,10 +38,17 @@ def exceptions_view(found: Sequence[ExceptionView]) -> RenderableType:
     """Single exceptions, a row each."""
     if not found:
         return Text("There is none.", "green")
-    table = _table("id", "state", "category", "order", "what", "for")
+    table = _table("id", "state", "category", "work centre", "order", "since", "what", "for")
     for each in found:
         table.add_row(
-            each.id, each.state, each.category, each.order, f"{each.sentence} {each.remedy}".rstrip(), each.assigned or each.owner
+            each.id,
+            each.state,
+            each.category,
+            each.work_centre,
+            each.order,
+            f"{each.opened:%Y-%m-%d %H:%M}" + (" (late)" if each.late else ""),
+            f"{each.sentence} {each.remedy}".rstrip(),
+            each.assigned or each.owner,
         )
     return table
 
@@ -64,6 +72,9 @@ def _about(view: ExceptionView) -> Iterator[tuple[str, str]]:
         yield "ERP's words", view.detail
     yield "owner", f"{view.owner}, by {view.due:%Y-%m-%d %H:%M}" + (" (late)" if view.late else "")
     yield "holds up", f"{view.facts:,} fact{'s' if view.facts != 1 else ''}" + (f" of order {view.order}" if view.order else "")
+    if view.work_centre:
+        yield "work centre", view.work_centre
+    yield "since", f"{view.opened:%Y-%m-%d %H:%M}"
     if view.posting:
         yield "posting", view.posting
     for each in view.history:
@@ -74,19 +85,17 @@ def proposals_view(found: Sequence[ProposalView]) -> RenderableType:
     """Decisions that wait for a second person."""
     if not found:
         return Text("No decision waits for a second person.", "green")
-    table = _table("plant", "position", "decision", "about", "by", "since")
+    table = _table("plant", "position", "decision", "about", "by", "since", "what")
     for each in found:
-        table.add_row(each.plant, str(each.position), each.verb, each.about, each.by, f"{each.at:%Y-%m-%d %H:%M}")
+        table.add_row(each.plant, str(each.position), each.verb, each.about, each.by, f"{each.at:%Y-%m-%d %H:%M}", each.words)
     return table
 
 
 def audit_view(found: Sequence[AuditView]) -> RenderableType:
     """What people decided, and what came of it."""
-    table = _table("at", "plant", "position", "by", "decision", "came of it", "about")
+    table = _table("at", "plant", "position", "by", "decision", "came of it", "what")
     for each in found:
-        said = {name: value for name, value in each.decision.items() if name not in ("type", "by")}
-        words = ", ".join(f"{name} {value}" for name, value in said.items())
-        table.add_row(f"{each.at:%Y-%m-%d %H:%M:%S}", each.plant, str(each.position), each.by, each.verb, each.came_of, words)
+        table.add_row(f"{each.at:%Y-%m-%d %H:%M:%S}", each.plant, str(each.position), each.by, each.verb, each.came_of, each.words)
     return table
 
 

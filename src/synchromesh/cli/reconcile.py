@@ -12,14 +12,19 @@ import typer
 from rich.console import Console, RenderableType
 from rich.progress import Progress, TaskID
 
+from synchromesh.app.desk import desk_of
 from synchromesh.app.reconciling import reconciler_of
 from synchromesh.app.stores import Stores
 from synchromesh.cli.frame import DEFAULT_CONFIG, Code, Config, Failure, Json, answer, settings, stores_in_words
+from synchromesh.cli.queue_view import decided_view
 from synchromesh.cli.reconciled import kept_view, period_view, report_view
 from synchromesh.connectors.agreement import ConnectorError
+from synchromesh.engine.desk import Decided, NotFitting
+from synchromesh.engine.queue import Unknown as NoSuchThing
 from synchromesh.engine.reconcile import period as periods
-from synchromesh.engine.reconcile.reconciler import Reconciler, Unfit, Unknown
+from synchromesh.engine.reconcile.reconciler import Reconciler, Unknown
 from synchromesh.engine.reconcile.views import Report
+from synchromesh.model.event import DifferenceAdjusted
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="Compare books, and tell why they differ.")
 
@@ -81,6 +86,7 @@ def approve(
     proposal: Annotated[str, typer.Argument(help="The proposal, as `synchromesh reconcile runs` names it.")],
     by: Annotated[str, typer.Option("--by", help="Who approves it.")],
     reason: Annotated[str, typer.Option("--reason", help="Why; it goes into the document.")] = "",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say exactly which postings would be made, and change nothing.")] = False,
     config: Config = DEFAULT_CONFIG,
     plant: Plant = "",
     json: Json = False,
@@ -90,13 +96,26 @@ def approve(
         raise Failure("--by needs a name, and neither it nor --reason may be longer than 128 characters", Code.USAGE)
     with _desk(config) as desk:
         names = _plants(desk, plant)
-        if len(names) > 1:
-            raise Failure(f"say which plant: --plant {' or --plant '.join(names)}", Code.USAGE)
+    if len(names) > 1:
+        raise Failure(f"say which plant: --plant {' or --plant '.join(names)}", Code.USAGE)
+    decided = _approved(config, names[0], DifferenceAdjusted(proposal, by, reason), dry_run)
+    answer(decided, json, lambda console: console.print(decided_view([decided])))
+
+
+def _approved(config: Config, plant: str, event: DifferenceAdjusted, dry_run: bool) -> Decided:
+    configured = settings(config)
+    with stores_in_words():
+        stores = Stores(configured)
+        log, reading = stores.log(), stores.reading()
         try:
-            position = desk.approve(names[0], proposal, by, reason)
-        except Unfit as error:
+            return desk_of(configured, reading, log).decide(plant, event, dry_run=dry_run)
+        except NoSuchThing as error:
+            raise Failure(str(error.args[0]), Code.USAGE) from error
+        except NotFitting as error:
             raise Failure(str(error), Code.PROBLEMS) from error
-    answer({"plant": names[0], "position": position}, json, lambda console: console.print(f"approved, at {names[0]} {position}"))
+        finally:
+            reading.close()
+            log.close()
 
 
 def _compare(scope: str, config: Config, plant: str, look: bool, all_: bool, json: bool) -> None:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(add_completion=False)
 
-Role = Annotated[str, typer.Option("--role", help="Run only one role in this process: gateway, worker or dispatcher.")]
+Role = Annotated[str, typer.Option("--role", help="Run only one role in this process: gateway, worker, dispatcher or edge.")]
 Child = Annotated[bool, typer.Option("--child", hidden=True, help="End when standard input does.")]
 
 
@@ -26,13 +26,13 @@ Child = Annotated[bool, typer.Option("--child", hidden=True, help="End when stan
 def serve(config: Config = DEFAULT_CONFIG, role: Role = "", child: Child = False) -> None:
     """Take facts in, book them in ERP, and show what becomes of each, until ctrl-C."""
     from synchromesh.app.process import end_with_parent  # noqa: PLC0415 (help must not wait for the engine)
-    from synchromesh.app.roles import ROLES  # noqa: PLC0415 (help must not wait for the engine)
+    from synchromesh.app.roles import APART, ROLES  # noqa: PLC0415 (help must not wait for the engine)
     from synchromesh.observe.lines import configure  # noqa: PLC0415 (help must not wait for the engine)
 
     configured = settings(config)
     configure(as_json=not sys.stderr.isatty())
-    if role and role not in ROLES:
-        raise Failure(f"there is no role {role!r}; the roles are {', '.join(ROLES)}", Code.USAGE)
+    if role and role not in ROLES and role not in APART:
+        raise Failure(f"there is no role {role!r}; the roles are {', '.join([*ROLES, *APART])}", Code.USAGE)
     with stores_in_words():
         try:
             if child:
@@ -49,28 +49,32 @@ def serve(config: Config = DEFAULT_CONFIG, role: Role = "", child: Child = False
 def _hold_and_run(configured: Settings, config: Path, role: str) -> None:
     from synchromesh.app.holding import Holding  # noqa: PLC0415
     from synchromesh.app.process import stoppable  # noqa: PLC0415
-    from synchromesh.app.roles import ROLES, prepare_when_there_is_room  # noqa: PLC0415
+    from synchromesh.app.roles import APART, ROLES, prepare_when_there_is_room  # noqa: PLC0415
+    from synchromesh.app.stores import Stores  # noqa: PLC0415
     from synchromesh.observe.lines import emit  # noqa: PLC0415
     from synchromesh.observe.names import STARTED, STOPPED  # noqa: PLC0415
 
     began = time.monotonic()
-    holding = Holding(configured.synchromesh.data, role)
+    # Where log and state are elsewhere nothing in the folder is anybody's alone, and processes share the work by their leases.
+    apart = role in APART
+    holding = Holding(configured.synchromesh.data, role, apart=apart) if apart or Stores(configured).of_this_folder else None
     try:
         with stoppable() as stop:
-            prepared = prepare_when_there_is_room(configured, stop)
+            prepared = apart or prepare_when_there_is_room(configured, stop)
         if not prepared:
             return
         emit(STARTED, version=version("synchromesh"), config=str(config), data=str(configured.synchromesh.data))
         if role:
-            ROLES[role](configured)
+            {**ROLES, **APART}[role](configured)
         else:
-            asyncio.run(_all(config, holding.parts, began))
+            asyncio.run(_all(config, (holding.parts,) if holding is not None else (), began))
         emit(STOPPED, seconds=round(time.monotonic() - began, 1))
     finally:
-        holding.release()
+        if holding is not None:
+            holding.release()
 
 
-async def _all(config: Path, parts: int, began: float) -> None:
+async def _all(config: Path, inherited: tuple[int, ...], began: float) -> None:
     from synchromesh.app.process import on_signals  # noqa: PLC0415
     from synchromesh.app.supervisor import Supervisor  # noqa: PLC0415
     from synchromesh.observe.lines import emit  # noqa: PLC0415
@@ -78,7 +82,7 @@ async def _all(config: Path, parts: int, began: float) -> None:
 
     stop = asyncio.Event()
     on_signals(stop)
-    supervisor = Supervisor(config, inherited=(parts,))
+    supervisor = Supervisor(config, inherited=inherited)
 
     starting = asyncio.create_task(supervisor.start())
     stopped = asyncio.create_task(stop.wait())

@@ -120,15 +120,11 @@ function dismissCause(cause) {
     said: (by, { reason }) => ({ type: "decision.cause.dismissed", category, subject, by, reason: why(reason) }) });
 }
 
-/* One decision is about one plant, and names a thousand exceptions at the most. */
-async function assignCause(cause) {
-  const plant = cause.plants[0];
-  try {
-    const rows = await membersOf(cause, 1000, [plant]);
-    assign(plant, rows, `${cause.category}: ${cause.subject}, ${plural(rows.length, "exception")} in ${plant}${cause.plants.length > 1 ? "; choose another plant by the filter" : ""}`);
-  } catch (problem) {
-    say(at("queue-problem"), wordsOf(problem));
-  }
+function assignCause(cause) {
+  const { category, subject } = cause;
+  openDecision({ title: "Assign: who works on all of it", about: causeAbout(cause), path: causePath(), confirm: "Assign",
+    fields: [field("to", "Who works on it", { maxlength: "128", hint: "Empty: nobody." })],
+    said: (by, { to }) => ({ type: "decision.cause.assigned", category, subject, by, to }) });
 }
 
 function assign(plant, views, about) {
@@ -167,7 +163,7 @@ function correct(view, fact, event) {
 }
 
 function correctMessage(view, fact, message) {
-  openDecision({ title: "Correct the message", about: `${fact.id} of ${fact.source}: it is mapped again by ${message.interface}, and stays as it came; ${aboutOf(view)}`,
+  openDecision({ title: "Correct the message", about: `${fact.id} of ${fact.source}: it is read again as ${message.interface}, and stays as it came; ${aboutOf(view)}`,
     path: `/v1/plants/${encodeURIComponent(view.plant)}/facts/${fact.position}/payload`, confirm: "Correct",
     fields: [field("payload", "What the message should have said", { kind: "textarea", value: message.body }), reasonField()],
     said: (by, { payload, reason }) => ({ payload, by, reason: why(reason) }) });
@@ -195,7 +191,7 @@ function actionsOf(view, stories) {
     const which = several ? ` ${fact.id}` : "";
     if ((events || []).length === 1) actions.push(button(`Correct${which}…`, () => correct(view, fact, events[0])));
     const whole = message.body && message.size === new TextEncoder().encode(message.body).length;
-    if (whole && message.interface !== NATIVE) actions.push(button(`Correct the message${which}…`, () => correctMessage(view, fact, message)));
+    if (whole && (message.interface !== NATIVE || !(events || []).length)) actions.push(button(`Correct the message${which}…`, () => correctMessage(view, fact, message)));
   }
   actions.push(button("Assign…", () => assign(view.plant, [view], aboutOf(view))), button("Dismiss…", () => dismiss(view)));
   return actions;

@@ -16,7 +16,7 @@ from synchromesh.console.answers import as_json, body_of, limit, whole
 from synchromesh.engine.desk import Decided, Desk, NotFitting
 from synchromesh.engine.queue import Unknown
 from synchromesh.engine.views import ExceptionStory, ExceptionView, Story
-from synchromesh.model.event import CauseDismissed, CauseReleased, DecisionEvent
+from synchromesh.model.event import CauseAssigned, CauseDismissed, CauseReleased, DecisionEvent
 
 T = TypeVar("T")
 
@@ -95,10 +95,14 @@ class _Asked:
         return _answer([decided], dry_run)
 
     async def decide_cause(self, request: Request) -> Response:
-        """Release or dismiss a cause in every plant that has it, or in the one that `plant` names."""
-        event: CauseReleased | CauseDismissed = await body_of(request, CauseReleased | CauseDismissed)  # type: ignore[arg-type]  # as above
+        """Release, dismiss or assign a cause in every plant that has it, or in the one that `plant` names."""
+        event: _Whole = await body_of(request, _Whole)  # type: ignore[arg-type]  # as above
         plant, dry_run, sure = request.query_params.get("plant", ""), _flag(request, "dry_run"), _flag(request, "sure")
         return _answer(await _run(lambda: self._desk.release(event, plant=plant, dry_run=dry_run, sure=sure)), dry_run)
+
+
+_Whole = CauseReleased | CauseDismissed | CauseAssigned
+"""What is decided about a whole cause."""
 
 
 async def _run(ask: Callable[..., T], *arguments: object) -> T:

@@ -36,7 +36,7 @@ function releaseNode(state, release) {
 function headNodes(state, cause) {
   const figures = [
     ["exceptions", count(cause.exceptions)], ["facts held up", count(cause.facts)], ["orders", count(cause.orders)],
-    ["plants", cause.plants.join(", ")], ["since", longTime(cause.oldest)], ["looked after by", cause.owner], ["works on it", (cause.working || []).join(", ") || "nobody yet"]];
+    ["plants", cause.plants.join(", ")], ["work centres", (cause.work_centres || []).join(", ")], ["since", longTime(cause.oldest)], ["looked after by", cause.owner], ["works on it", (cause.working || []).join(", ") || "nobody yet"]];
   if (!(cause.releasing || []).length) state.most.clear();
   return [
     make("div", { class: "cause-title" }, make("span", { class: "kind", text: cause.category }), make("h3", { text: cause.subject }), dueNode(cause)),
@@ -155,6 +155,7 @@ function showMember(state, view) {
   member.print = print;
   member.view = view;
   member.summary.replaceChildren(make("span", { class: "mono", text: view.id }), view.order ? make("span", { text: "order " + view.order }) : "",
+    view.work_centre ? make("span", { text: "at " + view.work_centre }) : "",
     longTime(view.opened), make("span", { text: plural(view.facts ?? 1, "fact") }), view.late ? make("b", { class: "late", text: "▲ late" }) : "",
     make("span", { class: "quiet", text: view.assigned ? view.assigned + " works on it" : "" }));
   if (member.details.open) lookAt(member);
@@ -176,7 +177,7 @@ function everything({ exception, stories }) {
   return [
     make("p", { class: "sentence", text: exception.sentence }),
     exception.remedy ? make("p", {}, make("b", { text: "What to do: " }), exception.remedy) : "",
-    pairs([["state", exception.state], ["works on it", exception.assigned], ["looked after by", exception.owner],
+    pairs([["state", exception.state], ["plant", exception.plant], ["work centre", exception.work_centre], ["order", exception.order], ["works on it", exception.assigned], ["looked after by", exception.owner],
       ["due", exception.due ? longTime(exception.due) : ""], ["closed", exception.closed ? longTime(exception.closed) : ""], ["posting", exception.posting]]),
     exception.detail ? make("div", {}, make("h4", { text: "In ERP's own words" }), make("pre", { text: exception.detail })) : "",
     make("div", { class: "buttons" }, ...actionsOf(exception, stories)),

@@ -19,8 +19,11 @@ from starlette.routing import BaseRoute, Route
 
 from synchromesh.connectors.agreement import ConnectorError
 from synchromesh.console.answers import as_json, body_of
+from synchromesh.engine.desk import Desk, NotFitting
+from synchromesh.engine.queue import Unknown as NoSuchThing
 from synchromesh.engine.reconcile import period
-from synchromesh.engine.reconcile.reconciler import Reconciler, Unfit, Unknown
+from synchromesh.engine.reconcile.reconciler import Reconciler, Unknown
+from synchromesh.model.event import DifferenceAdjusted
 
 T = TypeVar("T")
 Text = Annotated[str, Meta(min_length=1, max_length=128)]
@@ -41,15 +44,9 @@ class Approval(msgspec.Struct, forbid_unknown_fields=True):
     reason: Annotated[str, Meta(max_length=128)] = ""
 
 
-class Approved(msgspec.Struct, frozen=True):
-    """Where the decision stands in the plant's log; what became of it, `/v1/reconciliation/runs` tells."""
-
-    position: int
-
-
-def reconciliation_routes(desk: Reconciler) -> list[BaseRoute]:
-    """The routes over one desk."""
-    asked = _Asked(desk)
+def reconciliation_routes(reconciler: Reconciler, desk: Desk) -> list[BaseRoute]:
+    """The routes over one reconciler, and the desk at which its corrections are approved."""
+    asked = _Asked(reconciler, desk)
     return [
         Route("/v1/reconciliation/runs", asked.kept),
         Route("/v1/reconciliation/periods", asked.period),
@@ -62,17 +59,18 @@ def reconciliation_routes(desk: Reconciler) -> list[BaseRoute]:
 class _Asked:
     """The handlers."""
 
-    def __init__(self, desk: Reconciler) -> None:
+    def __init__(self, reconciler: Reconciler, desk: Desk) -> None:
+        self._reconciler = reconciler
         self._desk = desk
         self._one = asyncio.Lock()
 
     async def compare(self, request: Request) -> Response:
         scope, plant = request.path_params["scope"], _plant(request)
-        return as_json(await self._comparing(lambda: self._desk.compare(scope, plant)))
+        return as_json(await self._comparing(lambda: self._reconciler.compare(scope, plant)))
 
     async def run(self, request: Request) -> Response:
         scope, body = request.path_params["scope"], await body_of(request, RunAsked)
-        return as_json(await self._comparing(lambda: self._desk.run(scope, body.plant)))
+        return as_json(await self._comparing(lambda: self._reconciler.run(scope, body.plant)))
 
     async def _comparing(self, ask: Callable[[], Coroutine[None, None, T]]) -> T:
         async with self._one:
@@ -80,7 +78,7 @@ class _Asked:
 
     async def kept(self, request: Request) -> Response:
         plant = _plant(request)
-        return as_json(await _in_words(lambda: self._desk.kept(plant)))
+        return as_json(await _in_words(lambda: self._reconciler.kept(plant)))
 
     async def period(self, request: Request) -> Response:
         plant = _plant(request)
@@ -88,12 +86,13 @@ class _Asked:
             first, last = period.parse(request.query_params.get("first", ""), request.query_params.get("last", ""))
         except period.PeriodError as error:
             raise HTTPException(400, str(error)) from error
-        return as_json(await _in_words(lambda: self._desk.period(plant, first, last)))
+        return as_json(await _in_words(lambda: self._reconciler.period(plant, first, last)))
 
     async def approve(self, request: Request) -> Response:
         body = await body_of(request, Approval)
-        position = await _in_words(lambda: self._desk.approve(body.plant, body.proposal, body.by, body.reason))
-        return as_json(Approved(position), 202)
+        event = DifferenceAdjusted(body.proposal, body.by, body.reason)
+        dry_run = request.query_params.get("dry_run") == "true"
+        return as_json(await _in_words(lambda: self._desk.decide(body.plant, event, dry_run=dry_run)), 200 if dry_run else 202)
 
 
 def _plant(request: Request) -> str:
@@ -107,9 +106,9 @@ async def _in_words(ask: Callable[[], T]) -> T:
     """Ask in a thread; what can't be answered is refused in the words of whoever knows."""
     try:
         return await run_in_threadpool(ask)
-    except Unknown as error:
+    except (Unknown, NoSuchThing) as error:
         raise HTTPException(404, str(error)) from error
-    except Unfit as error:
+    except NotFitting as error:
         raise HTTPException(409, str(error)) from error
     except ConnectorError as error:
         raise HTTPException(502, str(error)) from error

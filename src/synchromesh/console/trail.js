@@ -1,8 +1,7 @@
 
 /* --- four eyes and the audit trail ------------------------------------------------------------------ */
 
-const SAID = new Set(["type", "by"]);
-const saidNodes = (decision) => pairs(Object.entries(decision).filter(([name]) => !SAID.has(name)).map(([name, value]) => [name, typeof value === "object" ? JSON.stringify(value) : value]));
+const saidNodes = (decision) => make("details", {}, make("summary", { class: "quiet", text: "As it stands in the log" }), make("pre", { text: JSON.stringify(decision, null, 2) }));
 
 function judge(proposal, approves) {
   const { plant, position } = proposal;
@@ -15,6 +14,7 @@ function judge(proposal, approves) {
 function proposalNode(proposal) {
   return make("li", {},
     make("p", {}, make("b", { text: proposal.by }), ` proposes to ${proposal.verb} `, make("b", { text: proposal.about })),
+    make("p", { text: proposal.words }),
     make("p", { class: "quiet" }, longTime(proposal.at), ` · ${proposal.plant} ${proposal.position}`), saidNodes(proposal.decision),
     make("div", { class: "buttons" }, button("Approve…", () => judge(proposal, true), "small"), button("Deny…", () => judge(proposal, false))));
 }
@@ -22,7 +22,7 @@ function proposalNode(proposal) {
 const CAME = { done: "done", stale: "fitted no more", proposed: "proposed" };
 function auditNode(entry) {
   return make("li", {},
-    make("p", {}, make("b", { text: entry.by }), ` ${entry.verb} `, make("span", { class: "came c-" + (CAME[entry.came_of] ? entry.came_of : "other"), text: CAME[entry.came_of] || entry.came_of })),
+    make("p", {}, make("b", { text: entry.by }), ` ${entry.words || entry.verb} `, make("span", { class: "came c-" + (CAME[entry.came_of] ? entry.came_of : "other"), text: CAME[entry.came_of] || entry.came_of })),
     make("p", { class: "quiet" }, longTime(entry.at), ` · ${entry.plant} ${entry.position}`), saidNodes(entry.decision));
 }
 

@@ -15,15 +15,18 @@ import msgspec
 
 from synchromesh.engine.preview import Preview, preview
 from synchromesh.engine.queue import Queue, Unknown, verb_of
+from synchromesh.engine.reconcile import approving
 from synchromesh.engine.replay import ReplayRefused, Request, review
 from synchromesh.engine.worker import own_message
 from synchromesh.log.agreement import Log, Trimmed
 from synchromesh.model.event import (
+    CauseAssigned,
     CauseDismissed,
     CauseReleased,
     DecisionApproved,
     DecisionDenied,
     DecisionEvent,
+    DifferenceAdjusted,
     DoubtSettled,
     ExceptionsAssigned,
     FactDismissed,
@@ -111,9 +114,9 @@ class Desk:
         return self._take([(plant, event)], warnings)[0]
 
     def release(
-        self, event: CauseReleased | CauseDismissed, *, plant: str = "", dry_run: bool = False, sure: bool = False
+        self, event: CauseReleased | CauseDismissed | CauseAssigned, *, plant: str = "", dry_run: bool = False, sure: bool = False
     ) -> list[Decided]:
-        """Release or dismiss a cause in every plant that has it, or in one. Raises `Unknown` when no exception of it is open, and as
+        """Release, dismiss or assign a cause in every plant that has it, or in one. Raises `Unknown` when none of it is open, and as
         `decide`."""
         rows = [row for row in self._reading.causes() if (row.category, row.subject) == (event.category, event.subject)]
         plants = sorted(row.partition for row in rows if row.partition in self._plants and plant in ("", row.partition))
@@ -209,21 +212,13 @@ class Desk:
     def _check(self, plant: str, event: DecisionEvent) -> tuple[str, ...]:
         """Raise unless the decision fits what is there now; what a person should know before it is taken."""
         match event:
-            case PostingRetried():
-                row = self._posting(plant, event.posting)
-                if row.state == "in doubt":
-                    raise NotFitting(f"posting {row.key} is in doubt: say whether it is booked (settle), then it goes on or is sent again")
-                if row.state not in ("rejected", "reversed outside") or row.successor:
-                    raise NotFitting(f"posting {row.key} is {row.state}{_followed(row)}; only what was refused is sent again")
-            case DoubtSettled():
-                row = self._posting(plant, event.posting)
-                if row.state != "in doubt":
-                    raise NotFitting(f"posting {row.key} is {row.state}{_followed(row)}; only doubt can be settled")
+            case PostingRetried() | DoubtSettled():
+                self._settleable(self._posting(plant, event.posting), event)
             case FactRetried() | FactRepaired():
                 self._fact(plant, event)
             case FactDismissed():
                 self._dismissible(plant, event)
-            case CauseReleased() | CauseDismissed():
+            case CauseReleased() | CauseDismissed() | CauseAssigned():
                 name = (event.category, event.subject)
                 if not any((row.category, row.subject) == name and row.partition == plant for row in self._reading.causes()):
                     raise Unknown(f"plant {plant} has no open exception “{event.category}: {event.subject}”")
@@ -232,6 +227,8 @@ class Desk:
                     self._open(plant, id_)
             case DecisionApproved() | DecisionDenied():
                 self._approvable(plant, event)
+            case DifferenceAdjusted():
+                self._proposed(plant, event)
         return self._four_eyes(plant, event)
 
     def _four_eyes(self, plant: str, event: DecisionEvent) -> tuple[str, ...]:
@@ -240,6 +237,23 @@ class Desk:
         if verb is None or verb not in wanted:
             return ()
         return (f"a second person must approve it: this plant's policy wants four eyes to {verb}",)
+
+    def _settleable(self, row: PostingRow, event: PostingRetried | DoubtSettled) -> None:
+        if isinstance(event, DoubtSettled):
+            if row.state != "in doubt":
+                raise NotFitting(f"posting {row.key} is {row.state}{_followed(row)}; only doubt can be settled")
+        elif row.state == "in doubt":
+            raise NotFitting(f"posting {row.key} is in doubt: say whether it is booked (settle), then it goes on or is sent again")
+        elif row.state not in ("rejected", "reversed outside") or row.successor:
+            raise NotFitting(f"posting {row.key} is {row.state}{_followed(row)}; only what was refused is sent again")
+
+    def _proposed(self, plant: str, event: DifferenceAdjusted) -> None:
+        try:
+            approving.check(self._reading, plant, event.proposal)
+        except approving.NoProposal as error:
+            raise Unknown(str(error)) from error
+        except approving.Unfit as error:
+            raise NotFitting(str(error)) from error
 
     def _posting(self, plant: str, key: str) -> PostingRow:
         try:

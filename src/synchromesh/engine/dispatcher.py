@@ -182,6 +182,7 @@ class Dispatcher:
         """Take over what others claimed, partition by partition as the state reaches the log's head; how many these are now. Those before
         this one are gone, so what has no outcome below that head has none at all."""
         if self._behind is None:
+            self._outbox.disown(self._target, self._claimant)
             self._behind = self._log.head()
         if not self._behind:
             return 0

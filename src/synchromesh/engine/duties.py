@@ -8,6 +8,7 @@ from typing import Final
 
 import msgspec
 
+from synchromesh.engine import centres
 from synchromesh.engine.views import DoingView, ExceptionView
 from synchromesh.model.instant import moment
 from synchromesh.plant import duties
@@ -71,5 +72,6 @@ class Duties:
             owner=self.owner(plant, row.category),
             due=due,
             late=row.state == "open" and self._now() > due,
+            work_centre=centres.of_exception(self._reading, plant, row),
             history=tuple(DoingView(moment(at), by, what) for at, by, what in row.doings),
         )

@@ -11,7 +11,9 @@ from typing import Final
 
 import msgspec
 
+from synchromesh.engine import centres
 from synchromesh.engine.duties import Duties
+from synchromesh.engine.trail import in_words
 from synchromesh.engine.views import AuditView, CauseView, ExceptionView, ProposalView, ReleaseView
 from synchromesh.log.agreement import Log, Trimmed
 from synchromesh.model.event import DecisionEvent
@@ -75,7 +77,10 @@ class Queue:
         )
 
     def _with_words(self, cause: CauseView) -> CauseView:
-        oldest = [row for plant in cause.plants for row in self._reading.of_cause(plant, cause.category, cause.subject, (0, 0), OLDEST)]
+        found = [
+            (plant, row) for plant in cause.plants for row in self._reading.of_cause(plant, cause.category, cause.subject, (0, 0), OLDEST)
+        ]
+        oldest = [row for _, row in found]
         if not oldest:
             return cause  # the last one was closed meanwhile
         return msgspec.structs.replace(
@@ -84,6 +89,7 @@ class Queue:
             remedy=oldest[0].remedy,
             releasing=tuple(self.releasing(cause.category, cause.subject, cause.plants)),
             working=tuple(dict.fromkeys(row.assigned for row in oldest if row.assigned)),
+            work_centres=tuple(dict.fromkeys(filter(None, (centres.of_exception(self._reading, *each) for each in found)))),
         )
 
     def releasing(self, category: str, subject: str, plants: Iterable[str] = ()) -> Iterator[ReleaseView]:
@@ -91,7 +97,7 @@ class Queue:
         name = causes.name_of(category, subject)
         for plant in plants or self._plants:
             cause = self._entity(plant, "cause", name)
-            if isinstance(cause, Cause) and cause.verb:
+            if isinstance(cause, Cause) and cause.verb not in ("", causes.ASSIGN):
                 pages = self._entity(plant, "list", causes.LIST + name)
                 left = pages.count if isinstance(pages, Pages) else 0
                 yield ReleaseView(plant, cause.verb, cause.by, min(left, cause.open))
@@ -167,7 +173,7 @@ class Queue:
             return None
         body = record.message.body
         event = _event.decode(body)
-        return AuditView(plant, record.position, record.message.received, event.by, verb_of(event), came_of, _plain(body))
+        return AuditView(plant, record.position, record.message.received, event.by, verb_of(event), came_of, _plain(body), in_words(event))
 
     def came_of(self, plant: str, position: int) -> str:
         """What came of the decision at a position: done, stale or proposed; '' as long as it is not folded."""
@@ -194,4 +200,6 @@ def _proposal(plant: str, position: int, proposal: Proposal) -> ProposalView:
     event = decisions.proposed(proposal)
     id_ = decisions.about(event)
     about = f"{plant}:{id_[0]}.{id_[1]}" if id_ is not None else f"{getattr(event, 'category', '')}: {getattr(event, 'subject', '')}"
-    return ProposalView(plant, position, decisions.VERBS[type(event)], event.by, moment(proposal.at), about, _plain(proposal.event))
+    return ProposalView(
+        plant, position, decisions.VERBS[type(event)], event.by, moment(proposal.at), about, _plain(proposal.event), in_words(event)
+    )

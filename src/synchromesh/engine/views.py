@@ -74,7 +74,8 @@ class ExceptionView(msgspec.Struct, frozen=True, omit_defaults=True):
     """Something that a person must look at, or has.
 
     `id` is what commands take. `state` is open, assigned (open, and somebody works on it), resolved or dismissed. `facts` is how many facts
-    it holds up, `owner` who looks after its kind, `due` by when; `detail` is the business system's own words.
+    it holds up, `owner` who looks after its kind, `due` by when; `detail` is the business system's own words. `work_centre` is the
+    production line, cell or unit where the first of its facts was done, '' where neither the fact nor its order says.
     """
 
     plant: str
@@ -97,6 +98,7 @@ class ExceptionView(msgspec.Struct, frozen=True, omit_defaults=True):
     due: Aware | None = None
     late: bool = False
     history: tuple[DoingView, ...] = ()
+    work_centre: str = ""
 
 
 class ReleaseView(msgspec.Struct, frozen=True):
@@ -112,7 +114,7 @@ class CauseView(msgspec.Struct, frozen=True, omit_defaults=True):
     """Open exceptions with one thing to be fixed: how many they are, and how many facts and orders they hold up, in which plants.
 
     `sentence` and `remedy` are those of the oldest, `due` is by when that shall be resolved. `working` names who works
-    on the oldest of them.
+    on the oldest of them, `work_centres` where these were done, as far as that is known.
     """
 
     category: str
@@ -129,10 +131,12 @@ class CauseView(msgspec.Struct, frozen=True, omit_defaults=True):
     late: bool = False
     releasing: tuple[ReleaseView, ...] = ()
     working: tuple[str, ...] = ()
+    work_centres: tuple[str, ...] = ()
 
 
 class ProposalView(msgspec.Struct, frozen=True):
-    """A decision that waits for a second person. `decision` is what was decided, `by` whom, `about` the exception's id or the cause."""
+    """A decision that waits for a second person. `decision` is what was decided, and `words` says it, `by` whom, `about` the exception's id
+    or the cause."""
 
     plant: str
     position: int
@@ -141,10 +145,12 @@ class ProposalView(msgspec.Struct, frozen=True):
     at: Aware
     about: str
     decision: dict[str, object]
+    words: str = ""
 
 
 class AuditView(msgspec.Struct, frozen=True):
-    """One decision of a person, and what came of it: done, stale (it fitted no more), or proposed (a second person must approve)."""
+    """One decision of a person, in `words` too, and what came of it: done, stale (it fitted no more), or proposed (a second person must
+    approve)."""
 
     plant: str
     position: int
@@ -153,6 +159,7 @@ class AuditView(msgspec.Struct, frozen=True):
     verb: str
     came_of: str
     decision: dict[str, object]
+    words: str = ""
 
 
 class MessageView(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -234,6 +234,13 @@ class SqliteLog:
                 (partition, after, chain),
             )
 
+    def trimmed(self, partition: str) -> int:
+        """Through where a partition is no longer in this file."""
+        with in_words(self._path, KINDS, "reading the log"), self._view() as view:
+            view.refresh()
+            known = view.partitions.get(partition)
+        return known.trimmed if known is not None else 0
+
     def id(self) -> str:
         with in_words(self._path, KINDS, "reading the log"), self._view() as view:
             return str(query(view.connection, "SELECT id FROM log")[0][0])

@@ -27,6 +27,10 @@ Ordinal = Annotated[int, Meta(ge=0, le=2**31 - 1)]
 """Which one of those that a message has caused."""
 
 
+Equipment = Annotated[str, Meta(max_length=128)]
+"""A work centre: the production line, cell or unit at which something was done (B2MML's EquipmentID); '' where nobody says."""
+
+
 class Event(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, tag_field="type", gc=False):
     """What all canonical events share: they are frozen, refuse unknown fields, and carry their type as a tag."""
 
@@ -38,6 +42,7 @@ class OrderStarted(Event, frozen=True, tag="production.order.started"):
     """Work on an order began. Recorded only."""
 
     order: Name
+    work_centre: Equipment = ""
 
 
 class ProductionReported(Event, frozen=True, tag="production.reported"):
@@ -62,6 +67,7 @@ class ProductionReported(Event, frozen=True, tag="production.reported"):
     machine_seconds: Annotated[int, Meta(ge=0)] = 0
     consumed_lots: tuple[str, ...] = ()
     """Lots that went into this output, as `item/lot`: the genealogy's edges when consumption is not reported by lot."""
+    work_centre: Equipment = ""
 
 
 class MaterialConsumed(Event, frozen=True, tag="production.material.consumed"):
@@ -74,6 +80,7 @@ class MaterialConsumed(Event, frozen=True, tag="production.material.consumed"):
     lot: str = ""
     location: str = ""
     into_lot: str = ""
+    work_centre: Equipment = ""
 
 
 class ScrapRecorded(Event, frozen=True, tag="production.scrap.recorded"):
@@ -86,6 +93,7 @@ class ScrapRecorded(Event, frozen=True, tag="production.scrap.recorded"):
     lot: str = ""
     location: str = ""
     reason: str = ""
+    work_centre: Equipment = ""
 
 
 class TimeRecorded(Event, frozen=True, tag="production.time.recorded"):
@@ -95,6 +103,7 @@ class TimeRecorded(Event, frozen=True, tag="production.time.recorded"):
     operation: Name
     labour_seconds: Annotated[int, Meta(ge=0)] = 0
     machine_seconds: Annotated[int, Meta(ge=0)] = 0
+    work_centre: Equipment = ""
 
 
 class OperationCompleted(Event, frozen=True, tag="production.operation.completed"):
@@ -102,12 +111,14 @@ class OperationCompleted(Event, frozen=True, tag="production.operation.completed
 
     order: Name
     operation: Name
+    work_centre: Equipment = ""
 
 
 class OrderCompleted(Event, frozen=True, tag="production.order.completed"):
     """The plant is done with an order: its gathers close and a completion follows. What comes later is supplementary."""
 
     order: Name
+    work_centre: Equipment = ""
 
 
 # --- inventory ---------------------------------------------------------------------------------------------------------
@@ -209,6 +220,7 @@ class Operation(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_
     operation: Name
     description: str = ""
     yields: bool = False
+    work_centre: Equipment = ""
 
 
 class Component(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
@@ -231,6 +243,8 @@ class OrderChanged(Event, frozen=True, tag="order.changed"):
     components: tuple[Component, ...] = ()
     location: str = ""
     """Where output is received when the report does not say."""
+    work_centre: Equipment = ""
+    """Where it is made, when neither the operation nor the report says."""
 
 
 class PeriodChanged(Event, frozen=True, tag="master.period.changed"):
@@ -456,6 +470,15 @@ class CauseDismissed(Event, frozen=True, tag="decision.cause.dismissed"):
     reason: Name
 
 
+class CauseAssigned(Event, frozen=True, tag="decision.cause.assigned"):
+    """From now on `to` works on everything that is stopped by this category and subject now; '' for nobody in particular."""
+
+    category: Category
+    subject: Name
+    by: Name
+    to: Annotated[str, Meta(max_length=128)] = ""
+
+
 class ExceptionsAssigned(Event, frozen=True, tag="decision.assigned"):
     """From now on `to` works on these exceptions, each named by its position and ordinal; '' for nobody in particular."""
 
@@ -500,7 +523,7 @@ Proposable = (
 )  # fmt: skip
 """What people decide. A plant's policy may want a second person for it."""
 
-DecisionEvent = Proposable | ExceptionsAssigned | DecisionApproved | DecisionDenied
+DecisionEvent = Proposable | ExceptionsAssigned | CauseAssigned | DecisionApproved | DecisionDenied
 """What people decide."""
 
 OwnEvent = OutcomesReported | Tick | Activated | Quarantined | Reconciled

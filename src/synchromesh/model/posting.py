@@ -103,6 +103,8 @@ class Category(enum.StrEnum):
     OVER_TOLERANCE = "over tolerance"
     NOT_PERMITTED = "not permitted"
     INVALID = "invalid"
+    DIFFERENCE = "difference"
+    """Nobody refused anything: books differ, and nothing explains it."""
     OTHER = "other"
 
 

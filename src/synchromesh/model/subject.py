@@ -105,6 +105,10 @@ def partition(name: str) -> str:
     return f"partition {name}"
 
 
+def reconciliation(scope: str) -> str:
+    return f"reconciliation of {scope}"
+
+
 def _named(word: str, name: str) -> str:
     """The word alone when there is no name: what should be named and is not."""
     return f"{word} {name}" if name else word
@@ -112,7 +116,7 @@ def _named(word: str, name: str) -> str:
 
 _CANONICAL: Final = re.compile(
     r"(item|order|location|warehouse|document|posting|system|interface)( .+)?"
-    r"|operation .+ of order .+|(lot|unit) .+ of item .+|field .+ of interface .+|(message|fact) .*/.*|partition .+"
+    r"|operation .+ of order .+|(lot|unit) .+ of item .+|field .+ of interface .+|(message|fact) .*/.*|partition .+|reconciliation of .+"
     r"|(period of|day) \d{4}-\d\d-\d\d",
     re.DOTALL,
 )

@@ -119,6 +119,12 @@ RECONCILED: Final = LogLine(
 RECONCILIATION_FAILED: Final = LogLine(
     "reconciliation.failed", logging.WARNING, "A plant's books can't be compared now; it is tried again.", ("plant", "scope", "error")
 )
+STATE_EARLIER: Final = LogLine(
+    "state.earlier",
+    logging.WARNING,
+    "A partition's state was begun by an earlier program and lacks what that did not keep.",
+    ("partition", "action"),
+)
 FAILED: Final = LogLine(
     "process.failed", logging.CRITICAL, "A part ended with an error that nothing else handles; the process stops.", ("part", "error")
 )
@@ -149,5 +155,6 @@ LINES: Final = (
     ROLE_ENDED,
     RECONCILED,
     RECONCILIATION_FAILED,
+    STATE_EARLIER,
     FAILED,
 )

@@ -22,6 +22,7 @@ LIST: Final = "cause:"
 
 RETRY: Final = "retry"
 DISMISS: Final = "dismiss"
+ASSIGN: Final = "assign"
 
 DAYS: Final = "days that exceptions are about"
 LOTS: Final = "lots that exceptions are about"
@@ -77,11 +78,12 @@ def _drop(view: View, name: str) -> None:
 
 
 def begin(view: View, category: str, subject: str, verb: str, by: str = "", reason: str = "") -> bool:
-    """Do this to all exceptions that the cause has now; False when it has none. What a person wants goes before what happens by itself."""
+    """Do this to all exceptions that the cause has now; False when it has none. What a person wants goes before what happens by itself; who
+    works on it is said when nothing else is being done."""
     name = name_of(category, subject)
     cause = view.of(Cause, "cause", name)
     pages = view.of(Pages, "list", LIST + name)
-    if cause is None or pages is None or (cause.by and not by):
+    if cause is None or pages is None or (cause.by and not by) or (cause.verb and verb == ASSIGN):
         return False
     view.touch("cause", name)
     cause.verb, cause.by, cause.reason, cause.through = verb, by, reason, pages.last

@@ -13,6 +13,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from synchromesh.model.event import (
+    CauseAssigned,
     CauseDismissed,
     CauseReleased,
     DecisionApproved,
@@ -94,6 +95,8 @@ def _folded(view: View, event: DecisionEvent, means: Means) -> str:
     if isinstance(event, ExceptionsAssigned):
         assigned = [exceptions.assign(view, id_, event.to, event.by) for id_ in event.exceptions]
         return DONE if any(assigned) else STALE
+    if isinstance(event, CauseAssigned):
+        return DONE if causes.begin(view, event.category, event.subject, causes.ASSIGN, event.by, event.to) else STALE
     verb = VERBS[type(event)]
     if verb in view.policy.approvals:
         view.put("proposal", str(view.position), Proposal(_encode(event), view.clock().now))

@@ -25,6 +25,7 @@ USUAL: Final[dict[Category, tuple[str, int]]] = {
     Category.OVER_TOLERANCE: ("production planning", 8 * HOUR),
     Category.NOT_PERMITTED: ("integration", 4 * HOUR),
     Category.INVALID: ("integration", 4 * HOUR),
+    Category.DIFFERENCE: ("accounting", 24 * HOUR),
     Category.OTHER: ("integration", 2 * HOUR),
 }
 """By category: the owner, and the minutes after which an exception is late."""

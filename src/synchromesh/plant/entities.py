@@ -135,6 +135,13 @@ class Order(Entity):
     last_fact: int = 0
     earlier: tuple[Terms, ...] = ()
     """Terms that earlier reports were applied by, oldest first."""
+    centres: tuple[tuple[str, str], ...] = ()
+    """Work centres: of the whole order under '', and of the operations that have one of their own."""
+
+    def centre(self, operation: str) -> str:
+        """Where an operation is done, or the order if that is not said."""
+        known = dict(self.centres)
+        return known.get(operation) or known.get("", "")
 
     def as_of(self, position: int) -> Order | Terms:
         """The terms that a fact applied at this position was applied by; those of now for 0."""
@@ -178,12 +185,20 @@ class Balance(Entity):
 
 
 class Lot(Entity):
-    """A lot and the lots it was made from. Those made from it are the list `children:` + its name, since they may be many."""
+    """A lot and the lots it was made from. Those made from it are the list `children:` + its name, since they may be many. `told` says of
+    each parent how many facts tell of it; of those that an earlier program noted, the first ones, nobody knows."""
 
     item: str
     lot: str
     parents: tuple[str, ...] = ()
     last_fact: int = 0
+    told: tuple[int, ...] = ()
+
+
+class Said(Entity):
+    """What the message of a fact said at first, where the fact was told anew since: a repeat of the message says it again."""
+
+    told: bytes
 
 
 class Pages(Entity):
@@ -295,8 +310,7 @@ class Run(Entity):
 
 
 class Reconciliation(Entity):
-    """The kept runs of one scope, oldest first, and the differences that the last one found, in its order. Under the name '' it holds the
-    exception that is about all of them."""
+    """The kept runs of one scope, oldest first, the differences that the last one found, in its order, and the exception about them."""
 
     runs: tuple[Run, ...] = ()
     found: tuple[str, ...] = ()
@@ -329,6 +343,8 @@ class Clock(Entity):
     """Lists whose names are worked off a step at a time, one step a tick."""
     observed: bool = False
     """ERP's stock has been read: an item that comes to be known from now on starts with none."""
+    fold: int = 0
+    """Which fold began this partition's state (see `plant.version`); 0 for one of before that was noted."""
 
 
 class Totals(Entity):
@@ -378,6 +394,7 @@ KINDS: Final[dict[str, type[Entity]]] = {
     "expected": Expected,
     "cause": Cause,
     "source": Source,
+    "said": Said,
     "proposal": Proposal,
     "decision": Decision,
 }

@@ -37,7 +37,7 @@ from synchromesh.plant import (
     waiting,
 )
 from synchromesh.plant.act import Act, Missing, Refused
-from synchromesh.plant.entities import Decision, Lane
+from synchromesh.plant.entities import Decision, Lane, Said
 from synchromesh.plant.fact import BY_POLICY, FOR_EVER, Told
 from synchromesh.plant.fates import Fate
 from synchromesh.plant.postings import Cut
@@ -161,13 +161,14 @@ def _tick(view: View, event: ev.Tick) -> None:
 
 
 def _work_off(view: View, name: str) -> None:
-    """One page of the oldest list that is being worked off."""
+    """One page of the oldest list that is being worked off. A thing that is not there after all is waited for again."""
+    there = True
     if name.startswith(causes.LIST):
         if release.step(view, name.removeprefix(causes.LIST), _retell):
             view.clock().resuming.remove(name)
         return
     if name.startswith(waiting.WAITING):
-        waiting.resume(view, name.removeprefix(waiting.WAITING), _retell, _chain)
+        there = waiting.resume(view, name.removeprefix(waiting.WAITING), _retell, _chain)
     elif name.startswith(periods.LIST):
         for id_ in periods.freed(view, name):
             lanes.let_go(view, id_, periods.hold(name.removeprefix(periods.LIST)))
@@ -176,9 +177,9 @@ def _work_off(view: View, name: str) -> None:
             lane = view.lane(lane_name)
             if lane.gather is not None and "source:" + lane.gather.source == name:
                 gathers.close(view, lane_name, lane)
-    if view.get("list", name) is None:
+    if view.get("list", name) is None or not there:
         view.clock().resuming.remove(name)
-        if name.startswith(waiting.WAITING):
+        if there and name.startswith(waiting.WAITING):
             waiting.worked_off(view, name.removeprefix(waiting.WAITING))
 
 
@@ -203,7 +204,7 @@ def _repeated(view: View, told: Told, first: int) -> None:
     row = _row(told, micros(told.received))
     row.order, row.lot = original.order, original.lot
     row.fate, row.reference = Fate.DUPLICATE, str(first)
-    if original.told != told.told:
+    if original.told != told.told and not _said(view, original, told):
         row.fate = Fate.EXCEPTION
         row.reference = f"differs from the fact at position {first}, which has the same identity"
         exceptions.open_fact(
@@ -217,6 +218,13 @@ def _repeated(view: View, told: Told, first: int) -> None:
         )
     view.count(Fate(row.fate), 1)
     _chain(view, row)
+
+
+def _said(view: View, original: FactRow, told: Told) -> bool:
+    """Whether a fact's message said this at first, before it was told anew; or the fact says it now, since people or a mended mapping have
+    put it right."""
+    first = view.of(Said, "said", str(original.position))
+    return (first is not None and first.told == told.told) or (bool(told.events) and corrections.current(view, original)[0] == told.events)
 
 
 def _fact(view: View, told: Told, row: FactRow, horizon: int) -> None:

@@ -60,6 +60,12 @@ def _item(view: View, event: ItemChanged) -> None:
     causes.item_changed(view, event.item)
 
 
+def _centres(event: OrderChanged) -> tuple[tuple[str, str], ...]:
+    """Where the order and its operations are done, as far as ERP says."""
+    named = (("", event.work_centre), *((each.operation, each.work_centre) for each in event.operations))
+    return tuple(each for each in named if each[1])
+
+
 def _order(view: View, event: OrderChanged) -> None:
     components = tuple(
         ComponentState(each.item, each.quantity.amount, each.quantity.unit, each.location, each.backflush) for each in event.components
@@ -70,12 +76,13 @@ def _order(view: View, event: OrderChanged) -> None:
         order = Order(
             event.order, event.item, event.quantity.amount, event.quantity.unit, event.status, event.location, routing, components
         )
+        order.centres = _centres(event)
         view.put("order", event.order, order)
     else:
         if known.last_fact and (known.location, known.routing, known.components) != (event.location, routing, components):
             known.earlier += (Terms(view.position, known.location, known.routing, known.components),)
         known.amount, known.unit, known.status = event.quantity.amount, event.quantity.unit, event.status
-        known.location, known.routing, known.components = event.location, routing, components
+        known.location, known.routing, known.components, known.centres = event.location, routing, components, _centres(event)
         view.touch("order", event.order)
         for row in tolerance.fitting(view, known):
             repair.again(view, row)

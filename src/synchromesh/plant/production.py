@@ -120,7 +120,7 @@ def apply_report(view: View, act: Act, event: ProductionReported, sign: int) -> 
     if policy.confirmations and event.operation:
         _confirm(act, lane_name, order, item, event, sign)
     if event.lot:
-        lots.made_from(view, act, order.item, event.lot, event.consumed_lots)
+        lots.made_from(view, act, order.item, event.lot, event.consumed_lots, sign)
     if not act.lanes:
         act.rule = act.rule or _why_nothing(event)
 
@@ -202,7 +202,7 @@ def apply_consumption(view: View, act: Act, event: MaterialConsumed, sign: int) 
     if event.lot:
         lots.used(view, act, event.item, event.lot)
         if event.into_lot:
-            lots.made_from(view, act, order.item, event.into_lot, (lots.name(event.item, event.lot),))
+            lots.made_from(view, act, order.item, event.into_lot, (lots.name(event.item, event.lot),), sign)
     if not event.quantity.amount:
         act.rule = act.rule or "nothing was consumed"
         return

@@ -1,4 +1,4 @@
-"""What reconciliations found, kept with its age; the one exception about it; and the correction of stock that a person approves."""
+"""What reconciliations found, kept with its age; one exception a scope about it; and the correction of stock that a person approves."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Final
 
 import msgspec
 
-from synchromesh.model import tally
+from synchromesh.model import subject, tally
 from synchromesh.model.event import Difference, DifferenceAdjusted, Proposal, Reconciled, StockAdjusted
 from synchromesh.model.instant import micros
 from synchromesh.model.posting import Category
@@ -44,7 +44,7 @@ def keep(view: View, event: Reconciled) -> None:
     known.found = tuple(found)
     run = Run(view.position, at, event.compared, event.beyond, anew, event.scheduled)
     known.runs = (*known.runs, run)[-RUNS:]
-    _tell(view, event, anew)
+    _tell(view, event, known, anew)
 
 
 def _note(view: View, name: str, difference: Difference, at: int) -> int:
@@ -57,31 +57,24 @@ def _note(view: View, name: str, difference: Difference, at: int) -> int:
     return 0 if stands else 1
 
 
-def _tell(view: View, event: Reconciled, anew: int) -> None:
-    """One exception while a scheduled run finds differences, closed by any run after which none is left. One that a person dismissed
-    comes again only with a difference that is new."""
-    alarm = view.made(Reconciliation, "reconciliation", "")
-    row = view.exception(alarm.exception) if alarm.exception[0] else None
+def _tell(view: View, event: Reconciled, known: Reconciliation, anew: int) -> None:
+    """One exception a scope while a scheduled run finds differences, closed by any run that finds none. One that a person dismissed comes
+    again only with a difference that is new."""
+    row = view.exception(known.exception) if known.exception[0] else None
     is_open = row is not None and row.state == "open"
-    if not any(_last(view, scope) for scope in SCOPES):
-        if row is not None and is_open:
-            exceptions.close(view, alarm.exception)
-    elif event.scheduled and event.beyond and not is_open and (anew or row is None or row.state != "dismissed"):
-        alarm.exception = (view.position, 0)
+    if not event.beyond:
+        if is_open:
+            exceptions.close(view, known.exception)
+    elif event.scheduled and not is_open and (anew or row is None or row.state != "dismissed"):
+        known.exception = (view.position, 0)
         exceptions.open_fact(
             view,
             view.position,
-            Category.OTHER,
-            "reconciliation",
+            Category.DIFFERENCE,
+            subject.reconciliation(event.scope),
             f"The reconciliation of {event.scope} found {event.beyond} difference(s) beyond the tolerance that nothing explains.",
             f"Look at them (synchromesh reconcile {event.scope}), correct what is wrong, or approve the corrections that are proposed.",
         )
-
-
-def _last(view: View, scope: str) -> int:
-    """How many differences the last run of a scope found beyond tolerance."""
-    known = view.of(Reconciliation, "reconciliation", scope)
-    return known.runs[-1].beyond if known is not None and known.runs else 0
 
 
 # --- corrections of stock -------------------------------------------------------------------------------------------------

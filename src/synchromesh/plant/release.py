@@ -21,13 +21,21 @@ def step(view: View, name: str, retell: Retell) -> bool:
     more = pages is not None and pages.first <= cause.through
     for known in _in_order(view, [row for text in taken if (row := _open(view, _id_of(text), name)) is not None]):
         id_ = (known.position, known.ordinal)
-        done = _retry(view, known, id_, cause.by, retell) if cause.verb == causes.RETRY else _dismiss(view, known, id_, cause)
+        done = _do(view, known, id_, cause, retell)
         if not done and _open(view, id_, name) is not None:
             paged.append(view, causes.LIST + name, f"{known.position}/{known.ordinal}")
     if not more and view.of(Cause, "cause", name) is cause:
         cause.verb = cause.by = cause.reason = ""
         view.touch("cause", name)
     return not more
+
+
+def _do(view: View, known: ExceptionRow, id_: PostingId, cause: Cause, retell: Retell) -> bool:
+    """Do to one exception what is being done to all; whether that closes it."""
+    if cause.verb == causes.ASSIGN:
+        exceptions.assign(view, id_, cause.reason, cause.by)
+        return False
+    return _retry(view, known, id_, cause.by, retell) if cause.verb == causes.RETRY else _dismiss(view, known, id_, cause)
 
 
 def _id_of(text: str) -> PostingId:

@@ -16,6 +16,7 @@ from synchromesh.model.event import CanonicalEvent, FactCancelled, FactCorrected
 from synchromesh.model.instant import micros
 from synchromesh.model.posting import Category
 from synchromesh.plant import corrections, exceptions, waiting
+from synchromesh.plant.entities import Said
 from synchromesh.plant.fates import Fate
 from synchromesh.plant.repair import Retell
 from synchromesh.plant.rows import FactRow
@@ -173,6 +174,8 @@ def _tell_anew(view: View, fact: FactRow, event: FactReplayed, retell: Retell) -
     """The fact is what the new mapping says, as if it were told now."""
     if fact.fate == Fate.WAITING:
         waiting.leave(view, fact)
+    if view.of(Said, "said", str(fact.position)) is None:
+        view.put("said", str(fact.position), Said(fact.told))
     view.count(Fate(fact.fate), -1)
     exceptions.close(view, (fact.position, 0))
     if not event.events:

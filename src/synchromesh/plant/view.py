@@ -20,6 +20,7 @@ from synchromesh.plant.fates import Fate
 from synchromesh.plant.keys import stem_of
 from synchromesh.plant.policy import DEFAULT, Policy
 from synchromesh.plant.rows import Changes, ExceptionRow, FactRow, Identity, PostingId, PostingRow
+from synchromesh.plant.version import FOLD
 
 E = TypeVar("E", bound=Entity)
 K = TypeVar("K")
@@ -202,6 +203,8 @@ class View:
         """The partition's clock, to be changed; it changes with nearly every message, so it is found at once."""
         if self._clock is None:
             self._clock = self.made(Clock, "clock", "")
+            if not self._clock.now:
+                self._clock.fold = FOLD
         return self._clock
 
     def totals(self) -> Totals:

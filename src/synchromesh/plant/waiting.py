@@ -139,9 +139,10 @@ def late(view: View, name: str) -> None:
     )
 
 
-def resume(view: View, name: str, retell: Callable[[View, FactRow], None], chain: Callable[[View, FactRow], None]) -> None:
-    """Fold again the oldest page of facts that waited for `name`. Those that are dismissed or corrected by now only join their order's
-    chain, when it was the order that they waited for."""
+def resume(view: View, name: str, retell: Callable[[View, FactRow], None], chain: Callable[[View, FactRow], None]) -> bool:
+    """Fold again the oldest page of facts that waited for `name`; whether it is there, so that none of them waits for it again. Those that
+    are dismissed or corrected by now only join their order's chain, when it was the order that they waited for."""
+    there = True
     for text in paged.take(view, WAITING + name):
         row = view.fact(int(text))
         if row is None or row.fate != Fate.WAITING or row.reference != name:
@@ -152,6 +153,8 @@ def resume(view: View, name: str, retell: Callable[[View, FactRow], None], chain
             view.count(Fate.WAITING, -1)
             waits_no_more(view, row)
             retell(view, row)
+            there = there and (row.fate != Fate.WAITING or row.reference != name)
+    return there
 
 
 def _forget_gone(view: View, name: str) -> None:

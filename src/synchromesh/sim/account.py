@@ -9,6 +9,7 @@ from synchromesh.model.event import OrderCompleted, OrderStarted
 from synchromesh.sim.case import Case, Nature, named
 from synchromesh.sim.days import closed
 from synchromesh.sim.evidence import Decided, Fated, Opened, Received
+from synchromesh.sim.repairs import lost
 from synchromesh.sim.told import FactId
 from synchromesh.sim.truth import Due
 from synchromesh.sim.verdict import Fault, Finding
@@ -20,6 +21,12 @@ def acknowledged_is_kept(case: Case) -> Iterator[Finding]:
     held = Counter((r.plant, r.source, r.id, r.body) for r in case.evidence.received)
     for (plant, source, id, _), count in (promised - held).items():
         yield Finding(Fault.LOST, f"{FactId(plant, source, id)} was acknowledged {count} more times than it is in the log")
+
+
+def corrections_are_told(case: Case) -> Iterator[Finding]:
+    """What people say that a fact should have been is told in its place."""
+    for right in lost(case.put_right, case.evidence.received):
+        yield Finding(Fault.LOST, f"{right.plant} position {right.position} was corrected by a person, and nothing came of it")
 
 
 def each_has_a_fate(case: Case) -> Iterator[Finding]:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from synchromesh.sim.account import (
     acknowledged_is_kept,
+    corrections_are_told,
     each_has_a_fate,
     exceptions_have_reasons,
     fates_are_true,
@@ -27,7 +28,9 @@ from synchromesh.sim.books import (
     lanes_were_kept,
     ledgers_agree,
     nothing_is_promised,
+    nothing_stands_beside_others,
     operations_agree,
+    operations_end_their_gathers,
     postings_are_booked,
     rebookings_come_first,
     releases_are_whole,
@@ -45,6 +48,7 @@ from synchromesh.sim.verdict import Verdict
 
 _QUESTIONS = (
     acknowledged_is_kept,
+    corrections_are_told,
     each_has_a_fate,
     fates_are_true,
     exceptions_have_reasons,
@@ -64,7 +68,9 @@ _QUESTIONS = (
     traces_are_whole,
     ledgers_agree,
     nothing_is_promised,
+    nothing_stands_beside_others,
     operations_agree,
+    operations_end_their_gathers,
     stock_is_awaited,
     reports_agree,
     two_decide,

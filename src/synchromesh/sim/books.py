@@ -9,10 +9,10 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Final
 
-from synchromesh.model.event import FactCorrected, OrderCompleted, ProductionReported
+from synchromesh.model.event import FactCorrected, OperationCompleted, OrderCompleted, ProductionReported
 from synchromesh.model.posting import Line, PostingKind
 from synchromesh.sim.case import Case, Nature, named
-from synchromesh.sim.evidence import Decided, Document
+from synchromesh.sim.evidence import Decided, Document, Received
 from synchromesh.sim.truth import LABOUR, MACHINE, Book, Place, factor, moves, rounded, stock_after, transfer
 from synchromesh.sim.verdict import Fault, Finding
 
@@ -173,13 +173,15 @@ def completions_come_last(case: Case) -> Iterator[Finding]:
 
 
 def _told_before_the_end(case: Case) -> dict[str, set[int]]:
-    """By order, the groups of the facts that stand in the log before its end. Corrections may wait for originals that come after it."""
+    """By order, the groups of the facts that stand in the log before its end. Corrections may wait for originals that come after it, and
+    nobody knows of a message that can't be read which order it is about."""
     ends: dict[str, int] = {}
     facts: dict[str, list[tuple[int, int]]] = defaultdict(list)
     for received in case.evidence.received:
         fated = case.fates.get((received.plant, received.position))
         order = case.order_of(received)
-        if not order or fated is None or case.natures[received.plant, received.position] is not Nature.FACT:
+        place = (received.plant, received.position)
+        if not order or fated is None or case.natures[place] is not Nature.FACT or place in case.instead:
             continue
         event = case.told[received.fact].event
         if isinstance(event, OrderCompleted):
@@ -287,6 +289,55 @@ def _less(document: Document) -> Iterator[str]:
 
 def _same_group(case: Case, posting: Decided) -> bool:
     return posting.successor in case.postings and case.postings[posting.successor].group == posting.group
+
+
+def nothing_stands_beside_others(case: Case) -> Iterator[Finding]:
+    """What somebody has booked by hand for a refused posting is not sent again by a person once the plant knows of that document."""
+    for number, key in sorted(case.evidence.people.instead.items()):
+        plant, position = case.evidence.known_outside.get(number, ("", 0))
+        posting = case.postings.get(key)
+        while posting is not None and plant:
+            if posting.key != key and posting.place[1] > position:
+                yield Finding(Fault.DOUBLED, f"{named(posting)} was sent again, though others had booked it as {number}")
+            posting = case.postings.get(posting.successor) if _same_group(case, posting) else None
+
+
+def operations_end_their_gathers(case: Case) -> Iterator[Finding]:
+    """Where an operation's end makes documents of what was gathered, nothing that was told of its order before it is decided after it."""
+    if case.scene.gather != "operation":
+        return
+    ends = [(received.plant, case.order_of(received), received.position) for received in _ends(case)]
+    again = {posting.successor for posting in case.postings.values()}
+    for posting in case.postings.values():
+        decided, cause, _ = posting.place
+        if posting.key in again or cause != posting.group or not _gathers_at_once(case, posting):
+            continue
+        for plant, order, position in ends:
+            if (plant, order) == (posting.plant, posting.order) and cause < position < decided and _knows(case, plant, order, cause):
+                yield Finding(Fault.DISORDER, f"{named(posting)} was decided at {decided}, after the operation's end at {position}")
+
+
+def _ends(case: Case) -> Iterator[Received]:
+    """The messages by which operations end that did not have to wait for their orders."""
+    for received in case.evidence.received:
+        told = case.told.get(received.fact)
+        if told is None or not isinstance(told.event, OperationCompleted):
+            continue
+        fact = case.natures[received.plant, received.position] is Nature.FACT
+        if fact and _knows(case, received.plant, told.event.order, received.position):
+            yield received
+
+
+def _gathers_at_once(case: Case, posting: Decided) -> bool:
+    """Whether the fact that opened the posting's gather waited for nothing."""
+    opened = [r for r in case.evidence.received if (r.plant, r.position) == (posting.plant, posting.group)]
+    events = [case.told[received.fact].event for received in opened if received.fact in case.told]
+    return bool(events) and isinstance(events[0], ProductionReported) and (posting.plant, posting.group) not in case.instead
+
+
+def _knows(case: Case, plant: str, order: str, position: int) -> bool:
+    """Whether the plant had been told of the order before this position of its log."""
+    return any(term.plant == plant and term.order.order == order and term.position < position for term in case.evidence.terms)
 
 
 def nothing_is_promised(case: Case) -> Iterator[Finding]:

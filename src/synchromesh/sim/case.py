@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
+from types import MappingProxyType
 from typing import Final
 
 import msgspec
 
 from synchromesh.model.event import FactCorrected, InputEnded, PlantEvent
 from synchromesh.sim.evidence import Decided, Evidence, Received
+from synchromesh.sim.repairs import heard, put_right, told_by_people
 from synchromesh.sim.told import FactId, Scene, Told
 from synchromesh.sim.truth import Due, Ledger
 
@@ -28,15 +30,21 @@ class Nature(enum.StrEnum):
 
 
 class Case:
-    """One run under judgement. `outstanding` are postings that ought to be booked and are not, `given_up` those that people dismissed;
-    `truth` is of what arrived readable and was not dismissed by a person, and `finals` is what such facts say in the end."""
+    """One run under judgement. `instead` are places of messages in whose place people told what they should have said. `outstanding` are
+    postings that ought to be booked and are not, `given_up` those that people dismissed; `truth` is of what arrived readable and was not
+    dismissed by a person, and `finals` is what such facts say in the end."""
 
     def __init__(self, scene: Scene, told: Sequence[Told], evidence: Evidence) -> None:
         self.scene = scene
-        self.evidence = evidence
-        self.told = {one.fact: one for one in told}
-        self.natures = _natures(self.told, evidence.received)
         self.fates = {(fated.plant, fated.position): fated for fated in evidence.fates}
+        self.told, papers = heard(told, evidence)
+        self.put_right = put_right(evidence, papers)
+        by_people, self.instead = told_by_people(self.put_right, evidence, self.fates)
+        again = [received for received in evidence.read_again if (received.plant, received.position) in self.fates]
+        self.evidence = evidence = msgspec.structs.replace(evidence, received=[*evidence.received, *again])
+        self.natures = _natures(self.told, evidence.received, papers, self.instead)
+        self.told |= {one.fact: one for one in by_people}
+        self.natures |= dict.fromkeys(_told_at(evidence.received, by_people), Nature.FACT)
         self.postings = {posting.key: posting for posting in evidence.postings}
         self.numbers = {document.number: document for document in evidence.documents}
         self.ours = [document for document in evidence.documents if not document.by_hand]
@@ -125,14 +133,31 @@ def named(posting: Decided) -> str:
     return f"{posting.plant}'s {posting.kind.value} {posting.key}"
 
 
-def _natures(told: dict[FactId, Told], received: Iterable[Received]) -> dict[tuple[str, int], Nature]:
+def _told_at(received: Iterable[Received], told: Iterable[Told]) -> set[tuple[str, int]]:
+    """Where corrections of people stand, each for the first time."""
+    corrections = {one.fact for one in told if isinstance(one.event, FactCorrected)}
+    first: dict[FactId, tuple[str, int]] = {}
+    for one in sorted(received, key=lambda each: each.position):
+        if one.fact in corrections:
+            first.setdefault(one.fact, (one.plant, one.position))
+    return set(first.values())
+
+
+def _natures(
+    told: Mapping[FactId, Told],
+    received: Iterable[Received],
+    papers: Mapping[tuple[str, int], Told] = MappingProxyType({}),
+    instead: Set[tuple[str, int]] = frozenset(),
+) -> dict[tuple[str, int], Nature]:
+    """What each message is. One of `papers` says what its fact says; what people told `instead` of a message counts for it."""
     first: dict[FactId, bytes] = {}
     natures: dict[tuple[str, int], Nature] = {}
     for one in sorted(received, key=lambda r: (r.plant, r.position)):
         place = (one.plant, one.position)
         if one.fact not in first:
             first[one.fact] = one.body
-            natures[place] = Nature.FACT if one.fact in told and _says(one.body, told[one.fact]) else Nature.DAMAGED
+            known = one.fact in told and (place in papers or _says(one.body, told[one.fact]))
+            natures[place] = Nature.FACT if known or place in instead else Nature.DAMAGED
         else:
             natures[place] = Nature.REPEAT if one.body == first[one.fact] else Nature.REUSED
     return natures

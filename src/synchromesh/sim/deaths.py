@@ -125,6 +125,10 @@ class MortalOutbox:
         self._deaths.point()
         return taken
 
+    def disown(self, target: str, claimant: str) -> None:
+        self._inner.disown(target, claimant)
+        self._deaths.point()
+
     def take_over(self, target: str, claimant: str, heads: Mapping[str, int], limit: int) -> TakenOver:
         found = self._inner.take_over(target, claimant, heads, limit)
         self._deaths.point()

@@ -14,9 +14,9 @@ from typing import Final, NamedTuple
 import msgspec
 
 from synchromesh.model.event import OrderChanged
-from synchromesh.model.message import Message
+from synchromesh.model.message import NATIVE, Message
 from synchromesh.model.posting import Line, PostingKind
-from synchromesh.sim.told import FactId
+from synchromesh.sim.told import FactId, Told
 from synchromesh.sim.truth import Place
 
 
@@ -47,6 +47,15 @@ class Books(msgspec.Struct, frozen=True):
     balances: Mapping[Place, Decimal]
 
 
+class PutRight(msgspec.Struct, frozen=True):
+    """A person said that the message at this place should have said `meant`, by correcting the fact or (`by_message`) the message."""
+
+    plant: str
+    position: int
+    meant: Told
+    by_message: bool
+
+
 class People(msgspec.Struct, frozen=True):
     """What people decided. `dismissed` are (plant, position) of facts that they dismissed as such; `given_up` are the keys of postings that
     they dismissed, with those that hang on them: a reversal goes with what was booked in the place of its original."""
@@ -55,6 +64,11 @@ class People(msgspec.Struct, frozen=True):
     given_up: Set[str] = frozenset()
     left: Set[str] = frozenset()
     """Keys of refused postings whose whole cause people released, and that were found as they had been when all of it had gone on."""
+    put_right: Sequence[PutRight] = ()
+    replayed: Sequence[tuple[str, int]] = ()
+    """Each plant whose messages in a system's own words were read again, and through which position, when their reader was mended."""
+    instead: Mapping[str, str] = {}
+    """By number of a document that somebody booked in ERP by hand, the key of the refused posting that it was booked for."""
 
 
 NOBODY: Final = People()
@@ -77,6 +91,9 @@ class Received(msgspec.Struct, frozen=True):
     source: str
     id: str
     body: bytes
+    interface: str = NATIVE
+    about: int = 0
+    """Of a message that is read again, where it stands."""
 
     @property
     def fact(self) -> FactId:
@@ -215,3 +232,9 @@ class Evidence(msgspec.Struct, frozen=True):
     made_from: Set[Edge] = frozenset()
     went_into: Set[Edge] = frozenset()
     """The lots' genealogy as the system tells it of each lot: what it was made from, and what it went into."""
+    read_again: Sequence[Received] = ()
+    """People's decisions that a message is read again, each where it stands in the log."""
+    mended: Mapping[str, int] = {}
+    """By plant, the position from which on messages in a system's own words are read as they are meant."""
+    known_outside: Mapping[str, tuple[str, int]] = {}
+    """By number of a document that others booked, the plant and position at which its log tells of it."""

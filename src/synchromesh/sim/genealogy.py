@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from synchromesh.model.event import FactCorrected, MaterialConsumed, OrderChanged, PlantEvent, ProductionReported
+from synchromesh.model.event import MaterialConsumed, OrderChanged, PlantEvent, ProductionReported
 from synchromesh.sim.case import Case
 from synchromesh.sim.evidence import Edge
 from synchromesh.sim.verdict import Fault, Finding
@@ -23,18 +23,12 @@ def edges_of(plant: str, event: PlantEvent, orders: Mapping[str, OrderChanged]) 
 
 
 def genealogy_agrees(case: Case) -> Iterator[Finding]:
-    """Each edge that was told in the end can be walked from both lots. No edge is there that nobody ever told; one that a correction took
-    back may still be, since a lot that is suspected without need does no harm."""
+    """Each edge that was told in the end can be walked from both lots, and no other: what a correction took back is no edge any more."""
     true = {edge for fact, event in case.finals.items() for edge in edges_of(fact.plant, event, case.scene.orders)}
-    ever = {edge for fact in case.told for edge in edges_of(fact.plant, _said(case.told[fact].event), case.scene.orders)}
     for name, known in (("made from", case.evidence.made_from), ("went into", case.evidence.went_into)):
         for edge in sorted(true - known):
             yield Finding(Fault.LOST, f"lot {edge.child} was made from {edge.parent}, and {edge.plant} does not know what {name} what")
-        for edge in sorted(known - ever):
-            yield Finding(Fault.UNEXPLAINED, f"{edge.plant} says that {edge.parent} went into {edge.child}, and nobody told it")
+        for edge in sorted(known - true):
+            yield Finding(Fault.UNEXPLAINED, f"{edge.plant} says that {edge.parent} went into {edge.child}, and nobody tells it (any more)")
     for edge in sorted(case.evidence.made_from ^ case.evidence.went_into):
         yield Finding(Fault.UNEXPLAINED, f"{edge.plant} knows that {edge.parent} went into {edge.child} from one side only")
-
-
-def _said(event: PlantEvent) -> PlantEvent:
-    return event.event if isinstance(event, FactCorrected) else event

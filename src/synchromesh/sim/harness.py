@@ -7,6 +7,7 @@ got no acknowledgement send again. In the end, when nothing moves any more, the 
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections import deque
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
@@ -18,14 +19,28 @@ from synchromesh.connectors.sandbox.books import Books
 from synchromesh.connectors.sandbox.faults import Faults
 from synchromesh.connectors.sandbox.inprocess import InProcess
 from synchromesh.connectors.sandbox.records import ErpLocation, ErpOrder, Rules, StockSet
-from synchromesh.engine.activation import Deciding, activations
+from synchromesh.engine.activation import Deciding, activations, in_force
+from synchromesh.engine.desk import Desk, NotFitting
+from synchromesh.engine.queue import Unknown
 from synchromesh.log.memory import MemoryLog
-from synchromesh.model.event import DecisionApproved, ItemChanged, LocationChanged, OrderChanged, OutcomesReported
-from synchromesh.model.message import ENTERPRISE, Message
+from synchromesh.model.event import (
+    Activated,
+    CauseReleased,
+    DecisionApproved,
+    DecisionEvent,
+    ItemChanged,
+    LocationChanged,
+    OrderChanged,
+    OutcomesReported,
+    PostingRetried,
+)
+from synchromesh.model.message import ENTERPRISE, OWN, Message
 from synchromesh.model.posting import Category, Fate, Outcome, Refusal
 from synchromesh.plant.entities import Clock
+from synchromesh.plant.rows import ExceptionRow
 from synchromesh.sim.auditor import audit
 from synchromesh.sim.chance import Chance
+from synchromesh.sim.clerk import Clerk
 from synchromesh.sim.closings import again_and_again, once
 from synchromesh.sim.deaths import Deaths, MortalConnector
 from synchromesh.sim.deliveries import brought
@@ -33,10 +48,12 @@ from synchromesh.sim.evidence import People
 from synchromesh.sim.faults import disturb
 from synchromesh.sim.history import START, history
 from synchromesh.sim.minds import alone
+from synchromesh.sim.papers import content
 from synchromesh.sim.people import NAME, Colleagues, Operator, approvals
 from synchromesh.sim.processes import Processes, Store
 from synchromesh.sim.profile import PROFILES, Profile
 from synchromesh.sim.sandboxed import books_of
+from synchromesh.sim.slips import INTERFACE, in_own_words, slipped
 from synchromesh.sim.told import Known
 from synchromesh.sim.verdict import Verdict
 from synchromesh.sim.witness import Witness
@@ -55,6 +72,10 @@ CALM_AFTER: Final = 60
 """After so many of these rounds ERP and the processes have no more faults, so that a night comes to its end."""
 
 
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
 Point = Callable[[object], None]
 """Where the processes may die: called with what is about to be committed, or just was."""
 
@@ -71,10 +92,11 @@ class Night:
         self.profile = profile
         self.now = START
         past = history(seed, profile.habits, profile.orders)
-        arrivals = disturb(past.told, seed, profile.network)
+        said = slipped(past, disturb(past.told, seed, profile.network), seed, profile.slips)
+        arrivals = in_own_words(said, past) if profile.misread else said.arrivals
         shelves, self._deliveries = brought(past.scene.opening, seed, profile.scarce)
         self.scene = msgspec.structs.replace(
-            past.scene, opening=shelves, closed_period=profile.closed_period, confirmations=profile.confirmations
+            said.scene, opening=shelves, closed_period=profile.closed_period, confirmations=profile.confirmations, gather=profile.gather
         )
         self._closings = deque(again_and_again(seed) if profile.reopens else once() if profile.closes else ())
         self.told = arrivals.told
@@ -101,8 +123,10 @@ class Night:
             self._chance.whole(1, profile.batch),
             self.scene.zones,
         )
+        self.clerk = Clerk(said.slips, Chance(seed, "clerk"), self.processes.insist)
+        self._mended_at = START + timedelta(minutes=self._chance.whole(60, 900)) if profile.misread else None
         self.acknowledged: list[Message] = []
-        self._stalled_until = self._down_until = self._paused_until = START
+        self._stalled_until = self._down_until = self._paused_until = self._news_until = START
         self._mishaps = Chance(seed, "mishaps")
         self.restarts = 0
         self._calm = False
@@ -117,7 +141,14 @@ class Night:
             await self._turn()
         await self._come_to_rest()
         witness = Witness(self.store, self.log, books_of(self.books), tuple(self.scene.zones))
-        people = People(self._operator.dismissed, self._operator.given_up, left=self._operator.left)
+        people = People(
+            self._operator.dismissed,
+            self._operator.given_up,
+            self._operator.left,
+            self.clerk.put_right,
+            tuple(self.clerk.replayed.items()),
+            self.clerk.instead,
+        )
         evidence = witness.evidence(self.acknowledged, self.connector.refused, people, self.connector.turned_away)
         evidence = msgspec.structs.replace(
             evidence,
@@ -137,7 +168,8 @@ class Night:
             self.now += timedelta(hours=1)
             await self._turn()
             if (
-                self.now < self._paused_until
+                self.now < max(self._paused_until, self._news_until)
+                or self._put_right(0.7)
                 or self._repair()
                 or self._closings
                 or self._deliveries
@@ -159,6 +191,8 @@ class Night:
         for plant, zone in self.scene.zones.items():
             policy = self.profile.policy(zone, self.connector.abilities.differences)
             wanted.append(Deciding(plant, "policy", plant, msgspec.json.encode(policy).decode()))
+            if self.profile.misread:
+                wanted.append(Deciding(plant, "adapter", INTERFACE, content(mended=False)))
         for message in activations(self.store.reading(), wanted, START):
             while not self.processes.accept(message):
                 pass
@@ -224,6 +258,12 @@ class Night:
             self._colleagues.meddle(self._chance.one(list(self.scene.zones)), self.now)
         if self.profile.reopens and self._chance.happens(0.1):
             self._repair(Category.CLOSED_PERIOD)
+        if self.profile.instead and not self._calm and self._mishaps.happens(self.profile.instead):
+            self._news_until = self.now + timedelta(hours=5)
+            self.clerk.book_by_hand(self._mishaps.one(list(self.scene.zones)), self.store.reading(), self.books, self.now)
+        if self.profile.slips and self._mishaps.happens(0.2):
+            self._put_right(0.1)
+        self._mend()
         self._tell_late()
         self._reform()
         await self._mischief()
@@ -231,6 +271,40 @@ class Night:
             self._paused_until = self.now + timedelta(minutes=self._mishaps.whole(10, 300))
         if self.now >= self._paused_until:
             await self.processes.work(self.now >= self._stalled_until)
+
+    @property
+    def _desk(self) -> Desk:
+        """The desk that users have, at this moment."""
+        reading = self.store.reading()
+        return Desk(list(self.scene.zones), reading, self.log, now=lambda: self.now, settled=lambda *_: False)
+
+    def _put_right(self, rate: float) -> bool:
+        """The clerk puts right what workers told wrongly, and has the WMS's words read again; whether anything was decided."""
+        reading = self.store.reading()
+        again = [
+            plant
+            for plant in (self.scene.zones if self.profile.misread else ())
+            if self._is_mended(plant) and (plant not in self.clerk.replayed or self._chance.happens(0.1))
+        ]
+        replayed = [self.clerk.read_again(plant, reading, self.log, self.now) for plant in again]
+        corrected = bool(self.profile.slips) and self.clerk.correct(self._desk, reading, rate)
+        return corrected or any(replayed)
+
+    def _mend(self) -> None:
+        """The adapter that reads the WMS's words is mended."""
+        if self._mended_at is None or self.now < self._mended_at:
+            return
+        self._mended_at = None
+        for plant in self.scene.zones:
+            event = Activated("adapter", INTERFACE, _digest(content(mended=True)), content(mended=True))
+            message = Message(plant, "synchromesh", "adapter mended", OWN, self.now, msgspec.json.encode(event))
+            while not self.processes.accept(message):
+                pass
+
+    def _is_mended(self, plant: str) -> bool:
+        """Whether the plant has come to where its reader is mended."""
+        known = in_force(self.store.reading(), plant, "adapter", INTERFACE)
+        return known is not None and known.digest == _digest(content(mended=True))
 
     def _tell_late(self) -> None:
         """A dispatcher that had stood still reports that ERP refused what another one has sent again and booked since."""
@@ -308,8 +382,23 @@ class Night:
             if only is not None and row.category != only:
                 continue
             decision = self._operator.decide(plant, row, reading, self.now)
+            if self.profile.instead and isinstance(decision, PostingRetried | CauseReleased):
+                decided = True
+                decision = self._warned(plant, row, decision)
             if decision is not None:
                 self._decisions += 1
                 self.processes.tell(plant, f"decision:{self._decisions}", decision)
                 decided = True
         return decided or self._operator.waits
+
+    def _warned(self, plant: str, row: ExceptionRow, decision: PostingRetried | CauseReleased) -> DecisionEvent | None:
+        """The desk takes a decision, unless it warns that others have booked the same: that is looked at, and the posting given up."""
+        try:
+            self.processes.insist(lambda: self._desk.decide(plant, decision))
+        except Unknown:
+            return None  # the cause is gone with what was decided just now
+        except NotFitting:
+            if isinstance(decision, PostingRetried):
+                return self._operator.give_up(plant, row, self.store.reading())
+            self._operator.let_go()
+        return None

@@ -138,10 +138,28 @@ class Operator:
             return PostingRetried(posting.key, NAME)
         self._tries[thing] += 1
         if self._tries[thing] > GIVES_UP or self._chance.happens(self._rash):
-            self.given_up |= {each.key for each in _hanging_together(desk, plant, posting.group)}
-            return FactDismissed(row.position, NAME, "booked otherwise, or not to be booked", row.ordinal)
+            return self._dismiss(plant, row, posting.group, desk)
         last = self._tries[thing] > INSISTS and row.category == Category.INSUFFICIENT_STOCK
         return PostingRetried(posting.key, NAME, last)
+
+    def give_up(self, plant: str, row: ExceptionRow, desk: Reading) -> FactDismissed | None:
+        """The desk says that others have booked the same: the posting is given up. One that was booked already, and that others cancelled
+        then, is looked at again."""
+        posting = _posting(desk, plant, row.posting)
+        if posting is None or posting.state != "rejected":
+            self.waits = True
+            return None
+        return self._dismiss(plant, row, posting.group, desk)
+
+    def let_go(self) -> None:
+        """The desk has refused a release."""
+        self._released = False
+        self._awaited.clear()
+        self.waits = True
+
+    def _dismiss(self, plant: str, row: ExceptionRow, group: int, desk: Reading) -> FactDismissed:
+        self.given_up |= {each.key for each in _hanging_together(desk, plant, group)}
+        return FactDismissed(row.position, NAME, "booked otherwise, or not to be booked", row.ordinal)
 
     def tell_period(self, period: PeriodChanged, now: datetime) -> None:
         """The period is over, as far as accounting is concerned, or is not."""

@@ -97,6 +97,18 @@ class Processes:
         while not self.accept(Message(partition, SOURCE, id, OWN, self._now(), msgspec.json.encode(event))):
             pass
 
+    def insist(self, say: Callable[[], object]) -> None:
+        """A person says something that ends in the log; who hears nothing looks whether it is there, and says it again if not."""
+        while True:
+            before = self._log.head()
+            try:
+                say()
+            except Killed:
+                self._die()
+                if self._log.head() == before:
+                    continue
+            return
+
     async def pull(self) -> None:
         """Take ERP's changes into the log, as far as ERP answers just now."""
         try:

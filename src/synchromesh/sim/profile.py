@@ -44,7 +44,9 @@ class Profile(msgspec.Struct, frozen=True):
     what is their own. `closes`: whether ERP closes a period in the middle of the night; `reopens`: and others, and opens them again.
     `closed_period` is the policy for them. `scarce`: how much of what is on stock comes in the middle of the night, or never. `reforms`:
     how often a plant's policy is activated anew, with other confirmations and another operation that yields. `batch`: the most messages a
-    worker folds at a time.
+    worker folds at a time. `slips`: how often a worker tells something wrong, which a clerk puts right at the desk; `misread`: whether the
+    WMS writes in its own words, which are read wrongly until the adapter is mended and the messages are read again; `instead`: how often
+    somebody books by hand in ERP what it has refused: then what is sent again, is so at the desk, which warns of that.
     """
 
     grade: Grade = Grade.UNIQUE
@@ -73,6 +75,9 @@ class Profile(msgspec.Struct, frozen=True):
     reforms: float = 0.0
     closed_period: Literal["first open day", "wait", "ask"] = "first open day"
     batch: int = 20
+    slips: float = 0.0
+    misread: bool = False
+    instead: float = 0.0
 
     def policy(self, zone: str, differences: bool, confirmations: bool | None = None, yields: str = "") -> Policy:
         """What is activated in a plant of this zone, in the beginning or, with these, later."""
@@ -111,6 +116,11 @@ PROFILES: Final[Mapping[str, Profile]] = {
     "reformed": Profile(
         habits=Habits(corrected=0.3, cancelled=0.1, late_orders=0, moves=0, terms=0.15), network=Rates(delayed=0), reforms=0.05
     ),
+    "misspoken": Profile(slips=0.2, thorough=0.1),
+    "misread": Profile(misread=True, slips=0.05),
+    "put right by reversals": Profile(slips=0.2, misread=True, differences=False),
+    "put right by two": Profile(slips=0.2, approvals=("correct", "replay", "retry")),
+    "booked instead": Profile(instead=0.2, thorough=0.2, erp={**ROUGH, Fault.DECLINED: 0.15}),
     "operations": Profile(gather="operation", gather_silence_seconds=7_200, confirmations=True),
 }
 """The nights by name. "rough" is the usual one; "unique", "askable" and "blind" have all that each grade is promised to stand."""

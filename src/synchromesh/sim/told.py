@@ -68,7 +68,7 @@ class Scene(msgspec.Struct, frozen=True):
     IANA zone. `confirmations`: whether ERP is told what was done at each operation, and how long it took. `never` names items and orders
     that exist in the plant and that ERP will never know; `closed_period` is what becomes of facts whose posting period is closed: they
     are booked on the first open day, wait, or a person is asked. `yield_operation` is the one whose good output is an order's yield, '' to
-    let the order say. `homes` says to which plant each location belongs.
+    let the order say. `homes` says to which plant each location belongs. `gather`: what of an order becomes one document.
     """
 
     items: Mapping[str, ItemChanged]
@@ -80,3 +80,4 @@ class Scene(msgspec.Struct, frozen=True):
     homes: Mapping[str, str] = {}
     confirmations: bool = False
     yield_operation: str = ""
+    gather: str = "report"

@@ -5,18 +5,32 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Final, Protocol
 
 import msgspec
 
 from synchromesh.log.agreement import Log
-from synchromesh.model.event import Activated, FactCorrected, OrderChanged, PeriodChanged, PlantEvent
+from synchromesh.model.event import (
+    Activated,
+    DecisionApproved,
+    DocumentBooked,
+    FactCorrected,
+    FactReplayed,
+    MaterialConsumed,
+    OrderChanged,
+    PeriodChanged,
+    PlantEvent,
+)
 from synchromesh.model.message import ENTERPRISE, NATIVE, OWN, Message, Record
 from synchromesh.model.posting import Posting, PostingKind
+from synchromesh.model.quantity import Quantity
 from synchromesh.plant import stock
 from synchromesh.plant.entities import Balance, Clock, Lot, Names, Order, Pages, Totals
 from synchromesh.plant.rows import ExceptionRow, FactRow, PostingRow
 from synchromesh.sim.evidence import NOBODY, Amounts, Books, Decided, Edge, Evidence, Fated, Opened, People, Received, Rule, Term, Word
+from synchromesh.sim.repairs import REPLAY
+from synchromesh.sim.slips import INTERFACE
 from synchromesh.sim.told import SOURCES
 from synchromesh.sim.truth import Place
 from synchromesh.state.agreement import Reading
@@ -81,14 +95,28 @@ class Witness:
             rules=[rule for plant in self._plants for record in self._records(plant) for rule in _rules(record)],
             made_from=made_from,
             went_into=went_into,
+            read_again=[one for plant in self._plants for one in _read_again(self._records(plant))],
+            mended={plant: position for plant in self._plants if (position := self._mended(plant))},
+            known_outside={
+                number: (plant, record.position)
+                for plant in self._plants
+                for record in self._records(plant)
+                for number in _booked_outside(record)
+            },
         )
 
     def _received(self) -> Iterator[Received]:
         for plant in self._plants:
             for record in self._records(plant):
                 message = record.message
-                if message.interface == NATIVE and (message.occurred is not None or message.source in SOURCES):
-                    yield Received(plant, record.position, message.source, message.id, bytes(message.body))
+                told = message.interface == NATIVE and (message.occurred is not None or message.source in SOURCES)
+                if told or message.interface == INTERFACE:
+                    yield Received(plant, record.position, message.source, message.id, bytes(message.body), message.interface)
+
+    def _mended(self, plant: str) -> int:
+        """Where the log says, for the last time, how a system's own words are read; 0 where it says so once or never."""
+        said = [record.position for record in self._records(plant) for each in _activations(record) if each.kind == "adapter"]
+        return said[-1] if len(said) > 1 else 0
 
     def _gathers(self, plant: str, facts: Sequence[tuple[str, FactRow]]) -> set[int]:
         """The positions at which gathers were opened that are still open."""
@@ -226,20 +254,51 @@ def _terms(record: Record) -> Iterator[Term]:
 
 def _rules(record: Record) -> Iterator[Rule]:
     """The policy that a record of a plant's log activates."""
+    for activated in _activations(record):
+        if activated.kind == "policy":
+            policy = msgspec.json.decode(activated.content)
+            yield Rule(record.message.partition, record.position, policy.get("confirmations", False), policy.get("yield_operation", ""))
+
+
+def _activations(record: Record) -> Iterator[Activated]:
     message = record.message
-    if message.interface != OWN or b'"synchromesh.activated"' not in bytes(message.body):
-        return
-    activated = _activated.decode(bytes(message.body))
-    if activated.kind == "policy":
-        policy = msgspec.json.decode(activated.content)
-        yield Rule(message.partition, record.position, policy.get("confirmations", False), policy.get("yield_operation", ""))
+    if message.interface == OWN and b'"synchromesh.activated"' in bytes(message.body):
+        yield _activated.decode(bytes(message.body))
+
+
+def _read_again(records: Iterable[Record]) -> Iterator[Received]:
+    """People's decisions that a message is read again, where they stand; an approval of one is one too."""
+    about: dict[int, int] = {}
+    for record in records:
+        message, body = record.message, bytes(record.message.body)
+        if message.interface == OWN and b'"decision.replayed"' in body:
+            about[record.position] = msgspec.json.decode(body, type=FactReplayed).position
+        elif message.interface == OWN and b'"decision.approved"' in body:
+            approved = msgspec.json.decode(body, type=DecisionApproved).position
+            if approved in about:
+                about[record.position] = about[approved]
+        if record.position in about:
+            yield Received(message.partition, record.position, REPLAY, str(record.position), body, OWN, about[record.position])
+
+
+def _booked_outside(record: Record) -> Iterator[str]:
+    """The number of a document that others booked in ERP, as a plant is told of it."""
+    message = record.message
+    if message.interface == NATIVE and b'"erp.document.booked"' in bytes(message.body):
+        yield msgspec.json.decode(bytes(message.body), type=DocumentBooked).document
 
 
 def _said(message: Message) -> Iterator[PlantEvent]:
-    """What a source told, in its corrected version; nothing where it can't be read."""
-    if message.interface == NATIVE and message.occurred is not None:
+    """What a message tells, in its corrected version; nothing where it can't be read."""
+    body = bytes(message.body)
+    if message.interface == INTERFACE:
+        row = msgspec.json.decode(body, type=dict[str, str])
+        yield MaterialConsumed(row["order"], row["item"], Quantity(Decimal(row["amount"]), "EA"), lot=row["lot"], into_lot=row["into"])
+    elif message.interface == OWN and b'"decision.replayed"' in body:
+        yield from (each for each in msgspec.json.decode(body, type=FactReplayed).events)
+    elif message.interface == NATIVE and message.occurred is not None:
         try:
-            event = _event.decode(bytes(message.body))
+            event = _event.decode(body)
         except (msgspec.DecodeError, UnicodeDecodeError):
             return
         yield event.event if isinstance(event, FactCorrected) else event

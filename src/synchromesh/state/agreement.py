@@ -181,6 +181,11 @@ class Outbox(Protocol):
         """Give all targets back at once. What is claimed stays so."""
         ...
 
+    def disown(self, target: str, claimant: str) -> None:
+        """What `claimant` claimed before is nobody's from now on: taken over like that of others. For one that begins anew with a target,
+        as after it had lost and got it back, and no longer knows what it had sent."""
+        ...
+
     def tell(self, target: str, trouble: str) -> None:
         """Say why a target does not answer, '' when it does: for those who ask with `Reading.troubles`."""
         ...

@@ -312,6 +312,12 @@ class MemoryOutbox:
             for target in [target for target, sender in self._store.senders.items() if sender == claimant]:
                 del self._store.senders[target]
 
+    def disown(self, target: str, claimant: str) -> None:
+        with self._store.changed:
+            for entry, claim in self._store.claims.items():
+                if claim.claimant == claimant and self._store.of(entry[0]).outbox[entry[1:]][0] == target:
+                    claim.claimant = ""
+
     def tell(self, target: str, trouble: str) -> None:
         with self._store.changed:
             self._store.troubles[target] = trouble

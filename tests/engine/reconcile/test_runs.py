@@ -7,11 +7,14 @@ from datetime import timedelta
 from decimal import Decimal
 
 import pytest
+from tests.engine import test_desk as decisions
 from tests.engine.reconcile.desk import compared, desk_of, kept, parts, stock, world_of
 from tests.engine.world import PLANT, World, ea
 
 from synchromesh.connectors.sandbox.records import StockSet
-from synchromesh.engine.reconcile.reconciler import Unfit, Unknown
+from synchromesh.engine.desk import NotFitting
+from synchromesh.engine.queue import Unknown as NoSuchThing
+from synchromesh.engine.reconcile.reconciler import Unknown
 from synchromesh.engine.reconcile.views import DifferenceView
 from synchromesh.model import event as ev
 from synchromesh.plant.policy import Policy
@@ -27,9 +30,8 @@ def standing(world: World) -> tuple[DifferenceView, ...]:
 
 
 def approve(world: World, proposal: str = "", by: str = "ada") -> int:
-    position = desk_of(world).approve(PLANT, proposal or standing(world)[0].proposal, by, "recount")
-    world.step()
-    return position
+    decision = ev.DifferenceAdjusted(proposal or standing(world)[0].proposal, by, "recount")
+    return decisions.desk_of(world).decide(PLANT, decision).position
 
 
 # --- what is kept -----------------------------------------------------------------------------------------------------------
@@ -97,12 +99,21 @@ def test_a_scheduled_run_opens_one_exception_and_the_run_that_finds_nothing_clos
     assert [each.state for each in world.exceptions("resolved")] == ["resolved"]
 
 
-def test_the_exception_stays_while_another_scope_has_differences() -> None:
+def test_each_scope_has_an_exception_of_its_own() -> None:
     world = world_of()
     lose(world)
     kept(world, "stock", scheduled=True)
     kept(world, "orders", scheduled=True)
-    assert len(world.exceptions()) == 1
+    found = ev.Difference("4711", "Order 4711 is completed, and in ERP it is released.")
+    world.own(ev.Reconciled("states", world.time, 1, 1, scheduled=True, differences=(found,)))
+    world.step()
+    assert [(row.category, row.subject) for row in world.exceptions()] == [
+        ("difference", "reconciliation of states"),
+        ("difference", "reconciliation of stock"),
+    ]
+    lose(world, 100)
+    kept(world, "stock")
+    assert [row.subject for row in world.exceptions()] == ["reconciliation of states"]
 
 
 def test_what_is_within_the_tolerance_opens_no_exception() -> None:
@@ -138,7 +149,7 @@ def test_while_an_approved_correction_is_on_its_way_it_explains_the_difference()
     world = world_of()
     lose(world)
     kept(world, "stock")
-    desk_of(world).approve(PLANT, standing(world)[0].proposal, "ada", "")
+    world.own(ev.DifferenceAdjusted(standing(world)[0].proposal, "ada"))
     world.work()
     (row,) = stock(world)
     assert parts(row) == {"in flight": -2}
@@ -155,6 +166,30 @@ def test_a_second_approval_changes_nothing() -> None:
     assert standing(world)[0].by == "ada"
 
 
+def test_a_proposal_is_foreseen_approved_by_two_and_stands_in_the_trail() -> None:
+    world = world_of(Policy(approvals=("adjust",)))
+    lose(world)
+    kept(world, "stock")
+    decision = ev.DifferenceAdjusted(standing(world)[0].proposal, "ada", "recount")
+    desk = decisions.desk_of(world)
+    foreseen = desk.decide(PLANT, decision, dry_run=True)
+    assert foreseen.foreseen is not None
+    assert [(each.kind, each.lines) for each in foreseen.foreseen.made.first] == [
+        ("adjustment", (f"2 EA of BAR, at RM, reason reconciliation {decision.proposal}: recount",))
+    ]
+    assert "a second person must approve it" in foreseen.warnings[0]
+    proposed = desk.decide(PLANT, decision)
+    assert (proposed.came_of, world.documents()) == ("proposed", [])
+    with pytest.raises(NotFitting, match="a second person must approve it"):
+        desk.decide(PLANT, ev.DecisionApproved(proposed.position, "ada"))
+    assert desk.decide(PLANT, ev.DecisionApproved(proposed.position, "bob")).came_of == "done"
+    assert len(world.documents()) == 1
+    assert [(each.by, each.verb, each.came_of) for each in desk.queue.audit(9)] == [
+        ("bob", "approved", "done"),
+        ("ada", "adjust", "proposed"),
+    ]
+
+
 def test_a_proposal_that_does_not_fit_any_more_is_refused_at_the_desk_and_by_the_plant() -> None:
     world = world_of()
     lose(world)
@@ -162,9 +197,8 @@ def test_a_proposal_that_does_not_fit_any_more_is_refused_at_the_desk_and_by_the
     proposal = standing(world)[0].proposal
     world.tell(ev.MaterialConsumed("4711", "BAR", ea(1), location="RM"))
     world.step()
-    desk = desk_of(world)
-    with pytest.raises(Unfit, match="does not fit any more: the ledgers have moved at this place"):
-        desk.approve(PLANT, proposal, "ada", "")
+    with pytest.raises(NotFitting, match="does not fit any more: the ledgers have moved at this place"):
+        approve(world, proposal)
     world.own(ev.DifferenceAdjusted(proposal, "ada"))
     world.step()
     assert [posting.kind for posting in world.postings()] == ["issue"]
@@ -176,8 +210,8 @@ def test_a_proposal_that_there_is_not_is_refused(proposal: str) -> None:
     world = world_of()
     lose(world)
     kept(world, "stock")
-    with pytest.raises(Unknown, match="there is no proposal"):
-        desk_of(world).approve(PLANT, proposal, "ada", "")
+    with pytest.raises((NoSuchThing, NotFitting), match=r"there is no proposal|can't be meant"):
+        decisions.desk_of(world).decide(PLANT, ev.DifferenceAdjusted(proposal, "ada"))
     world.own(ev.DifferenceAdjusted(proposal or "-", "ada"))
     world.step()
     assert world.documents() == []

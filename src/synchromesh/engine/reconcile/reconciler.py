@@ -1,6 +1,6 @@
-"""The desk: every comparison of a plant's books, on demand and kept, and what is kept of them.
+"""The reconciler: every comparison of a plant's books, on demand and kept, and what is kept of them.
 
-The page, the API, the command line and the schedule all ask here.
+The page, the API, the command line and the schedule all ask here. Corrections that it proposes are approved at the desk, as all decisions.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ from synchromesh.engine.reconcile.views import (
     StockRow,
 )
 from synchromesh.log.agreement import Log
-from synchromesh.model.event import DifferenceAdjusted, Proposal, Reconciled
+from synchromesh.model.event import Proposal, Reconciled
 from synchromesh.model.instant import moment
 from synchromesh.model.message import OWN, Message
 from synchromesh.model.quantity import exactly
 from synchromesh.plant import reconciling
-from synchromesh.plant.entities import Balance, Clock, Found, Reconciliation, SnapshotScope
+from synchromesh.plant.entities import Clock, Found, Reconciliation, SnapshotScope
 from synchromesh.plant.reconciling import SCOPES
 from synchromesh.plant.stock import SEPARATOR
 from synchromesh.state.agreement import Reading
@@ -47,18 +47,14 @@ ROWS: Final = 1_000
 """How many rows a report has at the most, and a kept run differences."""
 
 SOURCE: Final = "synchromesh/reconciliation"
-"""The source of the messages that keep runs and approvals."""
+"""The source of the messages that keep runs."""
 
 _encode: Final = msgspec.json.Encoder(decimal_format="string").encode
 _proposal: Final = msgspec.json.Decoder(Proposal).decode
 
 
 class Unknown(LookupError):
-    """There is no such plant, scope or proposal. The text says what there is."""
-
-
-class Unfit(ValueError):
-    """The proposal can't be approved (any more). The text says why."""
+    """There is no such plant or scope. The text says what there is."""
 
 
 def _quietly(_what: str, _done: int) -> None:
@@ -193,35 +189,6 @@ class Reconciler:
                 numbered = [(number, found[name]) for number, name in enumerate(known.found, start=1) if name in found]
                 differences += [_difference(scope, number, each) for number, each in numbered]
         return Kept(plant, tuple(sorted(runs, key=lambda run: run.position, reverse=True)), tuple(differences))
-
-    # --- approving ----------------------------------------------------------------------------------------------------
-
-    def approve(self, plant: str, proposal: str, by: str, reason: str = "") -> int:
-        """Approve a correction of stock that the last kept run proposed; the position of the decision. Raises `Unknown` and `Unfit`. The
-        plant judges once more when it folds the decision, and does nothing that does not fit any more."""
-        books = self._books(plant)
-        known = books.one(Reconciliation, "reconciliation", "stock")
-        position, number = reconciling.parse(proposal)
-        if known is None or not known.runs or known.runs[-1].position != position or not 0 < number <= len(known.found):
-            raise Unknown(f"there is no proposal {proposal[:64]!r} in the last kept reconciliation of stock; run it again and look there")
-        found = books.one(Found, "difference", known.found[number - 1])
-        if found is None or not found.proposal:
-            raise Unknown(f"the difference {proposal} has no proposal: it must be resolved where it comes from")
-        self._must_fit(books, found, proposal)
-        message = Message(plant, SOURCE, f"approve:{proposal}:{self._now().isoformat()}", OWN, self._now(),
-                          _encode(DifferenceAdjusted(proposal, by, reason)))  # fmt: skip
-        return self._log.append([message])[0]
-
-    def _must_fit(self, books: OwnBooks, found: Found, proposal: str) -> None:
-        if not found.decided:
-            content = _proposal(found.proposal)
-            balance = books.one(Balance, "stock", proposing.key_of(content))
-            if reconciling.standing_of(balance) != content.seen:
-                raise Unfit(
-                    f"proposal {proposal} does not fit any more: the ledgers have moved at this place; run the reconciliation again"
-                )
-            if books.policy().booking == "record":
-                raise Unfit("ERP books this plant by itself, so nothing can be booked there; correct it in ERP")
 
 
 def _scope(scope: str) -> Scope:

@@ -20,9 +20,9 @@ from synchromesh.postgres.schema import prepare
 PATIENCE: Final = 10.0
 """Seconds for which an append is tried again while the server is away."""
 
-_MAKE: Final = "INSERT INTO {schema}.partition (name) VALUES (%s) ON CONFLICT DO NOTHING"
-_LOCK: Final = "SELECT FROM {schema}.partition WHERE name = %s FOR UPDATE"
-_RESUME: Final = "UPDATE {schema}.partition SET trimmed = %s, chain = %s WHERE name = %s"
+_MAKE: Final = "INSERT INTO {schema}.log_partition (name) VALUES (%s) ON CONFLICT DO NOTHING"
+_LOCK: Final = "SELECT FROM {schema}.log_partition WHERE name = %s FOR UPDATE"
+_RESUME: Final = "UPDATE {schema}.log_partition SET trimmed = %s, chain = %s WHERE name = %s"
 
 
 class PostgresLog:

@@ -22,10 +22,10 @@ REMEMBERED: Final = 1_000
 HEAD: Final = """
 coalesce((SELECT max(m.position) FROM {schema}.message m WHERE m.partition = p.number AND m.position > p.trimmed), p.trimmed)
 """
-"""The last position of a row `p` of `partition`. Rows that are trimmed and not yet cleared away are not looked at."""
+"""The last position of a row `p` of `log_partition`. Rows that are trimmed and not yet cleared away are not looked at."""
 
 _PARTITION: Final = """
-CREATE TABLE {schema}.partition (
+CREATE TABLE {schema}.log_partition (
   number int GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
   name text NOT NULL UNIQUE,
   trimmed bigint NOT NULL DEFAULT 0,
@@ -71,14 +71,14 @@ BEGIN
   IF current_setting('synchronous_commit') = 'off' THEN
     PERFORM set_config('synchronous_commit', 'on', true);
   END IF;
-  PERFORM FROM {schema}.partition WHERE name = ANY (_names) ORDER BY number FOR UPDATE;
+  PERFORM FROM {schema}.log_partition WHERE name = ANY (_names) ORDER BY number FOR UPDATE;
   GET DIAGNOSTICS _found = ROW_COUNT;
   IF _found < cardinality(_names) THEN
-    INSERT INTO {schema}.partition (name) SELECT unnest(_names) ON CONFLICT (name) DO NOTHING;
-    PERFORM FROM {schema}.partition WHERE name = ANY (_names) ORDER BY number FOR UPDATE;
+    INSERT INTO {schema}.log_partition (name) SELECT unnest(_names) ON CONFLICT (name) DO NOTHING;
+    PERFORM FROM {schema}.log_partition WHERE name = ANY (_names) ORDER BY number FOR UPDATE;
   END IF;
   SELECT array_agg(p.number ORDER BY n.place), array_agg({head} ORDER BY n.place) INTO STRICT _numbers, _bases
-    FROM unnest(_names) WITH ORDINALITY AS n (name, place) JOIN {schema}.partition p ON p.name = n.name;
+    FROM unnest(_names) WITH ORDINALITY AS n (name, place) JOIN {schema}.log_partition p ON p.name = n.name;
   INSERT INTO {schema}.appended (appender, number, bases) SELECT _appender, _number, _bases
     WHERE NOT EXISTS (SELECT FROM {schema}.appended a WHERE a.appender = _appender AND a.number >= _number + {remembered})
     ON CONFLICT DO NOTHING;

@@ -24,7 +24,7 @@ _ALONE: Final = "SELECT pg_advisory_xact_lock(hashtext('synchromesh trim {schema
 _SOON: Final = "SET LOCAL idle_in_transaction_session_timeout = '60s'"
 # What was trimmed before may still lie there, dead: it is not looked at again.
 _DELETE: Final = "DELETE FROM {schema}.message WHERE partition = %s AND position BETWEEN %s AND %s"
-_TRIMMED: Final = "UPDATE {schema}.partition SET trimmed = %s, chain = %s WHERE number = %s"
+_TRIMMED: Final = "UPDATE {schema}.log_partition SET trimmed = %s, chain = %s WHERE number = %s"
 
 
 class Trimmer:

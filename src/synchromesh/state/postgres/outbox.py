@@ -65,6 +65,7 @@ _TAKE_OVER: Final = """
 UPDATE {schema}.outbox o SET claimant = %s FROM unnest(%s, %s, %s) AS k (partition, position, ordinal)
 WHERE o.partition = k.partition AND o.position = k.position AND o.ordinal = k.ordinal
 """
+_DISOWN: Final = "UPDATE {schema}.outbox SET claimant = '' WHERE target = %s AND claimant = %s"
 _RELEASE: Final = """
 WITH gone AS (
   UPDATE {schema}.outbox o SET claimant = NULL, claimed_at = NULL
@@ -164,6 +165,10 @@ class PostgresOutbox:
     def leave(self, claimant: str) -> None:
         with self._thread:
             self._roster.leave(claimant)
+
+    def disown(self, target: str, claimant: str) -> None:
+        with self._thread, self._session.transaction("beginning to send") as connection:
+            connection.execute(self._session.sql(_DISOWN), (kept(target), kept(claimant)))
 
     def sends(self, target: str, claimant: str) -> bool:
         values = (kept(target),)

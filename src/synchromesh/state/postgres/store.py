@@ -71,9 +71,10 @@ class PostgresState(PostgresLoads):
 
     def attend(self, owner: str, partitions: Collection[str]) -> dict[str, int]:
         epochs = self._roster.attend(owner, partitions)
-        for name in partitions:
-            if epochs.get(name) != self._epochs.get(name):
-                self._stands.pop(name, None)
+        if epochs != self._epochs:
+            # Others may have written what was another one's meanwhile.
+            self._stands.clear()
+            self._identities.forget()
         self._epochs = dict(epochs)
         return epochs
 

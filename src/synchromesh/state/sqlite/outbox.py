@@ -167,6 +167,10 @@ class SqliteOutbox:
         with in_state_words(self._path, "ending to send"), self._thread, self._lock, transaction(self._connection):
             self._connection.execute("DELETE FROM sender WHERE claimant = ?", (claimant,))
 
+    def disown(self, target: str, claimant: str) -> None:
+        with in_state_words(self._path, "beginning to send"), self._thread, self._lock, transaction(self._connection):
+            self._connection.execute("UPDATE claim SET claimant = '' WHERE target = ? AND claimant = ?", (target, claimant))
+
     def tell(self, target: str, trouble: str) -> None:
         with in_state_words(self._path, "telling of a system"), self._thread, self._lock, transaction(self._connection):
             self._connection.execute("DELETE FROM trouble WHERE target = ?", (target,))
