@@ -292,6 +292,14 @@ class StateContract:
         first, second = open.state(), open.state()
         assert first.origin("this") == second.origin("that") == first.origin("that") == "this"
 
+    def test_a_state_that_moves_is_bound_to_its_new_log(self, open: Openings) -> None:
+        first, second = open.state(), open.state()
+        assert first.origin("") == second.origin("") == ""
+        first.rebind("this")
+        assert first.origin("that") == second.origin("that") == "this"
+        second.rebind("that")
+        assert first.origin("this") == open.state().origin("this") == "that"
+
     def test_who_takes_over_sees_what_was_committed(self, open: Openings) -> None:
         first, second = open.state(), open.state()
         one, two = ("mes", "1"), ("mes", "2")

@@ -7,6 +7,7 @@ import hashlib
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from typing import ClassVar
 
 import msgspec
@@ -15,6 +16,7 @@ from synchromesh.connectors.sandbox.books import Books
 from synchromesh.connectors.sandbox.faults import Faults
 from synchromesh.connectors.sandbox.inprocess import InProcess
 from synchromesh.connectors.sandbox.records import Booking, Document, Entry, ErpLocation, ErpOrder, Rules
+from synchromesh.engine.activation import copied_through
 from synchromesh.engine.dispatcher import Dispatcher
 from synchromesh.engine.sending import Limits, Retry
 from synchromesh.engine.worker import Worker, own_message
@@ -83,6 +85,7 @@ class World:
             jitter=lambda: 1.0,
             limits=self.limits,
             retry=self.retry,
+            copied=partial(copied_through, self.store.reading()),
         )
 
     def work(self) -> None:

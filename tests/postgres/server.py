@@ -76,7 +76,9 @@ class Server:
 
     def __init__(self, *, durable: bool = False, settings: Mapping[str, str] | None = None) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="synchromesh-postgres-"))
-        self._watch = subprocess.Popen([sys.executable, "-c", _WATCH, str(self.folder)], stdin=subprocess.PIPE)
+        # A session of its own: a signal to all processes of a terminal ends the server, and somebody must still clear up.
+        watch = [sys.executable, "-c", _WATCH, str(self.folder)]
+        self._watch = subprocess.Popen(watch, stdin=subprocess.PIPE, start_new_session=True)
         self.folder.chmod(0o755)
         self.data = self.folder / "data"
         self.authority = self.folder / "authority.pem"

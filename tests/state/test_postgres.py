@@ -146,17 +146,41 @@ def test_owners_share_alike_and_partitions_move_when_they_come_and_go(postgres: 
         store.close()
 
 
+def _be_over(address: str, table: str, owner: str) -> None:
+    """Let the time of an owner be over."""
+    with connect(database(address), KINDS) as connection:
+        for each in (table, "member"):
+            connection.execute(f"UPDATE synchromesh.{each} SET until = now() - interval '1 second' WHERE owner = %s".encode(), (owner,))
+
+
 def test_what_a_dead_owner_had_is_taken_when_its_time_is_over_and_it_writes_nothing_after(postgres: str) -> None:
-    dead, heir = _stores(postgres, 2, 0.5)
+    dead, heir = _stores(postgres, 2, 60)
     old = dead.attend("dead", ["a", "b"])
     assert heir.attend("heir", ["a", "b"]) == {}
-    taken = _until(lambda: heir.attend("heir", ["a", "b"]))
+    _be_over(postgres, "lease", "dead")
+    taken = heir.attend("heir", ["a", "b"])
     assert sorted(taken) == ["a", "b"]
     with pytest.raises(Fenced, match="heir has taken over"):
         dead.commit(old, [Changes("a", 1)])
     heir.commit(taken, [Changes("a", 1), Changes("b", 1)])
     dead.close()
     heir.close()
+
+
+def test_who_comes_back_knows_what_others_wrote_meanwhile_without_asking(postgres: str) -> None:
+    first, second = (PostgresState(database(postgres), "plant", 1) for _ in range(2))
+    epochs = first.attend("first", [P])
+    first.commit(epochs, [Changes(P, 1, identities={("mes", "1"): 1})])
+    first.leave("first")
+    epochs = second.attend("second", [P])
+    second.commit(epochs, [Changes(P, 2, identities={("mes", "2"): 2})])
+    second.leave("second")
+    epochs = first.attend("first", [P])
+    first.commit(epochs, [Changes(P, 3, identities={("mes", "2"): 3})])
+    assert [key for table, key, _ in first.rows(P) if table == "identity"] == ["mes 1", "mes 2"]
+    assert second.known(P, [("mes", "1"), ("mes", "2")]) == {("mes", "1"): 1, ("mes", "2"): 3}
+    first.close()
+    second.close()
 
 
 def test_one_whose_time_is_over_goes_on_where_nobody_has_taken_over(postgres: str) -> None:
@@ -228,13 +252,14 @@ def test_workers_of_other_partitions_do_not_wait_for_each_other(postgres: str, m
 def test_targets_are_shared_and_a_dead_dispatcher_is_followed(postgres: str) -> None:
     [state] = _stores(postgres, 1)
     state.commit(lease(state), [ready(3, (1, 0), (2, 0), (3, 0))])
-    dead, heir = (PostgresOutbox(database(postgres), 0.5) for _ in range(2))
+    dead, heir = (PostgresOutbox(database(postgres), 60) for _ in range(2))
     assert dead.attend("dead", ["erp"]) == {"erp"}
     assert [each.position for each in dead.take("erp", "dead", 1, 1)] == [1]
     assert heir.attend("heir", ["erp"]) == set()
     with pytest.raises(Fenced):
         heir.take("erp", "heir", 9, 1)
-    assert _until(lambda: heir.attend("heir", ["erp"])) == {"erp"}
+    _be_over(postgres, "sender", "dead")
+    assert heir.attend("heir", ["erp"]) == {"erp"}
     assert not dead.sends("erp", "dead")
     with pytest.raises(Fenced):
         dead.take("erp", "dead", 9, 1)

@@ -8,6 +8,7 @@ import time
 from collections.abc import Collection
 from contextlib import suppress
 from datetime import UTC, datetime
+from functools import cache, partial
 from typing import Final
 
 from synchromesh.app.owners import owner
@@ -18,6 +19,7 @@ from synchromesh.app.room import LATER, Room
 from synchromesh.app.settings import Erp, Settings
 from synchromesh.app.stores import Stores
 from synchromesh.connectors.agreement import ConnectorError
+from synchromesh.engine.activation import copied_through
 from synchromesh.engine.dispatcher import Dispatcher
 from synchromesh.engine.presence import Presence
 from synchromesh.engine.puller import Puller
@@ -159,6 +161,7 @@ class _System:
             presence=self._presence,
             limits=erp.limits,
             retry=erp.retry,
+            copied=cache(partial(copied_through, self._reading)),
         )
         self._desk = reconciler_of(settings, self._reading, self._log)
         self._scheduled = [plant for plant in settings.plants if plant.erp == name and (plant.reconcile.every_hours or plant.reconcile.at)]

@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import secrets
 import threading
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Final
 
 import msgspec
 
 from synchromesh.app import process
 from synchromesh.app.adapters import Adapters, deciding, drops
+from synchromesh.app.binding import same_history, same_log
 from synchromesh.app.plugins import connector_of
 from synchromesh.app.room import LATER, Room
 from synchromesh.app.settings import Settings
 from synchromesh.app.stores import Stores
 from synchromesh.edges.files.folder import check
 from synchromesh.engine.activation import activations, in_force
-from synchromesh.log.agreement import LogError
 from synchromesh.plant.policy import Policy
 from synchromesh.state.agreement import Reading
 
@@ -36,8 +35,8 @@ def prepare(settings: Settings) -> None:
     log, state = stores.log(), stores.state()
     reading, outbox = stores.reading(), stores.outbox()
     try:
-        _same_log(state.origin(log.id()), log.id())
-        _same_history(log.head(), reading.positions(), settings.synchromesh.data)
+        same_log(state.origin(log.id()), log.id())
+        same_history(log.head(), reading.positions(), settings.synchromesh.data)
         differences = {name: connector_of(erp).abilities.differences for name, erp in settings.erps.items()}
         adapters = Adapters(settings)
         for drop in drops(settings):
@@ -55,33 +54,12 @@ def prepare(settings: Settings) -> None:
         log.close()
 
 
-def _same_log(known: str, id: str) -> None:
-    """Refuse a state that belongs to another log: it is another installation's, or the log was made anew. Raises `LogError`."""
-    if known != id:
-        raise LogError(
-            f"the state belongs to the log {known}, and this log is {id}: two installations use one state, or the log is missing; "
-            "nothing was taken in: correct the address of log or state, or put back the log that belongs to this state"
-        )
-
-
-def _same_history(heads: Mapping[str, int], positions: Mapping[str, int], data: Path) -> None:
-    """Refuse a log that is missing or older than the state: what it is told from now on would stand at positions that the state has
-    passed, and never be folded. Raises `LogError`."""
-    for plant, position in positions.items():
-        if heads.get(plant, 0) < position:
-            raise LogError(
-                f"the log in {data} ends at position {heads.get(plant, 0)} of {plant}, but the state knows it up to {position}: the log is "
-                "missing or an older copy; nothing was taken in: put back log and archive that belong to this state, or the data "
-                "folder as a whole from one backup"
-            )
-
-
 def _series(reading: Reading, plant: str, known: Collection[str]) -> str:
-    """The series of the plant's log: a new one at its first start, and where it is not `known` what was claimed: the log may be an older
-    copy, and the business system has seen keys of its next positions already. It is known again when the state has come to the new one, so
-    that a start which ends before keeps nothing old."""
-    policy = in_force(reading, plant, "policy", plant)
-    if policy is None or plant not in known:
+    """The series of the plant's log: a new one at its first start, and where the log may be an older copy, so that the business system has
+    seen keys of its next positions already: it says so itself, or it is not `known` what was claimed. It is known again when the state has
+    come to the new one, so that a start which ends before keeps nothing old."""
+    policy, copy = in_force(reading, plant, "policy", plant), in_force(reading, plant, "copy", plant)
+    if policy is None or plant not in known or (copy is not None and copy.position > policy.position):
         return secrets.token_hex(4)
     return msgspec.json.decode(policy.content, type=Policy).series
 

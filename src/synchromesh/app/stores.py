@@ -66,6 +66,17 @@ class Stores:
         """Whether log or state are files of this folder, so that nobody else may run on it."""
         return LOCAL in (_scheme(self._log_place.address), _scheme(self._state_place.address))
 
+    @property
+    def archive(self) -> Path:
+        """The folder of what left the log."""
+        return self._archive
+
+    @property
+    def state_address(self) -> tuple[object, ...]:
+        """What tells the state from every other one, as far as the settings do."""
+        place = self._state_place
+        return (place.address, sorted(place.more.items()), place.folder.resolve() if _scheme(place.address) == LOCAL else "")
+
     def log(self) -> Log:
         return self._log.open_log(self._log_place)
 

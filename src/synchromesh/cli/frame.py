@@ -89,6 +89,32 @@ def stores_in_words() -> Iterator[None]:
         raise Failure(words_of(error), Code.UNREACHED) from error
 
 
+@contextmanager
+def held_in_words() -> Iterator[None]:
+    """Somebody else who works on the installation ends a verb that needs it for itself."""
+    try:
+        yield
+    except RuntimeError as error:
+        raise Failure(str(error), Code.USAGE) from error
+
+
+@contextmanager
+def bars(*, quiet: bool) -> Iterator[Callable[[str, int, int], None]]:
+    """A bar of progress on standard error for every name that is heard of, with how far it has come; none without a terminal."""
+    from rich.console import Console  # noqa: PLC0415 (help must not wait for it)
+    from rich.progress import Progress, TaskID  # noqa: PLC0415 (as above)
+
+    with Progress(console=Console(file=sys.stderr), transient=True, disable=quiet or not sys.stderr.isatty()) as bar:
+        tasks: dict[str, TaskID] = {}
+
+        def progress(name: str, end: int, position: int) -> None:
+            if name not in tasks:
+                tasks[name] = bar.add_task(name, total=end)
+            bar.update(tasks[name], completed=position)
+
+        yield progress
+
+
 def words_of(error: OSError) -> str:
     """What the system says, and about which file, without its number: people look for words."""
     words = error.strerror or str(error)

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import sys
-
 import typer
 from rich.console import Console
-from rich.progress import Progress, TaskID
 
 from synchromesh.app.verifying import Verified, verify
-from synchromesh.cli.frame import DEFAULT_CONFIG, Code, Config, Json, answer, settings, stores_in_words
+from synchromesh.cli.frame import DEFAULT_CONFIG, Code, Config, Json, answer, bars, settings, stores_in_words
 
 app = typer.Typer(add_completion=False)
 
@@ -18,16 +15,8 @@ app = typer.Typer(add_completion=False)
 def verify_command(config: Config = DEFAULT_CONFIG, json: Json = False) -> None:
     """Rebuild every plant from its log, beside the running system, and compare it with what is stored, row by row."""
     configured = settings(config)
-    with Progress(console=Console(file=sys.stderr), transient=True, disable=json or not sys.stderr.isatty()) as bar:
-        tasks: dict[str, TaskID] = {}
-
-        def progress(partition: str, end: int, position: int) -> None:
-            if partition not in tasks:
-                tasks[partition] = bar.add_task(partition, total=end)
-            bar.update(tasks[partition], completed=position)
-
-        with stores_in_words():
-            found = verify(configured, progress)
+    with bars(quiet=json) as progress, stores_in_words():
+        found = verify(configured, progress)
     answer(found, json, lambda console: _words(console, found))
     if not all(each.ok for each in found):
         raise typer.Exit(Code.PROBLEMS)

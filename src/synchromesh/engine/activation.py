@@ -15,7 +15,7 @@ from synchromesh.model.message import Message
 from synchromesh.plant.entities import Decision
 from synchromesh.state.agreement import Reading
 
-Kind = Literal["policy", "adapter", "plants", "cursor"]
+Kind = Literal["policy", "adapter", "plants", "cursor", "copy"]
 _decode: Final = msgspec.msgpack.Decoder(Decision).decode
 
 
@@ -38,6 +38,20 @@ def in_force(reading: Reading, partition: str, kind: Kind, name: str) -> Decisio
     key = ("decision", f"{kind}/{name}")
     value = reading.entities(partition, [key]).get(key)
     return None if value is None else _decode(value)
+
+
+def copied_through(reading: Reading, partition: str) -> int:
+    """Through which position a partition's log is a copy that went on elsewhere, 0 if it is none: what came of these messages may have been
+    sent there (`Activated`)."""
+    decision = in_force(reading, partition, "copy", partition)
+    return int(decision.content) if decision is not None else 0
+
+
+def is_copy(partition: str, name: str, through: int, now: datetime) -> Message:
+    """The message which says that a partition's log is a copy. `name` tells this copying from every other one."""
+    content = str(through)
+    event = Activated("copy", partition, hashlib.sha256(content.encode()).hexdigest(), content)
+    return own_message(partition, f"copy/{name}", event, now)
 
 
 def activations(reading: Reading, wanted: Iterable[Deciding], now: datetime) -> list[Message]:

@@ -39,7 +39,7 @@ from synchromesh.model.event import OutcomesReported
 from synchromesh.model.posting import Fate, Outcome, Posting, Refusal, Reply
 from synchromesh.observe.lines import emit
 from synchromesh.observe.names import IN_DOUBT
-from synchromesh.state.agreement import Fenced, Outbox
+from synchromesh.state.agreement import Fenced, Outbox, Ready
 
 _decode: Final = msgspec.json.Decoder(Posting).decode
 IN_FLIGHT: Final = 4000
@@ -58,7 +58,8 @@ class Dispatcher:
     """Everything that goes to one business system. At most one runs per system; a second one would find the claims taken.
 
     `clock` gives seconds and never goes back; `now` is the time of day for the log; `jitter` gives 0 to 1. `presence` is told whether the
-    system answers. `limits` hold within what the connector can do.
+    system answers. `limits` hold within what the connector can do. `copied` tells through which position a partition's log is a copy that
+    went on elsewhere: what came of these messages may have been sent there, and is asked about first, whenever it becomes ready.
     """
 
     def __init__(
@@ -75,11 +76,13 @@ class Dispatcher:
         presence: Presence | None = None,
         limits: Limits | None = None,
         retry: Retry | None = None,
+        copied: Callable[[str], int] = lambda partition: 0,
     ) -> None:
         self._target = target
         self._connector = connector
         self._outbox = outbox
         self._log = log
+        self._copied = copied
         self._claimant = claimant
         self._clock = clock
         self._now = now
@@ -149,8 +152,17 @@ class Dispatcher:
             room = 0 if any(job.unanswered < TRIED_ENOUGH for job in self._jobs.values()) else min(room, 1)
         if room > 0 and now >= self._circuit.blocked_until:
             stamp = int(self._now().timestamp() * 1_000_000)
-            for ready in self._outbox.take(self._target, self._claimant, room, stamp, self._full()):
-                self._add(Job(ready, _decode(ready.content), due=now))
+            taken = self._outbox.take(self._target, self._claimant, room, stamp, self._full())
+            for ready, doubtful in zip(taken, self._of_copies(taken), strict=True):
+                self._add(Job(ready, _decode(ready.content), due=now, sent=now if doubtful else -1.0, doubtful=doubtful))
+
+    def _of_copies(self, taken: Sequence[Ready]) -> list[bool]:
+        """Which of these may have been sent by where this log was copied from. What can't be told is given back."""
+        try:
+            return [ready.position <= self._copied(ready.partition) for ready in taken]
+        except BaseException:
+            self._outbox.release([(ready.partition, ready.position, ready.ordinal) for ready in taken])
+            raise
 
     def _full(self) -> set[str]:
         """Plants of which enough is claimed."""

@@ -6,17 +6,24 @@ the database, or a fold that is not the one that ran.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from itertools import chain, islice
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
+from itertools import chain, dropwhile, islice
 from typing import Final
 
 import msgspec
 
 from synchromesh.engine.folding import Folding
-from synchromesh.model.message import Record
+from synchromesh.model.message import Message, Record
+from synchromesh.plant.entities import Clock
+from synchromesh.plant.rows import Changes
+from synchromesh.plant.view import View
 from synchromesh.state.agreement import State
 
 BATCH: Final = 1000
+OWNER: Final = "rebuild"
+"""Under which name a store is rebuilt."""
 NEVER: Final = frozenset({"forward"})
 """Tables that depend on what other partitions have taken over, and so not on this log alone."""
 
@@ -35,20 +42,42 @@ class Difference(msgspec.Struct, frozen=True):
 def rebuild(
     partition: str, history: Iterable[Record], through: int, into: State, progress: Callable[[int], None] = lambda position: None
 ) -> int:
-    """Fold a partition's history through a position into an empty store; the position reached. Nothing leaves the store: what was forwarded
-    or sent stays as it was."""
-    epochs = into.attend("rebuild", [partition])
+    """Fold a partition's history through a position into a store that is empty, or where an earlier rebuilding was interrupted; the
+    position reached. Nothing leaves the store: what was forwarded or sent stays as it was."""
+    position = into.positions().get(partition, 0)
     folding = Folding(partition, into, lambda record, error: None)
-    records = iter(history)
-    position = 0
+    records = dropwhile(partial(_through, position), history)
     while position < through and (batch := list(islice(records, min(BATCH, through - position)))):
         changes = folding.fold(batch)
         changes.forwards.clear()
-        into.commit(epochs, [changes])
+        into.commit(into.attend(OWNER, [partition]), [changes])
         folding.view.committed()
         position = changes.position
         progress(position)
     return position
+
+
+def _through(position: int, record: Record) -> bool:
+    return record.position <= position
+
+
+def restore_forwards(partition: str, pending: Sequence[Message], into: State) -> None:
+    """Let a rebuilt partition have these to forward, as the store had that it was rebuilt after; once, also when it is said again."""
+    if not pending or into.forwards([partition], 1):
+        return
+    clock = View(partition, into).of(Clock, "clock", "")
+    changes = Changes(partition, into.positions()[partition], forwards=list(pending), now=clock.now if clock is not None else 0)
+    into.commit(into.attend(OWNER, [partition]), [changes])
+
+
+def fingerprint(rows: Iterable[Row]) -> str:
+    """A SHA-256 over rows: two stores with the same one hold the same."""
+    digest = hashlib.sha256()
+    for table, key, value in rows:
+        head = f"{table}\0{key}\0{len(value)}\0".encode("utf-8", "surrogatepass")
+        digest.update(head)
+        digest.update(value)
+    return digest.hexdigest()
 
 
 def differences(partition: str, kept: Iterator[Row], rebuilt: Iterator[Row]) -> Iterator[Difference]:

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import shutil
 import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 from urllib.parse import quote
 
 import msgspec
@@ -46,10 +47,7 @@ def write_segment(archive: Path, segment: Segment, bodies: Iterable[bytes]) -> s
     Raises `OSError`; nothing is in the archive then.
     """
     folder = _folder(archive, segment.partition)
-    for directory in (archive, folder):
-        if not directory.exists():
-            directory.mkdir()
-            sync_directory(directory.parent)
+    _made(archive, folder)
     provisional = folder / f"segment{_SUFFIX}.new"
     # Without a name and a time inside, the same messages always make the same file.
     with provisional.open("wb") as file, gzip.GzipFile(filename="", mode="wb", fileobj=file, mtime=0) as packed:
@@ -73,12 +71,17 @@ def holds(archive: Path, partition: str, last: int) -> bool:
     return any(path.name.endswith(f"-{last:0{_DIGITS}d}{_SUFFIX}") for path in _files(archive, partition))
 
 
-def read_archive(archive: Path, partition: str, chain: str | None = None) -> Iterator[Record]:
-    """All archived messages of a partition in order, verifying the chain on the way.
+class Kept(NamedTuple):
+    """One segment of an archive: its file, what it says that it holds, and the SHA-256 of the whole file."""
 
-    `chain` is the SHA-256 that the last segment must have, when the caller knows it (`SqliteLog.chain`). Raises `LogCorrupt` naming
-    the first segment that does not follow from the one before it, before any message of that segment is given.
-    """
+    path: Path
+    segment: Segment
+    digest: str
+
+
+def segments(archive: Path, partition: str) -> Iterator[Kept]:
+    """A partition's segments in order. Raises `LogCorrupt` naming the first one that does not follow from the one before it, before that
+    segment is given."""
     previous, last = "", 0
     for path in _files(archive, partition):
         digest = _digest(path)
@@ -88,13 +91,65 @@ def read_archive(archive: Path, partition: str, chain: str | None = None) -> Ite
                 f"{path}: the chain breaks here: expected position {last + 1} after the segment with SHA-256 {previous or '(none)'}, found "
                 f"position {segment.first} after {segment.previous or '(none)'}; restore this segment and the one before it from a backup"
             )
-        yield from _records(path, segment)
+        yield Kept(path, segment, digest)
         previous, last = digest, segment.last
+
+
+def segments_through(archive: Path, partition: str, chain: str) -> Iterator[Kept]:
+    """The segments through the one whose SHA-256 is `chain`, which a log knows as its last; none for ''. What stands behind it is not
+    looked at: it may be of a trim that goes on. Raises `LogCorrupt` where the archive does not have it."""
+    last = 0
+    for kept in segments(archive, partition) if chain else ():
+        yield kept
+        last = kept.segment.last
+        if kept.digest == chain:
+            return
+    if chain:
+        raise LogCorrupt(
+            f"{_folder(archive, partition)}: the log says that a segment has SHA-256 {chain}, and the archive ends at position {last} "
+            "without it; restore the missing or changed segments from a backup"
+        )
+
+
+def read_archive(archive: Path, partition: str, chain: str | None = None, after: int = 0) -> Iterator[Record]:
+    """All archived messages of a partition in order, from the segment that has the one behind `after`, verifying the chain on the way.
+
+    `chain` is the SHA-256 that the last segment must have, when the caller knows it (`Log.chain`). Raises `LogCorrupt` naming
+    the first segment that does not follow from the one before it, before any message of that segment is given.
+    """
+    previous, last = "", 0
+    for kept in segments(archive, partition):
+        previous, last = kept.digest, kept.segment.last
+        if last > after:
+            yield from _records(kept.path, kept.segment)
     if chain is not None and previous != chain:
         raise LogCorrupt(
             f"{_folder(archive, partition)}: the log says that the last segment has SHA-256 {chain or '(none)'}, the archive ends at "
             f"position {last} with {previous or '(none)'}; restore the missing or changed last segment from a backup"
         )
+
+
+def copy_segment(kept: Kept, archive: Path) -> None:
+    """Put a segment into another archive, complete and durable or not at all. One that is there already stays. Raises `OSError`, and
+    `LogCorrupt` where another file has its name."""
+    folder = _folder(archive, kept.segment.partition)
+    target = folder / kept.path.name
+    if target.exists():
+        if _digest(target) != kept.digest:
+            raise LogCorrupt(f"{target} is there already and is not the segment of {kept.path}: this archive is of another log")
+        return
+    _made(archive, folder)
+    provisional = folder / f"segment{_SUFFIX}.new"
+    shutil.copyfile(kept.path, provisional)
+    publish(provisional, target)
+
+
+def _made(archive: Path, folder: Path) -> None:
+    """Make sure that an archive and a partition's folder in it are there."""
+    for directory in (archive, folder):
+        if not directory.exists():
+            directory.mkdir()
+            sync_directory(directory.parent)
 
 
 def _records(path: Path, segment: Segment) -> Iterator[Record]:

@@ -323,10 +323,11 @@ class Tick(Event, frozen=True, tag="synchromesh.tick"):
 
 
 class Activated(Event, frozen=True, tag="synchromesh.activated"):
-    """From this position on `name` of `kind` means `content`, whose SHA-256 is `digest`. Kinds: policy, adapter, plants, and
-    cursor (how far a business system's changes have been pulled)."""
+    """From this position on `name` of `kind` means `content`, whose SHA-256 is `digest`. Kinds: policy, adapter, plants, cursor (how far a
+    business system's changes have been pulled), and copy (the log goes on from an older copy of itself: what came of the messages through
+    the position that `content` names may have been sent since it was made)."""
 
-    kind: Literal["policy", "adapter", "plants", "cursor"]
+    kind: Literal["policy", "adapter", "plants", "cursor", "copy"]
     name: Name
     digest: Name
     content: str

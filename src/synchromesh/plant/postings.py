@@ -98,7 +98,7 @@ def content(
     cut.ordinal += 1
     effective, original = periods.book_on(view, cut.effective)
     return Posting(
-        key_of(view.stem, cut.position, "correction" if cut.original else kind, cut.ordinal),
+        key_of(view.stem_at(cut.position), cut.position, "correction" if cut.original else kind, cut.ordinal),
         kind,
         view.partition,
         lane_name,

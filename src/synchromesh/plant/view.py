@@ -254,6 +254,15 @@ class View:
         content = decision.as_of(position) if decision is not None else None
         return DEFAULT if content is None else _policy_decode(content)
 
+    def stem_at(self, position: int) -> str:
+        """What the keys of postings begin with that the message at `position` causes: with the series that was in force there, however late
+        they are decided. Where the log was copied from, they have the same keys."""
+        decision = self.of(Decision, "decision", "policy/" + self.partition)
+        if decision is None or position >= decision.position:
+            return self.stem
+        content = decision.as_of(position)
+        return self.stem if content is None else stem_of(self.partition, _policy_decode(content).series)
+
     # --- rows ---------------------------------------------------------------------------------------------------------
 
     def known(self, identity: Identity) -> int | None:

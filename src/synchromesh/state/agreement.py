@@ -87,7 +87,12 @@ class State(Protocol):
         ...
 
     def origin(self, log: str) -> str:
-        """The id of the log whose positions these are: `log` from now on, where nothing was known."""
+        """The id of the log whose positions these are: `log` from now on, where nothing was known. With '' it is only asked, and '' is the
+        answer where nothing is known."""
+        ...
+
+    def rebind(self, log: str) -> None:
+        """Let these be positions of the log `log` from now on, durably, whatever was known: for a state that moves with its log."""
         ...
 
     def positions(self) -> dict[str, int]:

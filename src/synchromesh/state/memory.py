@@ -139,6 +139,10 @@ class MemoryState:
             self._store.log = self._store.log or log
             return self._store.log
 
+    def rebind(self, log: str) -> None:
+        with self._store.changed:
+            self._store.log = log
+
     def positions(self) -> dict[str, int]:
         with self._store.changed:
             return {name: partition.position for name, partition in self._store.partitions.items()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import threading
@@ -17,7 +18,8 @@ from tests.nats.server import Server
 
 from synchromesh.log.agreement import LogAway, LogError
 from synchromesh.log.jetstream import JetStreamLog
-from synchromesh.log.jetstream.connection import Connection, Unanswered
+from synchromesh.log.jetstream.connection import Connection, Refused, Unanswered
+from synchromesh.log.jetstream.tail import Tail
 
 ONE = [message("a", id="first"), message("a", id="second")]
 SEVERAL = [message("a", id="first"), message("b", id="of b"), message("a", id="second")]
@@ -74,6 +76,30 @@ def test_a_lost_answer_is_settled_when_another_has_come_behind(
     assert ids(log) == ids(other)
 
 
+@pytest.mark.parametrize("told", [ONE, SEVERAL])
+@pytest.mark.parametrize("first", [True, False])
+def test_a_server_that_stood_still_and_believes_to_lead_settles_nothing(
+    opens: Opens, monkeypatch: pytest.MonkeyPatch, told: list, first: bool
+) -> None:
+    """It refuses what was stored already, and knows nothing of what was stored: neither means that ours was not."""
+    log, other = opens(patience=10), opens()
+    meanwhile = (lambda: None) if first else (lambda: other.append([message("b" if told is SEVERAL else "a", id="other")]))
+    lose(log, monkeypatch, stored=first, meanwhile=meanwhile)
+    real, left = Connection.api, [3]
+
+    async def api(self: Connection, name: str, question: object, deadline: float) -> object:
+        if self is log._connection and "MSG.GET" in name and left[0]:
+            left[0] -= 1
+            raise Refused(10037, "no message found")
+        return await real(self, name, question, deadline)
+
+    monkeypatch.setattr(Connection, "api", api)
+    monkeypatch.setattr(Tail, "append_at", lambda *_: None)
+    log.append(told)
+    assert sorted(ids(log)["a"]) == sorted(["first", "second"] + ([] if first or told is SEVERAL else ["other"]))
+    assert not left[0]
+
+
 def test_an_answer_that_never_comes_is_told_as_unknown(opens: Opens, monkeypatch: pytest.MonkeyPatch) -> None:
     log = opens(patience=1)
     lose(log, monkeypatch, stored=True, times=1_000)
@@ -122,6 +148,37 @@ def test_appends_of_many_threads_share_messages_of_the_stream(opens: Opens) -> N
         positions = list(threads.map(lambda _: log.append([message("a"), message("c")]), range(200)))
     assert sorted(positions) == [[number, number] for number in range(1, 201)]
     assert log._tail.sequence < 400 * 0.7
+
+
+def test_appends_of_a_partition_keep_their_order_whatever_fits_together(opens: Opens) -> None:
+    log = opens()
+    large, small = [b"x" * 3_000_000], [b"y"]
+
+    async def at_once() -> list[dict[str, int]]:
+        return await asyncio.gather(*(log._writer.append({"a": bodies}) for bodies in (small, large, large, small, small)))
+
+    assert [firsts["a"] for firsts in log._thread.call(at_once())] == [1, 2, 3, 4, 5]
+
+
+def test_a_tail_that_fails_for_any_reason_begins_again(opens: Opens, monkeypatch: pytest.MonkeyPatch) -> None:
+    log, other = opens(), opens()
+    real, left = Connection.subscribe, [2]
+
+    async def failing(self: Connection, *words: object) -> object:
+        if self is log._connection and left[0]:
+            left[0] -= 1
+            raise RuntimeError("whatever")
+        return await real(self, *words)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Connection, "subscribe", failing)
+    log._thread.loop.call_soon_threadsafe(log._tail.interrupted)
+    deadline = time.monotonic() + PATIENCE
+    while left[0]:
+        assert time.monotonic() < deadline
+        log.head()
+    other.append([message("a")])
+    assert log.wait({"a": 0}, PATIENCE)
+    assert log.head() == {"a": 1}
 
 
 def test_a_server_that_restarts_is_found_again_and_nothing_is_lost(opens: Opens, tmp_path: Path) -> None:

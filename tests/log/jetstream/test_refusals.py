@@ -196,15 +196,21 @@ def test_a_message_of_a_stranger_stops_its_partition_and_no_other(opens: Opens, 
 
 
 @pytest.mark.parametrize(
-    "headers", ["5 1 1 1 x", "2 1 1 1", "2 0 1 1 x", "-2 1 1 1 x", "2 1 2 1 x", "²2 1 1 1 x", "2 " + "9" * 30 + " 1 1 x"]
+    ("headers", "said"),
+    [("5 1 1 1 x", "holds position 5 behind position 1")]
+    + [
+        (each, "was not written by Synchromesh")
+        for each in ("2 1 1 1", "2 0 1 1 x", "-2 1 1 1 x", "2 1 2 1 x", "²2 1 1 1 x", "2 " + "9" * 30 + " 1 1 x")
+    ],
 )
-def test_a_frame_that_does_not_follow_is_damage(opens: Opens, beside: Beside, stream: str, headers: str) -> None:
+def test_a_frame_that_does_not_follow_is_damage(opens: Opens, beside: Beside, stream: str, headers: str, said: str) -> None:
     log = opens()
     log.append([message()])
     beside.publish(f"{stream}.{log.id()}.log.plant-1", b"", {"Synchromesh-Frame": headers})
     log.head()
-    with pytest.raises(LogCorrupt, match="message 2 of the stream"):
-        log.read({"plant-1": 1}, 5)
+    for ask in (lambda: log.append([message()]), lambda: log.read({"plant-1": 1}, 5)):
+        with pytest.raises(LogCorrupt, match=f"message 2 of the stream {said}"):
+            ask()
 
 
 def test_a_frame_whose_content_was_changed_is_damage(opens: Opens, beside: Beside, stream: str) -> None:

@@ -47,6 +47,7 @@ class Spot(NamedTuple):
     last: int
     parts: int
     size: int
+    append: str = ""
 
 
 class Line:
@@ -138,6 +139,13 @@ class Tail:
             self._broken.set()
             await self._reached(stream.last, deadline)
 
+    def append_at(self, partition: str, first: int) -> str | None:
+        """The id of the append whose frame begins at a position, '' where a stranger's message is; None when it is not known."""
+        line = self._line(partition)
+        if line.damage:
+            return ""
+        return next((spot.append for spot in reversed(line.recent) if spot.first == first), None)
+
     async def there(self, deadline: float) -> None:
         """Raise `LogError` when a server says that the stream is gone or another."""
         try:
@@ -149,7 +157,7 @@ class Tail:
         """A frame of this process was stored: known at once, before the servers deliver it."""
         line = self._line(partition)
         if sequence > line.sequence:
-            line.recent.append(Spot(sequence - stamp.parts + 1, stamp.first, stamp.last, stamp.parts, sum(parts)))
+            line.recent.append(Spot(sequence - stamp.parts + 1, stamp.first, stamp.last, stamp.parts, sum(parts), stamp.append))
             line.growing = 0
             self._advance(partition, line, stamp.last, sequence)
 
@@ -208,15 +216,14 @@ class Tail:
         client = await self._connection.ready(deadline)
         stream = await self._look(deadline)
         self._broken.clear()
-        await self._unsubscribe()
+        before, self._unsubscribe = self._unsubscribe, _nothing
+        await before()
         inbox = client.new_inbox()
         self._generation += 1
         self._delivered = 0
         self._synced = self._loop.create_future()
         self._heard = self._loop.time()
-        self._subscription = await client.subscribe(
-            inbox, cb=partial(self._receive, self._generation), pending_msgs_limit=0, pending_bytes_limit=0
-        )
+        self._unsubscribe = await self._connection.subscribe(client, inbox, partial(self._receive, self._generation))
         name = inbox.rpartition(".")[2]
         answer = await self._connection.api(
             f"CONSUMER.CREATE.{stream.name}.{name}", {"stream_name": stream.name, "config": self._consumer(name, inbox, stream)}, deadline
@@ -317,7 +324,7 @@ class Tail:
         if stamp.part < stamp.parts:
             line.sequence = sequence
             return
-        line.recent.append(Spot(sequence - stamp.parts + 1, stamp.first, stamp.last, stamp.parts, line.growing))
+        line.recent.append(Spot(sequence - stamp.parts + 1, stamp.first, stamp.last, stamp.parts, line.growing, stamp.append))
         line.growing = 0
         self._advance(partition, line, stamp.last, sequence)
 

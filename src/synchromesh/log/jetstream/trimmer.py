@@ -16,7 +16,7 @@ import msgspec
 from synchromesh.log.agreement import LogError, LogFull
 from synchromesh.log.archive import Segment, discard_unfinished, holds, write_segment
 from synchromesh.log.jetstream.access import Access
-from synchromesh.log.jetstream.connection import Connection, Refused, refusal
+from synchromesh.log.jetstream.connection import Connection, Refused, Unanswered, refusal
 from synchromesh.log.jetstream.frame import MARK, mark
 from synchromesh.log.jetstream.reader import Frame, Reader, Wanted
 from synchromesh.log.jetstream.stream import Stream
@@ -64,6 +64,9 @@ class Trimmer:
             raise LogError(f"partition {partition} ends at {known.head}: it can't be trimmed through {through}")
         if through <= known.trimmed:
             return
+        # A server that stood still may have told of an older mark. To store the mark again takes a majority, and succeeds only where it is
+        # the last: so what is discarded now is in the log for certain.
+        known = self._call(self._marked(partition, known, known.trimmed, known.chain))
         discard_unfinished(self._archive, partition, known.trimmed)
         if known.trimmed and not holds(self._archive, partition, known.trimmed):
             raise LogError(
@@ -103,16 +106,20 @@ class Trimmer:
 
     async def _forget(self, partition: str, known: _Known, through: int, chain: str) -> _Known:
         """Mark a segment as archived, then purge what lies before the next position; what is known then."""
-        try:
-            marked = await self._mark(partition, known, through, chain)
-        except LogFull:
-            await self._widen()
-            marked = await self._mark(partition, known, through, chain)
+        marked = await self._marked(partition, known, through, chain)
         deadline = self._deadline()
         place = await self._reader.place(partition, min(through + 1, known.head), deadline)
         question = {"filter": self._stream.frames(partition), "seq": place.sequence}
         await self._connection.api(f"STREAM.PURGE.{self._stream.name}", question, deadline)
         return marked
+
+    async def _marked(self, partition: str, known: _Known, through: int, chain: str) -> _Known:
+        """As `_mark`, also where the stream is full."""
+        try:
+            return await self._mark(partition, known, through, chain)
+        except LogFull:
+            await self._widen()
+            return await self._mark(partition, known, through, chain)
 
     async def _mark(self, partition: str, known: _Known, through: int, chain: str) -> _Known:
         """Store a mark in the place of the one that is known. Raises `LogError` when another was first."""
@@ -123,7 +130,7 @@ class Trimmer:
             answer = await self._connection.ask(self._stream.marks(partition), b"", headers, deadline)
             told = msgspec.json.decode(answer.data)
             if error := told.get("error"):
-                return await self._settled(refusal(error), partition, through, chain, deadline)
+                return await self._settled(refusal(error), partition, known, (through, chain), deadline)
             return int(told["seq"])
 
         number = await self._connection.again(attempt, deadline)
@@ -140,7 +147,7 @@ class Trimmer:
             config["max_bytes"] = max(config["max_bytes"], answer["state"]["bytes"]) + _MARKS_BYTES
             await self._connection.api(f"STREAM.UPDATE.{stream}", config, deadline)
 
-    async def _settled(self, refused: Exception, partition: str, through: int, chain: str, deadline: float) -> int:
+    async def _settled(self, refused: Exception, partition: str, known: _Known, told: tuple[int, str], deadline: float) -> int:
         """The number of our mark when it is there and only its answer was lost; else raises why it is not."""
         if not isinstance(refused, Refused):
             raise refused
@@ -151,7 +158,9 @@ class Trimmer:
             )
         await self._tail.fresh(deadline)
         line = self._tail.line(partition)
-        if (line.trimmed, line.chain) != (through, chain):
+        if line.mark == known.mark:
+            raise Unanswered(f"no server tells of another mark: {refused}", sent=True)
+        if (line.trimmed, line.chain) != told:
             raise LogError(
                 f"trimming the log: {self._access.name}: partition {partition} was trimmed through {line.trimmed} by another process "
                 f"meanwhile ({refused}); nothing was changed here; only the process that folds a partition may trim it"

@@ -44,6 +44,8 @@ FULL: Final = {10002, 10023, 10047, 10077}
 _AGAIN: Final = {10167, 10176, 10210, 10211}
 """The server was too busy, or a batch came apart on the way; nothing was stored."""
 _MOMENT: Final = 0.003
+_NEWS_SECONDS: Final = 0.05
+"""How long the tail may take to tell of what another writer stored, before a server is asked."""
 
 
 class _Waiting(NamedTuple):
@@ -164,33 +166,43 @@ class Writer:
         self._begin()
 
     async def _store(self, drafts: Mapping[str, list[Draft]]) -> dict[str, int]:
-        """Store frames behind where their partitions end. Raises `LogError`, `LogFull`, `LogCorrupt`."""
+        """Store frames behind where their partitions end. Raises `LogError`, `LogFull`, `LogCorrupt`; `LogAway` when it is not known."""
         deadline = self._loop.time() + self._access.options.patience
         append = uuid.uuid4().hex
-        sent: list[_Part] = []
+        doubtful: list[_Part] = []  # what may have been stored: until that is known, only the same may be sent again
         while True:
-            parts = sent or self._parts(drafts, append)
+            parts = doubtful or self._parts(drafts, append)
             try:
                 last = await self._publish(parts, deadline)
             except Unanswered as unanswered:
-                sent = parts if unanswered.sent else sent
+                doubtful = parts if unanswered.sent else doubtful
                 await self._tail.there(deadline)
-                if self._loop.time() + _MOMENT >= deadline:
-                    raise self._given_up(unanswered, doubtful=bool(sent)) from unanswered
-                await asyncio.sleep(_MOMENT * 10)
-            except _Overtaken as overtaken:
-                if sent and overtaken.sequence:
-                    if await self._ours(sent, deadline):
-                        return _firsts(sent)
-                    sent = []
-                await self._catch_up(overtaken, parts, deadline, doubtful=bool(sent))
-            except LogFull:
-                if sent and await self._ours(sent, deadline):
-                    return _firsts(sent)
-                raise
+                await self._pause(unanswered, deadline, doubtful=bool(doubtful))
+            except (_Overtaken, LogFull) as refused:
+                if isinstance(refused, LogFull) and not doubtful:
+                    raise
+                # Also a server that only believes to lead answers, with a refusal, what the one that leads may be storing just now.
+                ours = await self._ours(parts, refused, deadline)
+                if ours:
+                    return _firsts(parts)
+                if ours is None:
+                    doubtful = parts
+                    await self._pause(Unanswered(f"no server tells what became of it: {refused}", sent=True), deadline, doubtful=True)
+                    continue
+                doubtful = []
+                if isinstance(refused, LogFull):
+                    raise
+                if self._loop.time() >= deadline:
+                    raise self._given_up(Unanswered("other writers were always first", sent=False), doubtful=False) from refused
             else:
                 self._stored(parts, last)
                 return _firsts(parts)
+
+    async def _pause(self, why: Unanswered, deadline: float, *, doubtful: bool) -> None:
+        """Let some time pass before the next attempt. Raises `LogAway` when there is none left."""
+        if self._loop.time() + _MOMENT >= deadline:
+            raise self._given_up(why, doubtful=doubtful) from why
+        await asyncio.sleep(10 * _MOMENT)
 
     def _parts(self, drafts: Mapping[str, list[Draft]], append: str) -> list[_Part]:
         """The messages, with the positions that follow now. Raises `LogCorrupt`."""
@@ -231,7 +243,7 @@ class Writer:
             return int(told["seq"])
         refused = refusal(error)
         if not isinstance(refused, Refused):
-            raise refused
+            raise Unanswered(str(refused), sent=True)
         if refused.code == _OTHER_LAST:
             raise _Overtaken(int(str(refused).rpartition(" ")[2]))
         if refused.code == _OTHER_UNDER_WAY:
@@ -242,39 +254,41 @@ class Writer:
                 "room (`max_bytes`) or the servers' disks more space, then go on"
             )
         if refused.code in _AGAIN:
-            raise Unanswered(str(refused), sent=False)
+            raise Unanswered(str(refused), sent=True)
         raise LogError(f"appending to the log: {self._access.name}: {refused} (error {refused.code}); nothing was appended")
 
-    async def _catch_up(self, overtaken: _Overtaken, parts: list[_Part], deadline: float, *, doubtful: bool) -> None:
-        """Wait until the tail knows what came between. Raises `LogError`."""
-        if self._loop.time() >= deadline:
-            raise self._given_up(Unanswered("other writers were always first", sent=False), doubtful=doubtful)
-        if not overtaken.sequence:
-            await self._tail.reach(self._tail.sequence + 1, self._loop.time() + _MOMENT)
-            return
-        await self._tail.reach(overtaken.sequence, min(deadline, self._loop.time() + TRY_SECONDS))
-        expected = {part.partition: int(part.headers[_EXPECTED]) for part in parts if _EXPECTED in part.headers}
-        if all(self._tail.line(partition).sequence == sequence for partition, sequence in expected.items()):
-            self._tail.interrupted()  # it does not know what the server has: it begins again, and we wait for it
-            await asyncio.sleep(10 * _MOMENT)
+    async def _ours(self, parts: list[_Part], refused: Exception, deadline: float) -> bool | None:
+        """Whether what was refused is stored nevertheless: what follows a predecessor tells, for all partitions alike.
 
-    async def _ours(self, parts: list[_Part], deadline: float) -> bool:
-        """Whether what was sent and never answered was stored: what follows its predecessor tells."""
-        part = parts[0]
-        try:
-            found = await self._following(part, deadline)
-        except Unanswered as unanswered:
-            raise self._given_up(unanswered, doubtful=True) from unanswered
-        return found is not None and found.append == part.stamp.append
+        None when nothing is known to follow: then it may still be stored, and only the same may be sent again.
+        """
+        if isinstance(refused, _Overtaken):
+            await self._tail.reach(refused.sequence or self._tail.sequence + 1, min(deadline, self._loop.time() + _NEWS_SECONDS))
+        firsts = [part for part in parts if _EXPECTED in part.headers]
+        for part in firsts:
+            if (append := self._tail.append_at(part.partition, part.stamp.first)) is not None:
+                return append == part.stamp.append
+        for part in firsts:
+            if (append := await self._following(part, deadline)) is not None:
+                self._tail.interrupted()  # it should have known
+                await self._tail.reach(int(part.headers[_EXPECTED]) + 1, min(deadline, self._loop.time() + TRY_SECONDS))
+                return append == part.stamp.append
+        return None
 
-    async def _following(self, part: _Part, deadline: float) -> Stamp | None:
-        """The stamp of what follows the message that a part was to follow; None when nothing does."""
+    async def _following(self, part: _Part, deadline: float) -> str | None:
+        """The id of the append of what directly follows the message that a part was to follow, '' for a stranger's; None where it can't
+        be seen."""
         question = {"seq": int(part.headers[_EXPECTED]) + 1, "next_by_subj": part.subject}
         try:
             answer = await self._connection.api(f"STREAM.MSG.GET.{self._stream.name}", question, deadline)
         except Refused:
             return None
-        return stamp_of(headers_of(answer["message"].get("hdrs", "")))
+        except Unanswered as unanswered:
+            raise self._given_up(unanswered, doubtful=True) from unanswered
+        stamp = stamp_of(headers_of(answer["message"].get("hdrs", "")))
+        if stamp is None:
+            return ""
+        return stamp.append if stamp.first == part.stamp.first else None
 
     def _given_up(self, why: Unanswered, *, doubtful: bool) -> LogAway:
         what = "it is not known whether the messages were stored" if doubtful else "nothing was appended"

@@ -24,8 +24,8 @@ READ_BYTES: Final = 1_500_000
 SHORTEST_PAUSE: Final = 0.001
 LONGEST_PAUSE: Final = 0.01
 _GROWTH: Final = 1.1
-LONGEST_REST: Final = 0.05
-_REST: Final = 10
+LONGEST_REST: Final = 0.02
+_REST: Final = 4
 """Whoever waits rests so many times as long as a look at the log takes, at most `LONGEST_REST`."""
 
 _KNOWN: Final = "SELECT p.name, p.number, p.trimmed, p.chain, {head} FROM {schema}.log_partition p".replace("{head}", HEAD)
@@ -132,8 +132,8 @@ class Reader:
         )
 
     def wait(self, after: Mapping[str, int], timeout: float) -> bool:
-        """As agreed. Looking grows rarer, down to `LONGEST_PAUSE`, and never takes more than a small part of the time: with a thousand
-        partitions a look takes a millisecond or two."""
+        """As agreed. Looking grows rarer, down to `LONGEST_PAUSE`, and takes a fifth of the time at most: with a thousand partitions a look
+        takes some milliseconds."""
         deadline = time.monotonic() + timeout
         pause = SHORTEST_PAUSE
         values = texts(list(after)), bigints(list(after.values()))

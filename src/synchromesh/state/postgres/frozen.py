@@ -39,6 +39,9 @@ class Frozen(PostgresMoment):
     def origin(self, log: str) -> str:
         self._refuse()
 
+    def rebind(self, log: str) -> None:
+        self._refuse()
+
     def commit(self, epochs: Mapping[str, int], batch: Sequence[Changes]) -> None:
         self._refuse()
 

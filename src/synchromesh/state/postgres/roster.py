@@ -51,7 +51,9 @@ _LOCK: Final = "hashtextextended('{schema} {table} ' || name, 0)"
 _HOLDING: Final = "SELECT pg_advisory_xact_lock({lock}) FROM (SELECT name FROM unnest(%s) AS k (name) ORDER BY name) AS n"
 _END_STANDING: Final = """
 SELECT pg_terminate_backend(l.pid) FROM {schema}.{table} t
-JOIN pg_locks l ON l.locktype = 'advisory' AND l.objsubid = 1 AND l.granted AND (l.classid::bigint << 32 | l.objid::bigint) = {lock}
+JOIN pg_database d ON d.datname = current_database()
+JOIN pg_locks l ON l.locktype = 'advisory' AND l.database = d.oid AND l.objsubid = 1 AND l.granted
+AND (l.classid::bigint << 32 | l.objid::bigint) = {lock}
 JOIN pg_stat_activity a ON a.pid = l.pid AND a.wait_event = 'ClientRead'
 WHERE name = ANY (%s) AND owner NOT IN ('', %s) AND until < clock_timestamp() - %s * interval '1 second'
 """

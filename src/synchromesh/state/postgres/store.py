@@ -71,9 +71,10 @@ class PostgresState(PostgresLoads):
 
     def attend(self, owner: str, partitions: Collection[str]) -> dict[str, int]:
         epochs = self._roster.attend(owner, partitions)
-        for name in partitions:
-            if epochs.get(name) != self._epochs.get(name):
-                self._stands.pop(name, None)
+        if epochs != self._epochs:
+            # Others may have written what was another one's meanwhile.
+            self._stands.clear()
+            self._identities.forget()
         self._epochs = dict(epochs)
         return epochs
 
@@ -82,9 +83,17 @@ class PostgresState(PostgresLoads):
         self._epochs = {}
 
     def origin(self, log: str) -> str:
+        sql = self._session.sql
         with self._session.transaction("reading the state") as connection:
-            connection.execute(self._session.sql("INSERT INTO {schema}.origin VALUES (1, %s) ON CONFLICT (one) DO NOTHING"), (kept(log),))
-            return told(rows(connection, self._session.sql("SELECT log FROM {schema}.origin"), ())[0][0])
+            if log:
+                connection.execute(sql("INSERT INTO {schema}.origin VALUES (1, %s) ON CONFLICT (one) DO NOTHING"), (kept(log),))
+            found = rows(connection, sql("SELECT log FROM {schema}.origin"), ())
+            return told(found[0][0]) if found else ""
+
+    def rebind(self, log: str) -> None:
+        upsert = "INSERT INTO {schema}.origin VALUES (1, %s) ON CONFLICT (one) DO UPDATE SET log = excluded.log"
+        with self._session.transaction("binding the state to its log") as connection:
+            connection.execute(self._session.sql(upsert), (kept(log),))
 
     # --- reading ----------------------------------------------------------------------------------------------------------
 

@@ -92,8 +92,14 @@ class SqliteState(SqliteLoads):
 
     def origin(self, log: str) -> str:
         with in_state_words(self._path, "reading the state"), self._lock, transaction(self._connection):
-            self._connection.execute("INSERT OR IGNORE INTO origin VALUES (1, ?)", (log,))
-            return str(query(self._connection, "SELECT log FROM origin")[0][0])
+            if log:
+                self._connection.execute("INSERT OR IGNORE INTO origin VALUES (1, ?)", (log,))
+            found = query(self._connection, "SELECT log FROM origin")
+            return str(found[0][0]) if found else ""
+
+    def rebind(self, log: str) -> None:
+        with in_state_words(self._path, "binding the state to its log"), self._lock, transaction(self._connection):
+            self._connection.execute("INSERT INTO origin VALUES (1, ?) ON CONFLICT DO UPDATE SET log = excluded.log", (log,))
 
     def positions(self) -> dict[str, int]:
         with in_state_words(self._path, "reading the state"):
