@@ -13,6 +13,7 @@ from tests.engine.world import PLANT, START, World, ea
 from synchromesh.engine import folding
 from synchromesh.engine.reader import Reader
 from synchromesh.engine.worker import Worker, own_message
+from synchromesh.log.agreement import MOST_PARTITIONS, LogFull
 from synchromesh.log.memory import MemoryLog
 from synchromesh.model import event as ev
 from synchromesh.model.message import ENTERPRISE, NATIVE, OWN, Message, Record
@@ -259,6 +260,43 @@ def test_a_tick_is_told_once_when_something_is_due() -> None:
     assert world.log.head()[PLANT] == head + 1
     world.step()
     assert len(world.exceptions()) == 1
+
+
+def test_a_tick_that_could_not_be_appended_is_told_later() -> None:
+    world = World(Policy(waiting_hours=1))
+    world.tell(report())
+    world.step()
+    world.time += timedelta(hours=2)
+    head = world.log.head()[PLANT]
+
+    def refuse(_: Sequence[Message]) -> None:
+        raise LogFull("the disk is full")
+
+    world.log.before_append = refuse
+    with pytest.raises(LogFull):
+        world.worker.tick()
+    world.log.before_append = None
+    world.worker.tick()
+    assert world.log.head()[PLANT] == head + 1
+
+
+def test_ticks_of_very_many_plants_are_appended_in_parts_that_every_log_takes() -> None:
+    plants = [f"plant-{number}" for number in range(MOST_PARTITIONS + 1)]
+    log, store, time = MemoryLog(), MemoryStore(), START
+    policy = _encode(Policy(waiting_hours=1)).decode()
+    for plant in plants:
+        told = _encode(report())
+        log.append([own_message(plant, "policy", ev.Activated("policy", plant, "1", policy), time)])
+        log.append([Message(plant, "mes", "1", NATIVE, time, told, occurred=time)])
+    worker = Worker(log, store.state(), plants, "worker", now=lambda: time, batch=10_000)
+    while worker.step():
+        pass
+    assert worker.tick() is not None
+    groups: list[int] = []
+    log.before_append = lambda messages: groups.append(len(messages))
+    time += timedelta(hours=2)
+    worker.tick()
+    assert groups == [MOST_PARTITIONS, 1]
 
 
 def test_the_time_of_a_plant_never_goes_back() -> None:

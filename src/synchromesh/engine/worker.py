@@ -10,7 +10,8 @@ import msgspec
 
 from synchromesh.engine.folding import Folding
 from synchromesh.engine.reader import SOURCE
-from synchromesh.log.agreement import Log
+from synchromesh.engine.timetable import Timetable
+from synchromesh.log.agreement import MOST_PARTITIONS, Log
 from synchromesh.model.event import DecisionEvent, OwnEvent, Quarantined, Tick
 from synchromesh.model.instant import micros
 from synchromesh.model.message import OWN, Message, Record
@@ -53,6 +54,9 @@ class Worker:
         """Through where each partition of its share is folded."""
         self._foldings: dict[str, Folding] = {}
         self._ticked: dict[str, int] = {}
+        self._timetable = Timetable()
+        self._changed: set[str] = set()
+        """Partitions of which it must be asked anew when they are due."""
         self._to_forward = False
         self.attend()
         self._forward()
@@ -65,17 +69,18 @@ class Worker:
         for partition in self._foldings.keys() - {name for name, epoch in epochs.items() if self._epochs.get(name) == epoch}:
             del self._foldings[partition]
             self._ticked.pop(partition, None)
+            self._timetable.note(partition, None)
         gained = epochs.items() - self._epochs.items()
         self._epochs = epochs
         self._look()
-        for partition, _ in sorted(gained):
-            self._folding(partition)
+        self._changed = (self._changed | dict(gained).keys()) & epochs.keys()
         self._to_forward = self._to_forward or bool(gained)
 
     def leave(self) -> None:
         """Give every partition back: another worker may go on at once."""
         self._state.leave(self._owner)
         self._epochs, self._foldings, self.positions, self._ahead = {}, {}, {}, {}
+        self._changed.clear()
 
     def step(self) -> int:
         """Fold one batch, if there is one; how many messages it had."""
@@ -95,9 +100,11 @@ class Worker:
             for folding in self._foldings.values():
                 folding.forget()
             self._unsure = True
+            self._changed.update(self._epochs)
             raise
         for each in changes:
             self.positions[each.partition] = each.position
+            self._changed.add(each.partition)
         if any(each.forwards for each in changes):
             self._to_forward = True
             self._forward()
@@ -132,21 +139,26 @@ class Worker:
 
     def tick(self) -> float | None:
         """Append a tick where one is due; in how many seconds the next one will be, None for none."""
+        for partition in self._changed:
+            clock = self._folding(partition).view.of(Clock, "clock", "")
+            self._timetable.note(partition, agenda.next_tick(clock))
+        self._changed.clear()
         now = self._now()
-        soonest: float | None = None
-        due = []
-        for partition, folding in self._foldings.items():
-            when = agenda.next_tick(folding.view.of(Clock, "clock", ""))
-            if when is None or self.positions[partition] < self._ticked.get(partition, 0):
-                continue
-            wait = (when - micros(now)) / 1_000_000
-            if wait <= 0:
-                due.append(partition)
-            soonest = wait if soonest is None else min(soonest, wait)
+        # One whose last tick is not folded yet is asked again when it is.
+        due = [each for each in self._timetable.due(micros(now)) if self.positions[each] >= self._ticked.get(each, 0)]
         if due:
-            messages = [own_message(partition, f"tick:{micros(now)}", Tick(now), now) for partition in due]
-            self._ticked.update(zip(due, self._log.append(messages), strict=True))
-        return soonest
+            self._append_ticks(due, now)
+            return 0.0
+        soonest = self._timetable.soonest()
+        return None if soonest is None else (soonest - micros(now)) / 1_000_000
+
+    def _append_ticks(self, partitions: list[str], now: datetime) -> None:
+        self._changed.update(partitions)  # until they are appended: an error must not make them forgotten
+        for first in range(0, len(partitions), MOST_PARTITIONS):
+            some = partitions[first : first + MOST_PARTITIONS]
+            messages = [own_message(partition, f"tick:{micros(now)}", Tick(now), now) for partition in some]
+            self._ticked.update(zip(some, self._log.append(messages), strict=True))
+            self._changed.difference_update(some)
 
     def _folding(self, partition: str) -> Folding:
         known = self._foldings.get(partition)
