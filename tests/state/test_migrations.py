@@ -157,6 +157,26 @@ def test_a_schema_of_a_newer_program_is_refused_and_left_alone(postgres: str) ->
     assert _dump(postgres) == before
 
 
+def test_what_is_open_goes_on_beside_a_newer_schema_and_can_not_be_opened_again(postgres: str) -> None:
+    """The rule of a rolling upgrade at a store: processes of the older program that run go on, those that start are refused."""
+    where = database(postgres)
+    state, reading = PostgresState(where, "plant"), PostgresReading(where)
+    leased = lease(state)
+    with connect(where, KINDS) as connection:
+        connection.execute("UPDATE synchromesh.alembic_version SET version_num = '9999'")
+    state.commit(leased, [Changes(P, 1)])
+    assert reading.positions()[P] == 1
+    with pytest.raises(StateCorrupt, match="a newer one wrote it"):
+        PostgresState(where, "plant")
+    with pytest.raises(StateError, match="schema 9999"):
+        PostgresReading(where)
+    with connect(where, KINDS) as connection:
+        connection.execute(f"UPDATE synchromesh.alembic_version SET version_num = '{CURRENT}'")
+    PostgresState(where, "plant").close()
+    reading.close()
+    state.close()
+
+
 def test_a_database_without_a_state_is_told_of(postgres: str) -> None:
     for open_it in (PostgresOutbox, PostgresReading):
         with pytest.raises(StateError, match=r"there is no state at postgresql://.*start the system once"):

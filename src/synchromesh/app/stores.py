@@ -8,7 +8,7 @@ from typing import Final, Protocol, cast
 
 from synchromesh.app import plugins
 from synchromesh.app.settings import Settings
-from synchromesh.log.agreement import Log, Place, Trimmed
+from synchromesh.log.agreement import Log, Place, Trimmed, Version
 from synchromesh.log.archive import read_archive
 from synchromesh.model.message import Record
 from synchromesh.state.agreement import Outbox, Reading, Snapshots, State
@@ -27,6 +27,8 @@ class LogKind(Protocol):
 
     def open_log(self, place: Place) -> Log: ...
 
+    def version_of(self, place: Place) -> Version: ...
+
 
 class StateKind(Protocol):
     """What an entry point of `synchromesh.states` names: a module that opens a store in each of its three roles."""
@@ -36,6 +38,8 @@ class StateKind(Protocol):
     def open_outbox(self, place: Place) -> Outbox: ...
 
     def open_reading(self, place: Place) -> Reading: ...
+
+    def version_of(self, place: Place) -> Version: ...
 
 
 class Stores:
@@ -82,6 +86,10 @@ class Stores:
 
     def state(self) -> State:
         return self._state.open_state(self._state_place)
+
+    def versions(self) -> tuple[Version, Version]:
+        """Of which version log and state are; nothing is changed. Raises what opening them would, for what can't be used or migrated."""
+        return self._log.version_of(self._log_place), self._state.version_of(self._state_place)
 
     def outbox(self) -> Outbox:
         return self._state.open_outbox(self._state_place)

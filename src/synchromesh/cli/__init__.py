@@ -26,6 +26,7 @@ VERBS: Final = {
     "verify": "Rebuild every plant from its log and compare it with what is stored.",
     "backup": "Back up everything that was told, and what it had come to, while everything runs.",
     "restore": "Put a backup into an empty installation.",
+    "migrate": "Bring log and state up to date with this program, or say what would be done.",
     "move": "Move an installation to another log and state, with its history.",
     "simulate": "Play nights of seeded faults and let the auditor judge them.",
     "bench": "Measure speed, latency and memory beside raw loops of this machine.",

@@ -30,6 +30,18 @@ class Place(msgspec.Struct, frozen=True):
     more: Mapping[str, object] = {}
 
 
+class Version(msgspec.Struct, frozen=True):
+    """Of which version a store's tables are, and of which this program makes them.
+
+    `found` is '' where there are none yet. `due` tells whether this program would make or migrate them at its start.
+    """
+
+    place: str
+    found: str
+    wanted: str
+    due: bool
+
+
 def known_only(place: Place, *keys: str) -> None:
     """Refuse settings other than these. Raises `ValueError` naming the first one."""
     for key in place.more:

@@ -18,7 +18,7 @@ from typing import Final
 import apsw
 import msgspec
 
-from synchromesh.log.agreement import LogCorrupt, LogError, LogFull, Place, Trimmed, known_only
+from synchromesh.log.agreement import LogCorrupt, LogError, LogFull, Place, Trimmed, Version, known_only
 from synchromesh.log.archive import ARCHIVE, Segment, discard_unfinished, write_segment
 from synchromesh.log.encoding import decode, encode
 from synchromesh.log.fairness import shares
@@ -29,6 +29,7 @@ from synchromesh.sqlite.lock import WriterLock
 KINDS: Final = Kinds(LogError, LogFull, LogCorrupt)
 APPLICATION: Final = 0x534D4C47  # "SMLG": what `file` and SQLite's header say this is.
 SCHEMA: Final = 2
+FILE: Final = "log.db"
 POSITION_BITS: Final = 40
 READ_BYTES: Final = 1_500_000
 """How many bytes of messages one `read` returns at most, apart from the first message of each partition."""
@@ -316,14 +317,16 @@ def _upgrade(connection: apsw.Connection) -> None:
             query(connection, _ID)
 
 
-def _check_schema(connection: apsw.Connection, path: Path) -> None:
+def _check_schema(connection: apsw.Connection, path: Path, oldest: int = SCHEMA) -> int:
+    """The log's schema. Refuses a file that is none, and one that this program can't use, or migrate from `oldest` on."""
     with in_words(path, KINDS, "opening the log"):
         application = query(connection, "PRAGMA application_id")[0][0]
         schema = query(connection, "PRAGMA user_version")[0][0]
     if application != APPLICATION:
         raise damaged(path, KINDS, "it is a database, but not a log of Synchromesh")
-    if schema != SCHEMA:
+    if not oldest <= schema <= SCHEMA:
         raise LogError(f"{path} has schema {schema} and this program knows schema {SCHEMA}; use the program that wrote it, or a newer one")
+    return int(schema)
 
 
 def _check_kept(partition: str, after: int, trimmed: int) -> None:
@@ -338,4 +341,19 @@ def open_log(place: Place) -> SqliteLog:
     that it does not know.
     """
     known_only(place)
-    return SqliteLog(place.folder / "log.db", place.archive)
+    return SqliteLog(place.folder / FILE, place.archive)
+
+
+def version_of(place: Place) -> Version:
+    """Of which version the log's file is; nothing is changed. Raises as `open_log` does."""
+    known_only(place)
+    path = place.folder / FILE
+    if not path.exists():
+        return Version(str(path), "", str(SCHEMA), due=True)
+    with in_words(path, KINDS, "opening the log"):
+        connection = connect(path, cache_kib=CACHE_KIB, read_only=True)
+    try:
+        schema = _check_schema(connection, path, oldest=1)
+    finally:
+        connection.close()
+    return Version(str(path), str(schema), str(SCHEMA), due=schema < SCHEMA)

@@ -43,6 +43,9 @@ _FOR_NOW: Final = re.compile(
 count as what may pass."""
 
 
+_GRANT: Final = "grant it what docs/how-to/postgres.md lists; where tables are missing or older let their owner run synchromesh migrate"
+
+
 class Kinds(NamedTuple):
     """The exceptions of the agreement that a store answers to."""
 
@@ -70,7 +73,7 @@ def told(error: psycopg.Error, database: Database, kinds: Kinds, doing: str) -> 
         (_FULL, kinds.full, "no room to write; {}; free space on the server's disk, then go on"),
         (_CORRUPT, kinds.corrupt, "the database is damaged; {}: stop all processes and restore it from a backup"),
         (_GONE, kinds.corrupt, "tables are missing or not as this program made them; {}: restore them from a backup"),
-        (_RIGHTS, kinds.error, "the role lacks a right; {}; grant it what docs/how-to/postgres.md lists"),
+        (_RIGHTS, kinds.error, f"the role lacks a right; {{}}; {_GRANT}"),
     ):
         if state in states:
             return kind(f"{where}: {what}: {sentence.format(_NOTHING)}")

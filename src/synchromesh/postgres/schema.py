@@ -71,6 +71,16 @@ def prepare(database: Database, part: Part, installation: str, kinds: Kinds) -> 
         connection.close()
 
 
+def version_of(database: Database, part: Part, installation: str, kinds: Kinds) -> int:
+    """The part's version, 0 before it is made; nothing is changed. Raises as `prepare` does."""
+    connection = connect(database, kinds)
+    try:
+        with in_words(database, kinds, f"opening the {part.name}"):
+            return _look(connection, database, part, installation, kinds).version
+    finally:
+        connection.close()
+
+
 def _look(connection: Connection, database: Database, part: Part, installation: str, kinds: Kinds) -> _Found:
     """The part as it is now, refused where it is not for this program."""
     tables = {name for (name,) in connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = %s", (database.schema,))}

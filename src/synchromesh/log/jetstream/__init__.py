@@ -5,6 +5,6 @@ every partition ends; `writer`, `reader` and `trimmer` do what their names say.
 """
 
 from synchromesh.log.jetstream.access import Options
-from synchromesh.log.jetstream.log import JetStreamLog, open_log
+from synchromesh.log.jetstream.log import JetStreamLog, open_log, version_of
 
-__all__ = ["JetStreamLog", "Options", "open_log"]
+__all__ = ["JetStreamLog", "Options", "open_log", "version_of"]

@@ -12,7 +12,7 @@ from typing import Final, TypeVar
 
 import msgspec
 
-from synchromesh.log.agreement import LogAway, LogError, Place, known_only
+from synchromesh.log.agreement import LogAway, LogError, Place, Version, known_only
 from synchromesh.log.archive import ARCHIVE
 from synchromesh.log.encoding import encode
 from synchromesh.log.fairness import shares
@@ -20,7 +20,7 @@ from synchromesh.log.jetstream.access import Access, Options
 from synchromesh.log.jetstream.connection import Connection, LoopThread, Refused, Unanswered
 from synchromesh.log.jetstream.frame import token
 from synchromesh.log.jetstream.reader import READ_SECONDS, Frame, Reader, Wanted, trimmed
-from synchromesh.log.jetstream.stream import find
+from synchromesh.log.jetstream.stream import SCHEMA, find, seen
 from synchromesh.log.jetstream.tail import Tail, has_news
 from synchromesh.log.jetstream.trimmer import Trimmer
 from synchromesh.log.jetstream.writer import Writer
@@ -220,10 +220,35 @@ def open_log(place: Place) -> JetStreamLog:
     Raises `LogAway` when no server can be reached, `LogError` when the servers or the stream can't hold this log, `ValueError` for
     settings that it does not know.
     """
+    return JetStreamLog(place.address, place.folder, place.archive, _options(place))
+
+
+def version_of(place: Place) -> Version:
+    """Of which version the stream is; nothing is changed. Raises as `open_log` does."""
+    access = Access.of(place.address, _options(place))
+    thread = LoopThread()
+
+    async def asked() -> bool:
+        deadline = asyncio.get_running_loop().time() + access.options.patience
+        connection = Connection(access, lambda: None, lambda: None)
+        try:
+            await connection.open()
+            return await seen(connection, access, place.folder, deadline) is not None
+        finally:
+            await connection.close()
+
+    try:
+        with _in_words("opening the log", access.name):
+            there = thread.call(asked())
+    finally:
+        thread.close()
+    return Version(access.name, SCHEMA if there else "", SCHEMA, due=not there)
+
+
+def _options(place: Place) -> Options:
     known_only(place, *Options.__struct_fields__)
     named = {"stream": re.sub("[^A-Za-z0-9_-]", "-", place.installation).upper(), **place.more}
     try:
-        options = msgspec.convert(named, Options)
+        return msgspec.convert(named, Options)
     except msgspec.ValidationError as error:
         raise ValueError(str(error)) from error
-    return JetStreamLog(place.address, place.folder, place.archive, options)

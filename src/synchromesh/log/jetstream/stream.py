@@ -89,24 +89,29 @@ def kind_of(subject: str) -> tuple[str, str]:
 
 async def find(connection: Connection, access: Access, folder: Path, deadline: float) -> Stream:
     """The log's stream, made when this installation never had one. Raises `LogError`; nothing was written then."""
+    stream = await seen(connection, access, folder, deadline) or await _make(connection, access, deadline)
+    if not _known(folder) and not stream.mirror:
+        _remember(folder, stream.id)
+    return stream
+
+
+async def seen(connection: Connection, access: Access, folder: Path, deadline: float) -> Stream | None:
+    """The log's stream, None where it is still to be made; nothing is written. Raises `LogError`."""
     await _check_server(connection, access, deadline)
     known = _known(folder)
-    name = access.options.mirror or access.options.stream
     try:
-        stream = await look(connection, name, access, deadline)
+        stream = await look(connection, access.options.mirror or access.options.stream, access, deadline)
     except Refused as refused:
         if refused.code != NOT_FOUND:
             raise
         if known or access.options.mirror:
             raise gone(access) from refused
-        stream = await _make(connection, access, deadline)
+        return None
     if known and stream.id != known:
         raise LogError(
             f"{access.name} belongs to another installation (it is log {stream.id}, this installation's is {known}): name "
             f"this installation's own stream, or, if it is to be this one, move {folder / IDENTITY} out of the way; nothing was changed"
         )
-    if not known and not stream.mirror:
-        _remember(folder, stream.id)
     return stream
 
 

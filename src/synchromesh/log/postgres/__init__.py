@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from synchromesh.log.agreement import Place, known_only
+from synchromesh.log.agreement import Place, Version, known_only
 from synchromesh.log.postgres.log import PostgresLog
-from synchromesh.postgres.database import SCHEMA, database
+from synchromesh.log.postgres.tables import KINDS, PART
+from synchromesh.postgres import schema
+from synchromesh.postgres.database import SCHEMA, Database, database
 
 
 def open_log(place: Place) -> PostgresLog:
@@ -14,5 +16,16 @@ def open_log(place: Place) -> PostgresLog:
     Raises `ValueError` for an address or settings that can't be meant, and `LogError` or a kind of it, before anything is written, for a
     server that can't be used and for a schema of another program, another installation or a newer version.
     """
+    return PostgresLog(_database(place), place.archive, place.installation)
+
+
+def version_of(place: Place) -> Version:
+    """Of which version the log's tables are; nothing is changed. Raises as `open_log` does."""
+    where, wanted = _database(place), len(PART.steps)
+    found = schema.version_of(where, PART, place.installation, KINDS)
+    return Version(str(where), str(found or ""), str(wanted), due=found < wanted)
+
+
+def _database(place: Place) -> Database:
     known_only(place, "schema")
-    return PostgresLog(database(place.address, str(place.more.get("schema", SCHEMA))), place.archive, place.installation)
+    return database(place.address, str(place.more.get("schema", SCHEMA)))

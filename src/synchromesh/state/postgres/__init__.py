@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from synchromesh.log.agreement import Place
+    from synchromesh.log.agreement import Place, Version
     from synchromesh.postgres.database import Database
     from synchromesh.state.agreement import Outbox, Reading, State
 
@@ -33,6 +33,18 @@ def open_reading(place: Place) -> Reading:
     from synchromesh.state.postgres.reading import PostgresReading  # noqa: PLC0415 - as above
 
     return PostgresReading(_database(place))
+
+
+def version_of(place: Place) -> Version:
+    """Of which revision the schema is; nothing is changed. Raises as `open_state` does."""
+    from synchromesh.state.postgres.schema import version_of as version_of_schema  # noqa: PLC0415 - as above
+    from synchromesh.state.postgres.session import Session  # noqa: PLC0415 - as above
+
+    session = Session(_database(place))
+    try:
+        return version_of_schema(session, place.installation)
+    finally:
+        session.close()
 
 
 def _database(place: Place) -> Database:

@@ -6,9 +6,11 @@ from typing import Final
 
 import psycopg
 
+from synchromesh.log.agreement import Version
 from synchromesh.postgres.connections import Connection
 from synchromesh.postgres.schema import Part, Step
 from synchromesh.postgres.schema import prepare as prepare_part
+from synchromesh.postgres.schema import version_of as version_of_part
 from synchromesh.state.agreement import StateCorrupt, StateError
 from synchromesh.state.migrations import CURRENT
 from synchromesh.state.postgres.session import KINDS, Session, in_state_words
@@ -36,6 +38,15 @@ def prepare(session: Session, installation: str) -> None:
         _upgrade(session)
 
 
+def version_of(session: Session, installation: str) -> Version:
+    """Of which revision the schema is; nothing is changed. Raises as `prepare` does."""
+    version_of_part(session.database, _PART, installation, KINDS)
+    revision = session.ask("opening the state", lambda connection: _revision(session, connection))
+    if revision and revision != CURRENT:
+        _refuse_newer(session, revision)
+    return Version(str(session.database), revision, CURRENT, due=revision != CURRENT)
+
+
 def check(session: Session) -> None:
     """Refuse a store that is not exactly of this program's schema; for those who only read or claim."""
     revision = session.ask("opening the state", lambda connection: _revision(session, connection))
@@ -43,7 +54,7 @@ def check(session: Session) -> None:
         raise StateError(f"there is no state at {session.database}; start the system once, or correct the address")
     if revision != CURRENT:
         raise StateError(
-            f"{session.database} has schema {revision}, this program needs {CURRENT}; start the system once, it migrates the store"
+            f"{session.database} has schema {revision}, this program needs {CURRENT}; run synchromesh migrate, or start the system once"
         )
 
 

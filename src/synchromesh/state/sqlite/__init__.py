@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from synchromesh.log.agreement import Place
+    from synchromesh.log.agreement import Place, Version
     from synchromesh.state.agreement import Outbox, Reading, State
 
 FILE: Final = "state.db"
@@ -34,3 +34,12 @@ def open_reading(place: Place) -> Reading:
     from synchromesh.state.sqlite.reading import SqliteReading  # noqa: PLC0415 - as above
 
     return SqliteReading(place.folder / FILE)
+
+
+def version_of(place: Place) -> Version:
+    """Of which revision the file is; nothing is changed. Raises as `open_state` does."""
+    from synchromesh.log.agreement import known_only  # noqa: PLC0415 - as above
+    from synchromesh.state.sqlite.schema import version_of as version_of_file  # noqa: PLC0415 - as above
+
+    known_only(place)
+    return version_of_file(place.folder / FILE)

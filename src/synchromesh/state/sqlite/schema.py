@@ -10,6 +10,7 @@ from typing import Final
 import apsw
 import msgspec
 
+from synchromesh.log.agreement import Version
 from synchromesh.sqlite.database import Kinds, connect, create, damaged, in_words, query, told
 from synchromesh.sqlite.lock import WriterLock
 from synchromesh.state.agreement import StateCorrupt, StateError, StateFull
@@ -48,7 +49,7 @@ def check(connection: apsw.Connection, path: Path) -> None:
     """Refuse a store that is not exactly of this program's schema; for those who only read."""
     revision = _revision(connection, path)
     if revision != CURRENT:
-        raise StateError(f"{path} has schema {revision}, this program needs {CURRENT}; start the system once, it migrates the store")
+        raise StateError(f"{path} has schema {revision}, this program needs {CURRENT}; run synchromesh migrate, or start the system once")
 
 
 def _revision(connection: apsw.Connection, path: Path) -> str:
@@ -67,14 +68,32 @@ def _build(path: Path) -> None:
     _upgrade(path)
 
 
+def version_of(path: Path) -> Version:
+    """Of which revision the file is; nothing is changed. Raises `StateError` or one of its kinds for one that can't be migrated."""
+    if not path.exists():
+        return Version(str(path), "", CURRENT, due=True)
+    with in_state_words(path, "opening the state"):
+        connection = connect(path, cache_kib=1024, read_only=True)
+        try:
+            revision = _revision(connection, path)
+        finally:
+            connection.close()
+    _refuse_newer(path, revision)
+    return Version(str(path), revision, CURRENT, due=revision != CURRENT)
+
+
 def _migrate(path: Path, revision: str) -> None:
+    _refuse_newer(path, revision)
+    _upgrade(path)
+
+
+def _refuse_newer(path: Path, revision: str) -> None:
     from synchromesh.state.migrations.upgrade import knows  # noqa: PLC0415 - loads Alembic, which a current store never needs
 
     if revision and not knows(revision):
         raise StateCorrupt(
             f"{path} has schema {revision}, which this program (schema {CURRENT}) does not know: a newer one wrote it; use that program"
         )
-    _upgrade(path)
 
 
 def _upgrade(path: Path) -> None:
