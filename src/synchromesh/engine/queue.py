@@ -17,7 +17,7 @@ from synchromesh.engine.duties import Duties
 from synchromesh.engine.trail import in_words
 from synchromesh.engine.views import AuditView, CauseView, ExceptionView, ProposalView, ReleaseView
 from synchromesh.log.agreement import Log, Trimmed
-from synchromesh.model.event import DecisionEvent
+from synchromesh.model.event import DecisionEvent, FactReplayed
 from synchromesh.model.instant import moment
 from synchromesh.plant import causes, decisions
 from synchromesh.plant.entities import KINDS, Cause, Entity, Expected, Names, Pages, Proposal
@@ -31,6 +31,11 @@ _decoders: Final = {kind: msgspec.msgpack.Decoder(type_) for kind, type_ in KIND
 _event: Final = msgspec.json.Decoder(DecisionEvent)
 _plain: Final = msgspec.json.Decoder(dict[str, object]).decode
 
+
+_proposal_of: Final = msgspec.msgpack.Decoder(Proposal).decode
+
+PROPOSED: Final = 1_000
+"""Proposals that are asked for at once."""
 
 OLDEST: Final = 10
 """How many of a cause are asked in each plant for who works on it."""
@@ -152,12 +157,37 @@ class Queue:
         """Decisions that wait for a second person, oldest first."""
         found = []
         for plant in self._plants:
-            listed = self._entity(plant, "expected", decisions.PROPOSALS)
-            for position in listed.names if isinstance(listed, Expected) else ():
-                proposal = self._entity(plant, "proposal", position)
-                if isinstance(proposal, Proposal):
-                    found.append(_proposal(plant, int(position), proposal))
-        return sorted(found, key=lambda each: each.at)
+            runs: dict[str, list[int]] = {}
+            for position, proposal in self._proposed(plant):
+                event = decisions.proposed(proposal)
+                run = event.run if isinstance(event, FactReplayed) else ""
+                together = runs.setdefault(run or f"{position}", [])
+                together.append(position)
+                if len(together) == 1:
+                    found.append((_proposal(plant, position, proposal), together))
+        views = [
+            msgspec.structs.replace(view, facts=len(together), words=f"{view.words}; {len(together):,} facts are replayed together")
+            if len(together) > 1
+            else view
+            for view, together in found
+        ]
+        return sorted(views, key=lambda each: each.at)
+
+    def _proposed(self, plant: str) -> Iterator[tuple[int, Proposal]]:
+        listed = self._entity(plant, "expected", decisions.PROPOSALS)
+        positions = list(listed.names) if isinstance(listed, Expected) else []
+        for first in range(0, len(positions), PROPOSED):
+            keys = [("proposal", position) for position in positions[first : first + PROPOSED]]
+            values = self._reading.entities(plant, keys)
+            yield from ((int(key[1]), _proposal_of(values[key])) for key in keys if key in values)
+
+    def together(self, plant: str, position: int) -> list[int]:
+        """The positions of what is approved or denied with the proposal at one: all that waits of its replay, or it alone."""
+        of = {at: decisions.proposed(proposal) for at, proposal in self._proposed(plant)}
+        one = of.get(position)
+        if not isinstance(one, FactReplayed) or not one.run:
+            return [position]
+        return [at for at, each in of.items() if isinstance(each, FactReplayed) and each.run == one.run]
 
     def audit(self, limit: int, plant: str = "") -> list[AuditView]:
         """The newest decisions of people and what came of each, newest first; those whose message the log no longer has are in the
