@@ -195,6 +195,17 @@ def test_without_a_plant_there_is_nothing_to_do(config: Path) -> None:
     assert faults(config, "[http]\nport = 1\n") == ["0 [plant]: there must be at least one [[plant]]"]
 
 
+def test_an_address_with_its_password_can_come_from_the_environment(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    secret = "postgresql://sm:hush@db/sm"
+    monkeypatch.setenv("SYNCHROMESH_STATE", secret)
+    settings = read(config, '[state]\naddress = { env = "SYNCHROMESH_STATE" }\nschema = { env = "SYNCHROMESH_STATE" }\n' + GOOD)
+    assert settings.state.address == settings.state.settings["schema"] == secret
+    assert "hush" not in repr(settings)
+    assert faults(config, '[log]\naddress = { env = "SYNCHROMESH_NOT_SET" }\n' + GOOD)[0].startswith(
+        "2 [log] address: the environment has no variable SYNCHROMESH_NOT_SET"
+    )
+
+
 def test_a_secret_comes_from_the_environment_and_is_never_shown(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ERP_PASSWORD", "s3cret")
     settings = read(config, GOOD + 'password = { env = "ERP_PASSWORD" }\n')

@@ -84,13 +84,15 @@ def _policies(raw: Table) -> Found:
 
 
 def _environment(raw: Table) -> Found:
-    """`{ env = "NAME" }` in a business system's table is the variable's value."""
-    for name, table in _named(raw, "erp"):
+    """`{ env = "NAME" }` is the variable's value, in the tables that may hold a password: of business systems, log and state."""
+    tables: list[tuple[Place, Table]] = [(("erp", name), table) for name, table in _named(raw, "erp")]
+    tables += [((section,), table) for section in ("log", "state") if isinstance(table := raw.get(section), dict)]
+    for place, table in tables:
         for key, value in table.items():
             if isinstance(value, dict) and set(value) == {"env"}:
                 variable = str(value["env"])
                 if variable not in os.environ:
-                    yield ("erp", name, key), f"the environment has no variable {variable}; set it before the start"
+                    yield (*place, key), f"the environment has no variable {variable}; set it before the start"
                 table[key] = os.environ.get(variable, "")
 
 

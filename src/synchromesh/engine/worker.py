@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import Final
 
@@ -20,7 +20,7 @@ from synchromesh.observe.names import QUARANTINED
 from synchromesh.plant import agenda
 from synchromesh.plant.entities import Clock
 from synchromesh.plant.rows import Changes
-from synchromesh.state.agreement import State
+from synchromesh.state.agreement import Overlapping, State
 
 _encode: Final = msgspec.json.Encoder(decimal_format="string").encode
 
@@ -43,11 +43,14 @@ class Worker:
         self._log = log
         self._state = state
         self._now = now
-        self._batch = batch
+        self.batch = batch
+        """How many messages are folded and committed together at the most; whoever drives the worker may change it between two steps."""
         self._owner = owner
         self._partitions = list(partitions)
         self._epochs: dict[str, int] = {}
         self._unsure = False
+        self._ahead: dict[str, list[Record]] = {}
+        """The next batch, where it was read while the one before it was being committed."""
         self.positions: dict[str, int] = {}
         """Through where each partition of its share is folded."""
         self._foldings: dict[str, Folding] = {}
@@ -77,7 +80,7 @@ class Worker:
     def leave(self) -> None:
         """Give every partition back: another worker may go on at once."""
         self._state.leave(self._owner)
-        self._epochs, self._foldings, self.positions = {}, {}, {}
+        self._epochs, self._foldings, self.positions, self._ahead = {}, {}, {}, {}
         self._changed.clear()
 
     def step(self) -> int:
@@ -86,22 +89,21 @@ class Worker:
             self._look()
         if self._to_forward:
             self._forward()  # an error ended it the last time
-        batch = self._log.read(self.positions, self._batch)
+        batch, self._ahead = self._ahead or self._log.read(self.positions, self.batch), {}
         if not batch:
             return 0
         changes = []
         try:
             for partition, records in batch.items():
                 changes.append(self._folding(partition).fold(records))
-            self._state.commit(self._epochs, changes)
+            self._commit(changes, sum(map(len, batch.values())))
         except BaseException:
             for folding in self._foldings.values():
-                folding.view.forget()
+                folding.forget()
             self._unsure = True
             self._changed.update(self._epochs)
             raise
         for each in changes:
-            self._foldings[each.partition].view.committed()
             self.positions[each.partition] = each.position
             self._changed.add(each.partition)
         if any(each.forwards for each in changes):
@@ -109,8 +111,29 @@ class Worker:
             self._forward()
         return sum(len(records) for records in batch.values())
 
+    def _commit(self, changes: Sequence[Changes], messages: int) -> None:
+        """Commit, and use the time that the disk takes when there is a backlog, as a batch tells that is half full."""
+        if messages * 2 >= self.batch and isinstance(self._state, Overlapping):
+            self._state.commit_meanwhile(self._epochs, changes, lambda: self._go_ahead(changes))
+        else:
+            self._state.commit(self._epochs, changes)
+            self._keep(changes)
+
+    def _go_ahead(self, changes: Sequence[Changes]) -> None:
+        """Make room in memory and read the next batch. When the commit fails, all of it is forgotten."""
+        self._keep(changes)
+        after = self.positions | {each.partition: each.position for each in changes}
+        self._ahead = self._log.read(after, self.batch)
+        for partition, records in self._ahead.items():
+            self._folding(partition).look_ahead(records)
+
+    def _keep(self, changes: Sequence[Changes]) -> None:
+        for each in changes:
+            self._foldings[each.partition].view.committed()
+
     def _look(self) -> None:
         """Go on from what is committed: a commit that raised may have happened."""
+        self._ahead = {}
         committed = self._state.positions()
         self.positions = {partition: committed.get(partition, 0) for partition in self._epochs}
         self._unsure = False
@@ -152,7 +175,7 @@ class Worker:
 
     def _forward(self) -> None:
         """Append what partitions send to each other. A crash between append and commit repeats them, and their identity tells."""
-        while pending := self._state.forwards(self._epochs.keys(), self._batch):
+        while pending := self._state.forwards(self._epochs.keys(), self.batch):
             self._log.append([message for _, message in pending])
             counts: dict[str, int] = {}
             for partition, _ in pending:
