@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo demo-tryton test lint types floors docs ci bench soak soak-tryton example-4tu example-adventureworks constraints clean
+.PHONY: help venv demo demo-tryton test lint types floors docs ci bench soak chaos soak-tryton example-4tu example-adventureworks constraints clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -41,6 +41,10 @@ bench: $(VENV)/.dev ## every figure, beside the machine's raw loop
 
 soak: $(VENV)/.dev ## the simulation on many seeds (SEEDS=1000)
 	@$(BIN)/synchromesh simulate --seeds $(or $(SEEDS),1000)
+
+chaos: $(VENV)/.dev ## real processes and servers under faults from a seed, judged by the auditor (SEED=1 MINUTES=5 RATE=100 LOG=jetstream)
+	@$(BIN)/python -m tests.chaos --seed $(or $(SEED),1) --minutes $(or $(MINUTES),5) --rate $(or $(RATE),100) \
+	  --log $(or $(LOG),jetstream) --state $(if $(filter sqlite,$(LOG)),sqlite,postgres)
 
 soak-tryton: $(VENV)/.dev ## a real Tryton with broken lines, kills and restarts, with the module and without (RUNS=50 SEED=1)
 	@$(BIN)/python -m tests.connectors.tryton.soak --runs $(or $(RUNS),50) --seed $(or $(SEED),1)

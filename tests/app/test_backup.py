@@ -11,6 +11,7 @@ import sys
 import tarfile
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ import msgspec
 import pytest
 from tests.app.installation import Installation, installation, report, until
 from tests.app.test_faults import in_words
-from tests.app.told import START, Told, empty
+from tests.app.told import Told, empty
 
 from synchromesh.app.holding import Holding
 from synchromesh.app.manifest import read_manifest
@@ -65,7 +66,7 @@ def test_a_restored_installation_has_the_messages_and_the_state_that_were_backed
 def test_what_partitions_had_still_to_forward_is_forwarded_after_a_restore(tmp_path: Path) -> None:
     before = Told(tmp_path / "before")
     with closing(Stores(before.settings).state()) as state:
-        pending = [Message("bergen", "synchromesh", f"f{index}", NATIVE, START, b"{}") for index in range(3)]
+        pending = [Message("bergen", "synchromesh", f"f{index}", NATIVE, datetime.now(UTC), b"{}") for index in range(3)]
         epochs = state.attend("test", ["oslo"])
         now = msgspec.msgpack.decode(next(state.rows("oslo"))[2])[1]
         state.commit(epochs, [Changes("oslo", state.positions()["oslo"], forwards=pending, now=now)])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 from contextlib import closing
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 
@@ -17,17 +17,14 @@ from synchromesh.model import event as ev
 from synchromesh.model.message import NATIVE, Message
 from synchromesh.model.quantity import Quantity
 
-START = datetime(2026, 3, 2, 8, 0, tzinfo=UTC)
 _encode = msgspec.json.Encoder(decimal_format="string").encode
 
 
 class Told(Quiet):
     """An installation that was told facts of three orders, of which it knows one, and folded all but the last of them."""
 
-    def __init__(self, folder: Path, facts: int = 250, *, trimmed: int = 0, unfolded: int = 3) -> None:
-        folder.mkdir()
-        super().__init__(folder)
-        self.config = folder / "synchromesh.toml"
+    def __init__(self, folder: Path, facts: int = 250, *, trimmed: int = 0, unfolded: int = 3, engines: str = "") -> None:
+        self.begin(folder, engines)
         self.start()
         self.say(ev.LocationChanged("FG"), ev.ItemChanged("GEAR", "EA"), ev.OrderChanged("4711", "GEAR", ea(facts), location="FG"))
         self.report(facts - unfolded)
@@ -39,12 +36,20 @@ class Told(Quiet):
                 log.trim("oslo", trimmed)
         self.report(unfolded)
 
+    def begin(self, folder: Path, engines: str = "") -> None:
+        """The configuration, with the tables of log and state where they are not files, and nothing else yet."""
+        folder.mkdir()
+        super().__init__(folder)
+        self.config = folder / "synchromesh.toml"
+        self.config.write_text(self.config.read_text("utf-8") + engines, "utf-8")
+
     def say(self, *events: ev.CanonicalEvent) -> None:
         with closing(Stores(self.settings).log()) as log:
             head = log.head().get("oslo", 0)
+            now = datetime.now(UTC)
             log.append(
                 [
-                    Message("oslo", "mes", f"m{head + index}", NATIVE, START + timedelta(seconds=head + index), _encode(event))
+                    Message("oslo", "mes", f"m{head + index}", NATIVE, now, _encode(event), occurred=now)
                     for index, event in enumerate(events)
                 ]
             )
@@ -67,10 +72,8 @@ def ea(amount: int) -> Quantity:
     return Quantity(Decimal(amount), "EA")
 
 
-def empty(folder: Path) -> Told:
+def empty(folder: Path, engines: str = "") -> Told:
     """An installation of the same configuration in which nothing has happened."""
-    folder.mkdir()
     made = Told.__new__(Told)
-    Quiet.__init__(made, folder)
-    made.config = folder / "synchromesh.toml"
+    made.begin(folder, engines)
     return made

@@ -34,6 +34,9 @@ FURTHEST: Final = timedelta(hours=3)
 """A clock that is further from the true time than this is set right."""
 
 LONGEST_HOLD: Final = 12
+NOTHING_SENT: Final = 10.0
+"""Seconds after which nobody waits any more for something to be sent."""
+
 ROOM: Final = 65536
 """Bytes by which files may still grow on a disk that becomes full."""
 
@@ -56,6 +59,7 @@ class Chaos:
         self._lines: Sequence[Line] = lines
         self._kinds: Mapping[str, Fault] = {
             "kill": self._kill,
+            "kill sending": self._kill_sending,
             "stop": self._stop,
             "freeze": self._freeze,
             "cut": self._cut,
@@ -125,6 +129,17 @@ class Chaos:
 
     async def _kill(self, chance: Chance, role: str = "") -> str:
         return await self._signal(self._member(chance, role), signal.SIGKILL)
+
+    async def _kill_sending(self, chance: Chance) -> str:
+        """Every dispatcher that runs, while postings are on their way: what became of them nobody has heard."""
+        erp = chance.one(self._erps)
+        try:
+            await asyncio.wait_for(erp.line.passes(b"POST /postings"), NOTHING_SENT)
+        except TimeoutError:
+            return ""
+        for member in self._fleet.of("dispatcher"):
+            member.signal(signal.SIGKILL)
+        return f"all dispatchers, while {erp.name} was sent something"
 
     async def _stop(self, chance: Chance) -> str:
         return await self._signal(self._member(chance), signal.SIGTERM)

@@ -1,6 +1,6 @@
 """A TCP line that can fail: connections are cut, delayed, held half-open or refused, all of them or some that chance names.
 
-Nothing is read of what passes. A half-open connection is one on which nothing arrives any more, while both ends see it as it was.
+Nothing is changed in what passes. A half-open connection is one on which nothing arrives any more, while both ends see it as it was.
 """
 
 from __future__ import annotations
@@ -26,8 +26,9 @@ class _Connection:
         """Hand on in one direction until either end is gone."""
         with suppress(OSError):
             while data := await reader.read(CHUNK):
-                if self.delay:
-                    await asyncio.sleep(self.delay)
+                self._line.see(data)
+                if late := self.delay + self._line.latency:
+                    await asyncio.sleep(late)
                 await self._open.wait()
                 writer.write(data)
                 await writer.drain()
@@ -52,7 +53,10 @@ class Line:
         self.to = to
         """The port behind the line; 0 for nobody."""
         self.port = 0
+        self.latency = 0.0
+        """How much later everything arrives at any time, in seconds."""
         self.refuses = False
+        self._awaited: dict[bytes, asyncio.Event] = {}
         self._connections: list[_Connection] = []
         self._server: asyncio.Server | None = None
 
@@ -72,6 +76,15 @@ class Line:
         for connection in chosen:
             connection.cut()
         return len(chosen)
+
+    async def passes(self, beginning: bytes) -> None:
+        """Wait until something passes that begins so; it has not arrived yet where there is a latency."""
+        await self._awaited.setdefault(beginning, asyncio.Event()).wait()
+
+    def see(self, data: bytes) -> None:
+        """Tell who waits for it that this passes."""
+        for beginning in [each for each in self._awaited if data.startswith(each)]:
+            self._awaited.pop(beginning).set()
 
     async def slow(self, seconds: float, delay: float) -> None:
         """For so long everything arrives later."""

@@ -30,9 +30,6 @@ from synchromesh.connectors.agreement import Grade
 from synchromesh.connectors.sandbox.records import StockSet
 from synchromesh.engine.views import Summary
 
-STARTING: Final = timedelta(seconds=15)
-"""How long it takes until everything works: only then plants tell. A little of their history waits, or they wait a little."""
-
 OPEN: Final = ("booking", "gathered", "waiting", "exception")
 HEAD: Final = """\
 [synchromesh]
@@ -70,6 +67,8 @@ class Plan(msgspec.Struct, frozen=True):
     """The kinds of faults, all when none is named."""
     patience: float = 20.0
     """Seconds that people leave a doubt alone: longer than anything may be on its way, frozen processes among it."""
+    latency: float = 0.0
+    """How much later everything arrives between dispatchers and business systems, in seconds: so much more is on its way at any time."""
     rest: float = 60.0
     """Seconds without any progress after which a run will not come to rest any more."""
 
@@ -109,7 +108,7 @@ class Run:
         self._say = say
         self._erps = {grade.value: Erp(grade, folder, plan.seed) for grade in plan.grades}
         self._config = folder / "synchromesh.toml"
-        self._plants = named(plan.plants, plan.seed, datetime.now(UTC) + STARTING, plan.rate, [grade.value for grade in plan.grades])
+        self._plants = named(plan.plants, plan.seed, datetime.now(UTC), plan.rate, [grade.value for grade in plan.grades])
         each = 1 if made.alone else plan.each
         counts = {"worker": each, "dispatcher": each, "gateway": each}
         self._fleet = Fleet(folder, counts, dict(plan.sabotage))
@@ -122,6 +121,7 @@ class Run:
         await self._engine.start()
         for erp in self._erps.values():
             await erp.start()
+            erp.line.latency = self._plan.latency
         settings = self._configured()
         await asyncio.gather(*(self._open(source) for source in self._sources))
         await asyncio.to_thread(prepare, settings)  # lines to log and state are carried by this loop
@@ -150,19 +150,23 @@ class Run:
 
     async def _open(self, source: Source) -> None:
         """A plant's ERP knows its world."""
-        await source.begin()
+        await source.open()
         erp = self._erps[source.plant.erp]
         await erp.stock([StockSet(line.item, line.location, line.quantity, line.lot) for line in source.plant.opening()])
 
     async def _rage(self, chaos: Chaos, settings: Settings) -> None:
         """Tell under faults for so long as is planned; then let everything come to rest."""
-        until = max(datetime.now(UTC), self._plants[0].start) + timedelta(seconds=self._plan.seconds)
+        begin = datetime.now(UTC)
+        until = begin + timedelta(seconds=self._plan.seconds)
+        for source in self._sources:
+            source.begin(begin)
         timeout = aiohttp.ClientTimeout(total=TIMEOUT)
         async with aiohttp.ClientSession(timeout=timeout, connector=aiohttp.TCPConnector(force_close=True)) as session:
             raging = asyncio.create_task(chaos.rage())
             working = asyncio.create_task(self._operator.work(session))
             telling = asyncio.gather(*(source.tell(session, until) for source in self._sources))
-            await asyncio.wait([raging, working, telling], return_when=asyncio.FIRST_COMPLETED)
+            # No longer than planned: on a slow machine faults could else come faster than anybody gets up again.
+            await asyncio.wait([raging, working, telling], timeout=self._plan.seconds, return_when=asyncio.FIRST_COMPLETED)
             await endless(raging)
             chaos.clocks()
             await telling

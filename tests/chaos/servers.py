@@ -21,6 +21,10 @@ from synchromesh.sim.chance import Chance
 DATABASE = "chaos"
 PASSWORD = "chaos"
 SIZE = 3
+TABLES_FULL = 17 * 2**20
+"""The longest file, in bytes, with which segments of the write-ahead log can still be written."""
+
+LOG_FULL = 2**20
 
 
 class Database:
@@ -42,7 +46,7 @@ class Database:
         return f"postgresql://{DATABASE}:{PASSWORD}@127.0.0.1:{self.line.port}/{DATABASE}"
 
     def strikes(self) -> Mapping[str, Strike]:
-        return {"database crash": self._crash, "database restart": self._restart, "database cut": self._cut}
+        return {"database crash": self._crash, "database restart": self._restart, "database cut": self._cut, "database full": self._full}
 
     async def _crash(self, chance: Chance) -> str:
         return await self._away(self._server.crash, chance.whole(0, 40) / 10, "crashed")
@@ -59,6 +63,21 @@ class Database:
         async with self._busy:
             cut = await asyncio.to_thread(self._server.run, statement, (DATABASE, of))
         return f"{len(cut)} connections"
+
+    async def _full(self, chance: Chance) -> str:
+        """No file of it may become longer: with the larger limit tables can't grow, with the smaller one it can't log a change and dies. It
+        comes back with room."""
+        longest, seconds = chance.one((TABLES_FULL, TABLES_FULL, TABLES_FULL, LOG_FULL)), chance.whole(1, 6)
+        if self._busy.locked():
+            return ""
+        async with self._busy:
+            await asyncio.to_thread(self._server.crash)
+            with suppress(RuntimeError):  # so full that it can't even start
+                await asyncio.to_thread(self._server.start, longest)
+            await asyncio.sleep(seconds)
+            await asyncio.to_thread(self._server.crash)
+            await asyncio.to_thread(self._server.start)
+        return f"at {longest} bytes for {seconds} s"
 
     async def _away(self, stop: Callable[[], None], seconds: float, how: str) -> str:
         if self._busy.locked():
@@ -180,9 +199,8 @@ class Servers:
 
     def config(self) -> str:
         log = self._stream.address if self._stream is not None else self._database.address
-        more = "" if self._stream is not None else 'schema = "synchromesh_log"\n'
-        more += f'archive = "{self._folder / "archive"}"\n'
-        return f'\n[log]\naddress = "{log}"\n{more}\n[state]\naddress = "{self._database.address}"\n'
+        archive = self._folder / "archive"
+        return f'\n[log]\naddress = "{log}"\narchive = "{archive}"\n\n[state]\naddress = "{self._database.address}"\n'
 
     def strikes(self) -> Mapping[str, Strike]:
         return {name: strike for each in self._all for name, strike in each.strikes().items()}

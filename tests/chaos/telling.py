@@ -48,9 +48,14 @@ class Source:
         self._recent: list[Told] = []
         self._turn = self._chance.whole(0, 100)
 
-    async def begin(self) -> None:
+    async def open(self) -> None:
         """ERP knows what there is before the first fact."""
         await self._erp.learn(self.plant.masters())
+
+    def begin(self, start: datetime) -> None:
+        """The plant's history begins now."""
+        self.plant = msgspec.structs.replace(self.plant, start=start)
+        self._history = self.plant.history()
 
     async def tell(self, session: aiohttp.ClientSession, until: datetime) -> None:
         """Tell what happens as it happens, in requests of different sizes."""

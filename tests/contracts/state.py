@@ -20,13 +20,14 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Protocol, cast
 
 import msgspec
 import pytest
 
 from synchromesh.model.message import Message
 from synchromesh.plant.rows import Changes, ExceptionRow, FactRow, PostingRow
-from synchromesh.state.agreement import CauseRow, Fenced, Outbox, Reading, State, StateError, TakenOver
+from synchromesh.state.agreement import CauseRow, Fenced, Outbox, Overlapping, Reading, State, StateError, TakenOver
 
 PATIENCE = 20.0
 """Seconds after which what must happen counts as not happening."""
@@ -101,6 +102,17 @@ def _everything(position: int) -> Changes:
         documents={"4900": (position, 0)},
         exceptions={(position, 0): exception(position)},
     )
+
+
+class _Both(State, Overlapping, Protocol):
+    """A state that can be written while its writer goes on."""
+
+
+def overlapping(state: State) -> _Both:
+    """The state, where it can that; else the test is none of its."""
+    if not isinstance(state, Overlapping):
+        pytest.skip("this store needs its writer's time until a batch is durable")
+    return cast("_Both", state)
 
 
 class StateContract:
@@ -240,6 +252,33 @@ class StateContract:
         assert state.load("b", "order", ["1"]) == state.known("b", [("mes", "1")]) == state.postings("b", [(5, 0)]) == {}
         state.commit(epoch, [good])
         assert state.known("b", [("mes", "1")]) == {("mes", "1"): 5}
+
+    def test_a_writer_goes_on_while_a_batch_is_made_durable(self, open: Openings) -> None:
+        state = overlapping(open.state())
+        epoch = lease(state)
+        called: list[int] = []
+        state.commit_meanwhile(epoch, [_everything(7)], lambda: called.append(7))
+        assert called == [7]
+        assert state.positions() == {P: 7}
+        assert {table for table, _, _ in state.rows(P)} >= {"entity", "fact", "posting", "document", "exception", "identity", "position"}
+        state.commit_meanwhile(epoch, [Changes(P, 8, entities={("order", "1"): None})], lambda: called.append(8))
+        assert called == [7, 8]
+        assert state.load(P, "order", ["1"]) == {}
+
+    def test_who_fails_while_a_batch_is_made_durable_hears_it_when_that_has_its_end(self, open: Openings) -> None:
+        state = overlapping(open.state())
+        epoch = lease(state)
+
+        def fail() -> None:
+            raise RuntimeError("meanwhile")
+
+        with pytest.raises(RuntimeError, match="meanwhile"):
+            state.commit_meanwhile(epoch, [Changes(P, 1, identities={("mes", "1"): 1})], fail)
+        state.commit_meanwhile(epoch, [Changes(P, 2, identities={("mes", "2"): 2})], lambda: None)
+        assert state.positions() == {P: 2}
+        with pytest.raises(Fenced):
+            state.commit_meanwhile({P: epoch[P] - 1}, [Changes(P, 3)], fail)
+        assert state.positions() == {P: 2}
 
     def test_foreign_text_is_only_text(self, open: Openings) -> None:
         state = open.state()

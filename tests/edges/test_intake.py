@@ -12,13 +12,15 @@ from tests.edges.plant import NOW
 
 from synchromesh.edges.agreement import Busy
 from synchromesh.edges.intake import GroupIntake
-from synchromesh.log.agreement import LogCorrupt, LogError, LogFull
+from synchromesh.edges.lanes import GROUP
+from synchromesh.edges.pace import AtOnce
+from synchromesh.log.agreement import MOST_PARTITIONS, LogCorrupt, LogError, LogFull
 from synchromesh.log.memory import MemoryLog
 from synchromesh.model.message import NATIVE, Message
 
 
-def message(id: str, size: int = 2) -> Message:
-    return Message("oslo", "mes", id, NATIVE, NOW, b"x" * size)
+def message(id: str, size: int = 2, plant: str = "oslo") -> Message:
+    return Message(plant, "mes", id, NATIVE, NOW, b"x" * size)
 
 
 class SlowLog(MemoryLog):
@@ -97,7 +99,7 @@ async def test_every_caller_of_a_group_hears_the_error_and_the_next_group_goes_o
     await intake.stop()
 
 
-@pytest.mark.parametrize("bounds", [{"max_waiting": 3}, {"max_waiting_bytes": 300}])
+@pytest.mark.parametrize("bounds", [{"max_waiting": 6}, {"max_waiting_bytes": 600}])
 async def test_beyond_its_bounds_the_intake_is_busy_and_keeps_nothing(bounds: dict[str, int]) -> None:
     log = SlowLog()
     intake = GroupIntake(log, **bounds)
@@ -154,33 +156,100 @@ async def test_nothing_to_store_is_stored_at_once() -> None:
     await intake.stop()
 
 
-async def test_a_group_waits_as_long_as_it_is_told_to_and_is_told_its_size() -> None:
-    log = MemoryLog()
-    asked: list[int] = []
-    waiting, go = threading.Event(), threading.Event()
+@pytest.mark.parametrize("bounds", [{"max_waiting": 100}, {"max_waiting_bytes": 10_000}])
+async def test_a_storm_of_one_plant_leaves_room_for_the_others_and_all_are_bounded(bounds: dict[str, int]) -> None:
+    log = SlowLog()
+    intake = GroupIntake(log, **bounds)
+    tasks: list[asyncio.Task[list[int]]] = []
 
-    def pause(messages: int) -> float:
-        asked.append(messages)
-        waiting.set()
-        assert go.wait(10)
-        return 0.0
+    async def fill(plant: str) -> int:
+        for taken in range(200):
+            task = asyncio.create_task(intake.accept([message(str(taken), 100, plant)]))
+            await asyncio.sleep(0)
+            if task.done():
+                assert isinstance(task.exception(), Busy)
+                return taken
+            tasks.append(task)
+        raise AssertionError("no bound")
 
-    intake = GroupIntake(log, pause=pause)
-    answer = asyncio.create_task(intake.accept([message("1"), message("2")]))
-    assert await asyncio.to_thread(waiting.wait, 10)
-    assert log.head() == {}, "nothing is stored before the pause is over"
-    go.set()
-    assert await answer == [1, 2]
-    assert asked == [2]
+    assert [await fill(plant) for plant in ("storm", "oslo", "rome")] == [50, 25, 13]
+    assert intake.waiting <= 100
+    log.gate.release(len(tasks))
+    await asyncio.gather(*tasks)
+    assert intake.waiting == 0
     await intake.stop()
 
 
-async def test_a_stop_waits_for_no_pause_and_stores_what_was_taken() -> None:
+class Slowed(AtOnce):
+    """Keeps one plant waiting until it is let go."""
+
+    def __init__(self, plant: str) -> None:
+        self.plant = plant
+
+    def wait(self, plant: str) -> float:
+        return 0.01 if plant == self.plant else 0.0
+
+    def lasting(self, plant: str, messages: int) -> float:
+        return 7.0 if plant == self.plant else 0.0
+
+
+async def test_who_is_behind_waits_and_the_others_go_on_at_once() -> None:
     log = MemoryLog()
-    intake = GroupIntake(log, pause=lambda messages: 3600.0)
+    pace = Slowed("storm")
+    intake = GroupIntake(log, max_waiting=4, pace=pace)
+    slow = [asyncio.create_task(intake.accept([message(str(number), plant="storm")])) for number in range(2)]
+    await asyncio.sleep(0)
+    async with asyncio.timeout(PATIENCE):
+        for number in range(100):
+            assert await intake.accept([message(str(number))]) == [number + 1]
+    assert not any(task.done() for task in slow)
+    assert log.head() == {"oslo": 100}
+    with pytest.raises(Busy) as busy:
+        await intake.accept([message("more", plant="storm")])
+    assert busy.value.retry_after == 7
+    pace.plant = ""
+    async with asyncio.timeout(PATIENCE):
+        assert await asyncio.gather(*slow) == [[1], [2]]
+    await intake.stop()
+
+
+async def test_a_group_is_drawn_from_all_plants_in_turn_each_in_its_own_order() -> None:
+    log = SlowLog()
+    intake = GroupIntake(log)
+    first = asyncio.create_task(intake.accept([message("first")]))
+    await entered(log)
+    storm = [asyncio.create_task(intake.accept([message(f"{number}-{n}", plant="storm") for n in range(100)])) for number in range(40)]
+    await asyncio.sleep(0)
+    quiet = asyncio.create_task(intake.accept([message("quiet")]))
+    await asyncio.sleep(0)
+    log.gate.release(2)
+    assert await first == [1]
+    assert await quiet == [2], "it goes with the second group, whatever came before it"
+    log.gate.release(10)
+    assert [positions[0] for positions in await asyncio.gather(*storm)] == [1 + 100 * number for number in range(40)]
+    assert log.groups[1] <= GROUP + 1
+    await intake.stop()
+
+
+async def test_a_group_has_no_more_plants_than_every_log_takes_at_a_time() -> None:
+    log = SlowLog()
+    intake = GroupIntake(log)
+    first = asyncio.create_task(intake.accept([message("first")]))
+    await entered(log)
+    others = [asyncio.create_task(intake.accept([message("1", plant=f"plant-{number}")])) for number in range(MOST_PARTITIONS + 1)]
+    await asyncio.sleep(0)
+    log.gate.release(3)
+    await asyncio.gather(first, *others)
+    assert log.groups == [1, MOST_PARTITIONS, 1]
+    await intake.stop()
+
+
+async def test_a_stop_waits_for_no_pace_and_stores_what_was_taken() -> None:
+    log = MemoryLog()
+    intake = GroupIntake(log, pace=Slowed("oslo"))
     answer = asyncio.create_task(intake.accept([message("1")]))
     done, _ = await asyncio.wait([answer], timeout=0.2)
-    assert not done, "the pause is not over"
+    assert not done, "the pace does not let it go"
     async with asyncio.timeout(PATIENCE):
         await intake.stop()
         assert await answer == [1]

@@ -11,12 +11,15 @@ from tests.engine import laws
 from tests.engine.world import PLANT, START, World, ea
 
 from synchromesh.engine import folding
+from synchromesh.engine.reader import Reader
 from synchromesh.engine.worker import Worker, own_message
+from synchromesh.log.agreement import MOST_PARTITIONS, LogFull
 from synchromesh.log.memory import MemoryLog
 from synchromesh.model import event as ev
-from synchromesh.model.message import ENTERPRISE, NATIVE, OWN, Message
+from synchromesh.model.message import ENTERPRISE, NATIVE, OWN, Message, Record
 from synchromesh.plant import production, rules
 from synchromesh.plant.entities import Totals
+from synchromesh.plant.fact import Told
 from synchromesh.plant.policy import Policy
 from synchromesh.plant.rows import Changes
 from synchromesh.state.agreement import Fenced, StateFull
@@ -76,6 +79,60 @@ def test_a_commit_that_failed_is_tried_again_by_the_same_worker(moment: str) -> 
         world.worker.step()
     world.step()
     assert world.fates() == {"booked": 1}
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_what_was_read_ahead_of_a_commit_that_failed_comes_in_its_turn(moment: str) -> None:
+    world = World()
+    world.order()
+    told = [world.tell(report()) for _ in range(120)]
+    world.worker.step()
+    assert world.worker._ahead, "with a backlog the next batch is read while the one before it is committed"
+
+    def fail(_: Sequence[Changes]) -> None:
+        world.store.before_commit = world.store.after_commit = None
+        raise StateFull("no room")
+
+    if moment == "before":
+        world.store.before_commit = fail
+    else:
+        world.store.after_commit = fail
+    with pytest.raises(StateFull):
+        world.worker.step()
+    world.step()
+    assert world.fates() == {"booked": len(told)}
+    laws.check(world)
+
+
+def test_what_was_read_ahead_of_a_partition_that_was_given_up_is_not_folded() -> None:
+    log, store = MemoryLog(), MemoryStore()
+    for plant in ("a", "b"):
+        for number in range(30):
+            log.append([Message(plant, "mes", f"r{number}", NATIVE, START, _encode(report()), occurred=START)])
+    worker = Worker(log, store.state(), ["a", "b"], "w", now=lambda: START, batch=10)
+    worker.step()
+    worker._partitions = ["a"]
+    worker.attend()
+    while worker.step():
+        pass
+    assert store.state().positions() == {"a": 30, "b": 5}
+
+
+def test_a_message_that_crashes_when_it_is_read_ahead_is_set_aside_in_its_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World()
+    world.order()
+    told = [world.tell(report()) for _ in range(120)]
+    read = Reader._canonical
+
+    def crash(self: Reader, record: Record, message: Message) -> Told:
+        if record.position == told[100]:
+            raise KeyError("unreadable")
+        return read(self, record, message)
+
+    monkeypatch.setattr(Reader, "_canonical", crash)
+    world.step()
+    assert world.fates() == {"booked": len(told) - 1, "exception": 1}
+    World.made.clear()  # the message can be read when the laws would be asked
 
 
 def test_a_worker_that_was_taken_over_can_write_nothing() -> None:
@@ -203,6 +260,43 @@ def test_a_tick_is_told_once_when_something_is_due() -> None:
     assert world.log.head()[PLANT] == head + 1
     world.step()
     assert len(world.exceptions()) == 1
+
+
+def test_a_tick_that_could_not_be_appended_is_told_later() -> None:
+    world = World(Policy(waiting_hours=1))
+    world.tell(report())
+    world.step()
+    world.time += timedelta(hours=2)
+    head = world.log.head()[PLANT]
+
+    def refuse(_: Sequence[Message]) -> None:
+        raise LogFull("the disk is full")
+
+    world.log.before_append = refuse
+    with pytest.raises(LogFull):
+        world.worker.tick()
+    world.log.before_append = None
+    world.worker.tick()
+    assert world.log.head()[PLANT] == head + 1
+
+
+def test_ticks_of_very_many_plants_are_appended_in_parts_that_every_log_takes() -> None:
+    plants = [f"plant-{number}" for number in range(MOST_PARTITIONS + 1)]
+    log, store, time = MemoryLog(), MemoryStore(), START
+    policy = _encode(Policy(waiting_hours=1)).decode()
+    for plant in plants:
+        told = _encode(report())
+        log.append([own_message(plant, "policy", ev.Activated("policy", plant, "1", policy), time)])
+        log.append([Message(plant, "mes", "1", NATIVE, time, told, occurred=time)])
+    worker = Worker(log, store.state(), plants, "worker", now=lambda: time, batch=10_000)
+    while worker.step():
+        pass
+    assert worker.tick() is not None
+    groups: list[int] = []
+    log.before_append = lambda messages: groups.append(len(messages))
+    time += timedelta(hours=2)
+    worker.tick()
+    assert groups == [MOST_PARTITIONS, 1]
 
 
 def test_the_time_of_a_plant_never_goes_back() -> None:

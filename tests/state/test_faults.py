@@ -65,7 +65,10 @@ def batch():
     return Changes("p", position + 1, entities={("order", f"{position}.{number}"): b"x" * 3000 for number in range(10)})
 try:
     while True:
-        state.commit(epoch, [batch()])
+        if sys.argv[2] == "meanwhile":
+            state.commit_meanwhile(epoch, [batch()], lambda: None)
+        else:
+            state.commit(epoch, [batch()])
         position += 1
 except StateFull as error:
     print(error)
@@ -78,9 +81,10 @@ state.close()
 """
 
 
-def test_a_file_that_may_not_grow_is_no_room(tmp_path: Path) -> None:
+@pytest.mark.parametrize("way", ["at once", "meanwhile"])
+def test_a_file_that_may_not_grow_is_no_room(tmp_path: Path, way: str) -> None:
     done = subprocess.run(
-        [sys.executable, "-c", LIMITED, str(tmp_path / "state.db")], stdout=subprocess.PIPE, text=True, cwd=ROOT, check=True
+        [sys.executable, "-c", LIMITED, str(tmp_path / "state.db"), way], stdout=subprocess.PIPE, text=True, cwd=ROOT, check=True
     )
     assert "no room to write" in done.stdout
 

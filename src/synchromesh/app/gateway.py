@@ -107,7 +107,7 @@ class Gateway:
         limits = self._settings.limits
         pace = Pace(self._progress, time.monotonic)
         waiting, size = limits.waiting_messages, limits.waiting_bytes
-        intake = self._intake = GroupIntake(self._log, max_waiting=waiting, max_waiting_bytes=size, pause=pace.pause)
+        intake = self._intake = GroupIntake(self._log, max_waiting=waiting, max_waiting_bytes=size, pace=pace)
         started: list[Edge] = []
         try:
             for edge in self._edges:
@@ -125,12 +125,12 @@ class Gateway:
             self._reading.close()
             self._log.close()
 
-    def _progress(self) -> tuple[int, int]:
-        """How many messages the log has, and how many of them are folded. What can't be told slows nobody down."""
+    def _progress(self) -> tuple[Mapping[str, int], Mapping[str, int]]:
+        """Through where each partition is stored, and through where it is folded. What can't be told slows nobody down."""
         try:
-            return sum(self._log.head().values()), sum(self._reading.positions().values())
+            return self._log.head(), self._reading.positions()
         except (LogError, StateError):
-            return 0, 0
+            return {}, {}
 
     async def _settled(self, plant: str, position: int, seconds: float) -> Mapping[str, object] | None:
         """The synchronous call: look until the fact's fate is one that stays."""

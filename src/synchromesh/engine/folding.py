@@ -4,10 +4,11 @@ there is one way in which a log becomes state."""
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Final
 
 from synchromesh.engine import foresight
-from synchromesh.engine.reader import Reader
+from synchromesh.engine.reader import PLAIN, Reader
 from synchromesh.model.message import Record
 from synchromesh.model.quantity import exactly
 from synchromesh.plant.fact import Told
@@ -30,6 +31,20 @@ class Folding:
         self._reader = Reader(self.view)
         self._quarantined = quarantined
         self._crashes: dict[int, list[str]] = {}
+        self._ahead: tuple[Sequence[Record], list[Told]] | None = None
+
+    def look_ahead(self, records: Sequence[Record]) -> None:
+        """Read what the next fold will be given, as far as nothing has to be asked of the store for that."""
+        self._ahead = None
+        if not self._crashes and all(record.message.interface in PLAIN for record in records):
+            self._reader.batch()
+            with suppress(_CrashedError):  # it crashes again when its turn comes
+                self._ahead = (records, self._told(records))
+
+    def forget(self) -> None:
+        """Nothing of what was folded or read ahead is true."""
+        self.view.forget()
+        self._ahead = None
 
     def fold(self, records: Sequence[Record]) -> Changes:
         """All changes of these records. One that crashes the fold twice is set aside with an exception, and the others go on (law 5)."""
@@ -37,12 +52,11 @@ class Folding:
             try:
                 return self._attempt(records)
             except _CrashedError as crash:
-                self.view.forget()
+                self.forget()
                 self._count(crash)
 
     def _attempt(self, records: Sequence[Record]) -> Changes:
-        self._reader.batch()
-        told = self._told(records)
+        told = self._read_ahead(records)
         foresight.prefetch(self.view, told)
         with exactly():
             for record, each in zip(records, told, strict=True):
@@ -51,6 +65,13 @@ class Folding:
                 except DEFECTS as error:
                     raise _CrashedError(record, error) from error
         return self.view.flush()
+
+    def _read_ahead(self, records: Sequence[Record]) -> list[Told]:
+        ahead, self._ahead = self._ahead, None
+        if ahead is not None and ahead[0] is records:
+            return ahead[1]
+        self._reader.batch()
+        return self._told(records)
 
     def _told(self, records: Sequence[Record]) -> list[Told]:
         read = self._read if self._crashes else self._reader.read

@@ -21,6 +21,9 @@ from synchromesh.plant.view import View
 SOURCE: Final = "synchromesh"
 """What the sources of our own messages begin with; no edge accepts such a source from outside."""
 
+PLAIN: Final = frozenset({NATIVE, OWN})
+"""Interfaces whose messages are read without an adapter, so without a look into the state."""
+
 _native: Final = msgspec.json.Decoder(EXTERNAL).decode
 _own: Final = msgspec.json.Decoder(OwnEvent | DecisionEvent | PlantEvent).decode
 _input_ended: Final = msgspec.json.Decoder(InputEnded).decode

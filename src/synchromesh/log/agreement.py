@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
 
 import msgspec
 
@@ -38,6 +38,10 @@ def known_only(place: Place, *keys: str) -> None:
             raise ValueError(f"{key} is no setting of {kind}; " + (f"it has {', '.join(keys)}" if keys else "it has none of its own"))
 
 
+MOST_PARTITIONS: Final = 1_000
+"""How many partitions one append may reach in any log."""
+
+
 class LogError(Exception):
     """The log can't do what was asked; nothing was appended. The text says what, where and what to do."""
 
@@ -62,7 +66,8 @@ class Log(Protocol):
     """The log of all partitions. Safe for use from many threads and processes at a time."""
 
     def append(self, messages: Sequence[Message]) -> list[int]:
-        """Append all messages, durably and all or none, and return each one's position in its own partition.
+        """Append all messages, durably and all or none, and return each one's position in its own partition. They are of `MOST_PARTITIONS`
+        partitions at the most.
 
         Raises `LogFull` or `LogError`; then none of the messages is in the log. After `LogAway` nobody knows: a source that sends again is
         told apart by its identity.

@@ -126,12 +126,15 @@ def sync_directory(path: Path) -> None:
 
 
 @contextmanager
-def transaction(connection: apsw.Connection, begin: str = "BEGIN IMMEDIATE") -> Iterator[None]:
-    """All of the block or nothing. The commit is durable when the block is left."""
+def transaction(connection: apsw.Connection, begin: str = "BEGIN IMMEDIATE", commit: Callable[[], object] | None = None) -> Iterator[None]:
+    """All of the block or nothing. The commit is durable when the block is left; `commit` is how it is made, where not here and now."""
     connection.execute(begin)
     try:
         yield
-        connection.execute("COMMIT")
+        if commit is None:
+            connection.execute("COMMIT")
+        else:
+            commit()
     except BaseException:
         # SQLite has rolled back by itself after some errors, a full disk among them.
         if connection.in_transaction:

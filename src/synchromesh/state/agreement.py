@@ -9,9 +9,9 @@ Times are integers: microseconds since 1970 in UTC.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence, Set
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final, Protocol, runtime_checkable
 
 import msgspec
 
@@ -29,6 +29,7 @@ __all__ = [
     "Identity",
     "Moment",
     "Outbox",
+    "Overlapping",
     "PostingId",
     "PostingRow",
     "Reading",
@@ -134,6 +135,16 @@ class State(Protocol):
         ...
 
     def close(self) -> None: ...
+
+
+@runtime_checkable
+class Overlapping(Protocol):
+    """A `State` that does not need its writer's time for making a batch durable."""
+
+    def commit_meanwhile(self, epochs: Mapping[str, int], batch: Sequence[Changes], meanwhile: Callable[[], None]) -> None:
+        """`commit`, and call `meanwhile` once, when all is written and the disk is waited for. It must ask nothing of this store and leave
+        the batch as it is. What it raises is raised when the commit has its end; the batch may be committed then."""
+        ...
 
 
 class Snapshots(Protocol):

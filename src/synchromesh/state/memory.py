@@ -175,6 +175,9 @@ class MemoryState:
         return [(name, encoding.message(body)) for _, name, body in pending[:limit]]
 
     def commit(self, epochs: Mapping[str, int], batch: Sequence[Changes]) -> None:
+        self.commit_meanwhile(epochs, batch, lambda: None)
+
+    def commit_meanwhile(self, epochs: Mapping[str, int], batch: Sequence[Changes], meanwhile: Callable[[], None]) -> None:
         with self._store.changed:
             for changes in batch:
                 epoch, held_by = self._store.leases.get(changes.partition, (0, ""))
@@ -183,6 +186,7 @@ class MemoryState:
             for changes in batch:
                 _check(changes, len(self._store.of(changes.partition).forwards))
             encoded = [_encoded(changes) for changes in batch]
+            meanwhile()
             if self._store.before_commit is not None:
                 self._store.before_commit(batch)
             for changes, rows in zip(batch, encoded, strict=True):

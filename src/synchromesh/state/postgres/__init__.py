@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from synchromesh.log.agreement import Place
     from synchromesh.postgres.database import Database
     from synchromesh.state.agreement import Outbox, Reading, State
+
+SCHEMA: Final = "synchromesh_state"
+"""The schema, where nothing else is said: another one than the log's, so that both may be in one database."""
 
 
 def open_state(place: Place) -> State:
@@ -41,7 +44,7 @@ def set_aside(place: Place, mark: str) -> None:
 
 def _database(place: Place) -> Database:
     from synchromesh.log.agreement import known_only  # noqa: PLC0415 - as above
-    from synchromesh.postgres.database import SCHEMA, database  # noqa: PLC0415 - as above
+    from synchromesh.postgres.database import database  # noqa: PLC0415 - as above
 
     known_only(place, "schema")
     return database(place.address, str(place.more.get("schema", SCHEMA)))

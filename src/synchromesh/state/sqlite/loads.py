@@ -12,11 +12,11 @@ from synchromesh.plant.rows import ExceptionRow, FactRow, Identity, PostingId, P
 from synchromesh.state import encoding
 from synchromesh.state.sqlite.identities import Identities
 from synchromesh.state.sqlite.partitions import Partitions
-from synchromesh.state.sqlite.rows import at, many, position_of
+from synchromesh.state.sqlite.rows import at, many, named, position_of
 from synchromesh.state.sqlite.schema import in_state_words
 
 _ENTITIES: Final = (
-    "SELECT e.name, e.value FROM ({keys}) AS k CROSS JOIN entity AS e ON e.partition = ? AND e.kind = ? AND e.name = k.column1"
+    "SELECT e.name, e.value FROM carray(?) AS k CROSS JOIN entity AS e ON e.partition = ? AND e.kind = ? AND e.name = CAST(k.value AS TEXT)"
 )
 _FACTS: Final = "SELECT f.at, f.value FROM ({keys}) AS k CROSS JOIN fact AS f ON f.at = k.column1"
 _POSTINGS: Final = (
@@ -34,7 +34,7 @@ _OUTGOING: Final = (
 
 
 def entities(connection: apsw.Connection, number: int, kind: str, names: Iterable[str]) -> dict[str, bytes]:
-    return dict(many(connection, _ENTITIES, (number, kind), [(name,) for name in names]))
+    return dict(named(connection, _ENTITIES, names, (number, kind)))
 
 
 def facts(connection: apsw.Connection, number: int, positions: Iterable[int]) -> dict[int, FactRow]:

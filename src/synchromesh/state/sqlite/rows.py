@@ -40,3 +40,10 @@ def many(connection: apsw.Connection, sql: str, first: Sequence[object], keys: I
         width = ",".join("?" * len(chunk[0]))
         values = ",".join([f"({width})"] * len(chunk))
         yield from query(connection, sql.format(keys=f"VALUES {values}"), [*(part for key in chunk for part in key), *first])
+
+
+def named(connection: apsw.Connection, sql: str, names: Iterable[str], rest: Sequence[object]) -> list[Any]:
+    """The rows of one statement for many names, which are its first parameter, an array; `rest` are the others. They are looked up in
+    their order, in which neighbours in the table are read together. Names go as bytes: an array of text holds none with a zero in it."""
+    keys = tuple([name.encode() for name in sorted(names)])
+    return query(connection, sql, (apsw.carray(keys), *rest)) if keys else []

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
 
@@ -60,6 +61,7 @@ class SqliteState(SqliteLoads):
             self._connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
         self._partitions = Partitions(self._connection)
         self._identities = Identities(self._connection, segment_positions)
+        self._waiting = ThreadPoolExecutor(1, "commit")
         self._begun = False
         """Whether this writer has attended: the first time it takes over from whoever was there."""
 
@@ -113,9 +115,22 @@ class SqliteState(SqliteLoads):
     # --- writing ----------------------------------------------------------------------------------------------------------
 
     def commit(self, epochs: Mapping[str, int], batch: Sequence[Changes]) -> None:
+        self._commit(epochs, batch)
+
+    def commit_meanwhile(self, epochs: Mapping[str, int], batch: Sequence[Changes], meanwhile: Callable[[], None]) -> None:
+        def commit() -> None:
+            durable = self._waiting.submit(self._connection.execute, "COMMIT")
+            try:
+                meanwhile()
+            finally:
+                durable.result()
+
+        self._commit(epochs, batch, commit)
+
+    def _commit(self, epochs: Mapping[str, int], batch: Sequence[Changes], commit: Callable[[], None] | None = None) -> None:
         with in_state_words(self._path, "committing to the state"), self._lock:
             try:
-                with transaction(self._connection):
+                with transaction(self._connection, commit=commit):
                     self._check(epochs, batch)
                     for changes in batch:
                         self._write(self._partitions.made(changes.partition), changes)
@@ -227,5 +242,6 @@ class SqliteState(SqliteLoads):
         return SqliteState(copy)
 
     def close(self) -> None:
+        self._waiting.shutdown()
         self._connection.close()
         self._lock.close()
