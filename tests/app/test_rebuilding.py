@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 from tests.app.test_faults import in_words
-from tests.app.told import START, Told, ea
+from tests.app.told import Told, ea
+from tests.engine.world import START
 
 from synchromesh.app.roles import prepare
 from synchromesh.app.stores import Stores
@@ -22,19 +23,9 @@ from synchromesh.plant.decisions import REPAIR
 from synchromesh.plant.rows import Changes
 
 
-class OnPostgres(Told):
+def on_postgres(folder: Path, address: str, trimmed: int = 0) -> Told:
     """The same with its state in a database."""
-
-    def __init__(self, folder: Path, address: str, **more: Any) -> None:
-        self.address = address
-        super().__init__(folder, **more)
-
-    @property
-    def settings(self) -> Any:
-        text = self._config.read_text("utf-8")
-        if "[state]" not in text:
-            self._config.write_text(f'{text}\n[state]\naddress = "{self.address}"\n', "utf-8")
-        return super().settings
+    return Told(folder, trimmed=trimmed, engines=f'\n[state]\naddress = "{address}"\n')
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
@@ -42,7 +33,7 @@ def told(request: pytest.FixtureRequest, tmp_path: Path) -> Told:
     """An installation of which a part of the log is in the archive."""
     if request.param == "sqlite":
         return Told(tmp_path / "one", trimmed=120)
-    return OnPostgres(tmp_path / "one", request.getfixturevalue("postgres"), trimmed=120)
+    return on_postgres(tmp_path / "one", request.getfixturevalue("postgres"), trimmed=120)
 
 
 def rebuilt(told: Told, *more: str) -> Any:
@@ -100,7 +91,7 @@ def test_claims_stay_known_only_where_they_are_no_part_of_the_store(tmp_path: Pa
     one = Told(tmp_path / "one")
     one.take_over()
     assert rebuilt(one)["claims_known"] == ["oslo"]
-    other = OnPostgres(tmp_path / "other", postgres)
+    other = on_postgres(tmp_path / "other", postgres)
     other.take_over()
     series = other.series()
     assert rebuilt(other)["claims_known"] == []
