@@ -12,7 +12,7 @@ import msgspec
 
 from synchromesh.app import process
 from synchromesh.app.adapters import Adapters, deciding, drops
-from synchromesh.app.binding import same_history, same_log
+from synchromesh.app.binding import same_history, same_log, within_reach
 from synchromesh.app.plugins import connector_of
 from synchromesh.app.room import LATER, Room
 from synchromesh.app.settings import Settings
@@ -35,8 +35,10 @@ def prepare(settings: Settings) -> None:
     log, state = stores.log(), stores.state()
     reading, outbox = stores.reading(), stores.outbox()
     try:
+        positions = reading.positions()
+        within_reach(log, positions)
         same_log(state.origin(log.id()), log.id())
-        same_history(log.head(), reading.positions(), settings.synchromesh.data)
+        same_history(log.head(), positions, settings.synchromesh.data)
         differences = {name: connector_of(erp).abilities.differences for name, erp in settings.erps.items()}
         adapters = Adapters(settings)
         for drop in drops(settings):

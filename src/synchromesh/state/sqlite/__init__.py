@@ -43,3 +43,10 @@ def version_of(place: Place) -> Version:
 
     known_only(place)
     return version_of_file(place.folder / FILE)
+
+
+def set_aside(place: Place, mark: str) -> None:
+    """Let an empty store be bound to `mark`. The file that was there gets another name; the claims beside it stay."""
+    from synchromesh.state.sqlite.aside import set_aside  # noqa: PLC0415 - as above
+
+    set_aside(place.folder / FILE, mark)
