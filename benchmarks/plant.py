@@ -53,25 +53,25 @@ def _item_name(size: Size, order: int) -> str:
     return f"ITEM-{order * size.lots // size.orders % ITEMS:03d}"
 
 
-def load(log: Log, size: Size, now: datetime) -> None:
+def load(log: Log, size: Size, now: datetime, plant: str = PLANT) -> None:
     """Append what a plant knows before its first report: a policy, a location, items and orders."""
     policy = encode(Policy(series=SERIES)).decode()
-    messages = [own_message(PLANT, "policy", ev.Activated("policy", PLANT, "bench", policy), now)]
-    messages.append(Message(PLANT, "erp", "location", NATIVE, now, encode(ev.LocationChanged("FG-01"))))
+    messages = [own_message(plant, "policy", ev.Activated("policy", plant, "bench", policy), now)]
+    messages.append(Message(plant, "erp", "location", NATIVE, now, encode(ev.LocationChanged("FG-01"))))
     for number in range(ITEMS):
         item = ev.ItemChanged(f"ITEM-{number:03d}", "EA", decimals=0)
-        messages.append(Message(PLANT, "erp", f"item-{number}", NATIVE, now, encode(item)))
+        messages.append(Message(plant, "erp", f"item-{number}", NATIVE, now, encode(item)))
     log.append(messages)
     for first in range(0, size.orders, CHUNK):
-        log.append([_order(size, number, now) for number in range(first, min(first + CHUNK, size.orders))])
+        log.append([_order(size, number, now, plant) for number in range(first, min(first + CHUNK, size.orders))])
 
 
-def _order(size: Size, number: int, now: datetime) -> Message:
+def _order(size: Size, number: int, now: datetime, plant: str) -> Message:
     order = ev.OrderChanged(order_name(number), _item_name(size, number), Quantity(Decimal(1000), "EA"), location="FG-01")
-    return Message(PLANT, "erp", f"order-{number}", NATIVE, now, encode(order))
+    return Message(plant, "erp", f"order-{number}", NATIVE, now, encode(order))
 
 
-def reports(size: Size, seed: int, count: int, now: datetime, prefix: str = "f") -> list[Message]:
+def reports(size: Size, seed: int, count: int, now: datetime, prefix: str = "f", plant: str = PLANT) -> list[Message]:
     """Reports of random orders, as a worker finds them in the log."""
     chance = random.Random(seed)
     found = []
@@ -79,7 +79,7 @@ def reports(size: Size, seed: int, count: int, now: datetime, prefix: str = "f")
         order = chance.randrange(size.orders)
         good = Quantity(Decimal(chance.randrange(1, 9)), "EA")
         event = ev.ProductionReported(order_name(order), good=good, lot=lot_name(size, order))
-        found.append(Message(PLANT, f"mes/{number % 20}", f"{prefix}-{number:09d}", NATIVE, now, encode(event), occurred=now))
+        found.append(Message(plant, f"mes/{number % 20}", f"{prefix}-{number:09d}", NATIVE, now, encode(event), occurred=now))
     return found
 
 
@@ -89,7 +89,7 @@ _POSTED: Final = (
 )
 
 
-def posts(size: Size, prefix: str, batch: int = 1) -> Iterator[tuple[str, bytes]]:
+def posts(size: Size, prefix: str, batch: int = 1, plant: str = PLANT) -> Iterator[tuple[str, bytes]]:
     """The same reports as bodies for the HTTP edge, `batch` in each; ids never come twice for one prefix."""
     chance = random.Random(prefix)
     number = 0
@@ -102,4 +102,4 @@ def posts(size: Size, prefix: str, batch: int = 1) -> Iterator[tuple[str, bytes]
             told.append(
                 _POSTED % (prefix, number, number % 20, now, order_name(order), lot_name(size, order), 1 + number % 8),
             )
-        yield PLANT, (told[0] if batch == 1 else "[" + ",".join(told) + "]").encode()
+        yield plant, (told[0] if batch == 1 else "[" + ",".join(told) + "]").encode()

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Final
 
 import msgspec
-from benchmarks import folding, history, jetstream, queue, system, working, working_postgres
+from benchmarks import cluster, folding, history, jetstream, queue, system, workers, working, working_postgres
 from benchmarks.figures import Figure, amount
 from benchmarks.plant import QUICK, TINY, Size
 from rich.console import Console
@@ -33,7 +33,10 @@ PARTS: Final[dict[str, Callable[[Size], list[Figure]]]] = {
     "queue": queue.measure,
     "jetstream": jetstream.measure,
     "history": lambda size: [history.measure(size)],
+    "history-servers": history.on_servers,
     "postgres": _postgres,
+    "cluster": cluster.measure,
+    "workers": workers.measure,
 }
 SIZES: Final = {"full": Size(), "quick": QUICK, "tiny": TINY}
 

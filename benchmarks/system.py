@@ -24,6 +24,7 @@ from benchmarks.processes import cpu, family, resident, running
 from synchromesh.app.reading import read_settings
 from synchromesh.app.roles import prepare
 from synchromesh.app.stores import Stores
+from synchromesh.state.agreement import Reading
 from synchromesh.state.sqlite.reading import SqliteReading
 
 BATCH = 100
@@ -36,7 +37,7 @@ RATE = 1_000.0
 PATIENCE = 120.0
 """Seconds without any progress after which a measurement has failed."""
 
-_CONFIG = """\
+CONFIG = """\
 [synchromesh]
 data = "data"
 
@@ -100,7 +101,7 @@ def measure(size: Size) -> list[Figure]:
     with tempfile.TemporaryDirectory(prefix="synchromesh-bench-") as name, running("-m", "benchmarks.erp") as (_, said):
         folder = Path(name)
         config = folder / "synchromesh.toml"
-        config.write_text(_CONFIG.format(plant=PLANT, url=msgspec.json.decode(said)["url"]), "utf-8")
+        config.write_text(CONFIG.format(plant=PLANT, url=msgspec.json.decode(said)["url"]), "utf-8")
         settings = read_settings(config)
         prepare(settings)
         log = Stores(settings).log()
@@ -108,13 +109,13 @@ def measure(size: Size) -> list[Figure]:
         head = log.head()[PLANT]
         log.close()
         raw_single, raw_batch, raw_steady = _raw(folder, size)
-        with _serving(config) as (system, _):
-            _loaded(system, head)
+        with serving(config) as (system, _):
+            loaded(SqliteReading(system.data / "state.db"), head)
             single, single_note = _sustained(system, size, 1, SINGLES)
             batch, batch_note = _sustained(system, size, BATCH, BATCHES)
-            p50, p99, steady_note = _steady(system, size)
+            p50, p99, steady_note = steady(system, SqliteReading(system.data / "state.db"), size)
             memory = system.peak
-        with _serving(config) as (_, seconds):
+        with serving(config) as (_, seconds):
             restart = seconds
     return [
         Figure("end to end, single posts", single, "facts/s", SINGLES, raw=raw_single, note=single_note),
@@ -127,7 +128,7 @@ def measure(size: Size) -> list[Figure]:
 
 
 @contextmanager
-def _serving(config: Path) -> Iterator[tuple[System, float]]:
+def serving(config: Path) -> Iterator[tuple[System, float]]:
     """A running installation, and the seconds until it was ready."""
     started = time.monotonic()
     with running("-u", "-m", "synchromesh.cli", "serve", "--config", str(config)) as (process, line):
@@ -135,9 +136,8 @@ def _serving(config: Path) -> Iterator[tuple[System, float]]:
         yield System(process.pid, line.removeprefix("ready at "), config.parent / "data"), seconds
 
 
-def _loaded(system: System, head: int) -> None:
+def loaded(reading: Reading, head: int) -> None:
     """Wait until the orders are folded; they are no facts, so the position tells."""
-    reading = SqliteReading(system.data / "state.db")
     try:
         while reading.positions().get(PLANT, 0) < head:
             time.sleep(0.1)
@@ -145,7 +145,7 @@ def _loaded(system: System, head: int) -> None:
         reading.close()
 
 
-def _run(port: int, size: Size, batch: int, rate: float = 0.0) -> Result:
+def run_load(port: int, size: Size, batch: int, rate: float = 0.0) -> Result:
     prefix = f"{batch}-{rate:.0f}-{time.time_ns():x}"
     aim = Load("127.0.0.1", port, (PLANT,), size.seconds, rate=rate, batch=batch, connections=64 if batch == 1 else 16)
     result = uvloop.run(drive(aim, posts(size, prefix, batch)))
@@ -160,7 +160,7 @@ def _sustained(system: System, size: Size, batch: int, target: float) -> tuple[f
     family_ = family(system.pid)
     used = {role: cpu(pid) for role, pid in family_.items()}
     started = time.monotonic()
-    result = _run(system.port, size, batch, OFFERED * target)
+    result = run_load(system.port, size, batch, OFFERED * target)
     system.weigh()
     system.until(lambda totals: totals.documents - before >= result.events)
     seconds = time.monotonic() - started
@@ -169,12 +169,11 @@ def _sustained(system: System, size: Size, batch: int, target: float) -> tuple[f
     return result.events / seconds, f"accepted {result.per_second:,.0f}/s; CPU µs a fact: {shares}"
 
 
-def _steady(system: System, size: Size) -> tuple[float, float, str]:
+def steady(system: System, reading: Reading, size: Size) -> tuple[float, float, str]:
     """Milliseconds from arrival at the gateway to arrival at ERP, p50 and p99, at a steady rate."""
-    reading = SqliteReading(system.data / "state.db")
     try:
         before, first = system.totals().documents, reading.positions()[PLANT]
-        result = _run(system.port, size, 1, RATE)
+        result = run_load(system.port, size, 1, RATE)
         system.until(lambda totals: totals.documents - before >= result.events)
         spans = []
         for position in range(first + 1, reading.positions()[PLANT] + 1):
@@ -192,5 +191,5 @@ def _raw(folder: Path, size: Size) -> tuple[float, float, Result]:
     """What the machine and the driver do with a server that only stores: single posts, batches, and at the steady rate."""
     with running("-m", "benchmarks.sink", str(folder / "raw.db")) as (_, port):
         part = msgspec.structs.replace(size, seconds=min(size.seconds, 5.0))
-        single, batch = _run(int(port), part, 1), _run(int(port), part, BATCH)
-        return single.per_second, batch.per_second, _run(int(port), part, 1, RATE)
+        single, batch = run_load(int(port), part, 1), run_load(int(port), part, BATCH)
+        return single.per_second, batch.per_second, run_load(int(port), part, 1, RATE)

@@ -82,22 +82,22 @@ def drain(worker: Worker) -> None:
         pass
 
 
-def interleave(log: Log, messages: list[Message], head: int, name: str = "o") -> None:
+def interleave(log: Log, messages: list[Message], head: int, name: str = "o", plant: str = PLANT) -> None:
     """Append facts, a batch at a time, and behind each batch the outcomes of the batch before it, as under load."""
     waiting: list[int] = []
     for first in range(0, len(messages) + BATCH, BATCH):
         facts = messages[first : first + BATCH]
-        told = [_outcomes(waiting[k : k + OUTCOMES], f"{name}-{first + k}") for k in range(0, len(waiting), OUTCOMES)]
+        told = [_outcomes(waiting[k : k + OUTCOMES], f"{name}-{first + k}", plant) for k in range(0, len(waiting), OUTCOMES)]
         if facts or told:
             log.append([*facts, *told])
         waiting = list(range(head + 1, head + 1 + len(facts)))
         head += len(facts) + len(told)
 
 
-def _outcomes(positions: list[int], name: str) -> Message:
-    stem = stem_of(PLANT, SERIES)
+def _outcomes(positions: list[int], name: str, plant: str) -> Message:
+    stem = stem_of(plant, SERIES)
     outcomes = tuple(Outcome(key_of(stem, each, "receipt", 1), Fate.POSTED, NOW, f"49{each:09d}") for each in positions)
-    return own_message(PLANT, name, OutcomesReported(outcomes), NOW)
+    return own_message(plant, name, OutcomesReported(outcomes), NOW)
 
 
 def booked(folder: Path) -> int:

@@ -11,7 +11,7 @@ from typing import Final
 
 import aiohttp
 import msgspec
-from tests.chaos.fleet import end_with_parent
+from tests.chaos.fleet import ROOT
 from tests.chaos.line import Line
 
 from synchromesh.connectors.agreement import Grade
@@ -56,11 +56,9 @@ class Erp:
     async def start(self) -> None:
         if not self.line.port:
             await self.line.open()
-        command = [sys.executable, "-m", "synchromesh.connectors.sandbox", "--port", "0", "--data", str(self._folder)]
+        command = [sys.executable, "-m", "tests.chaos.mortal", "synchromesh.connectors.sandbox", "--port", "0", "--data", str(self._folder)]
         command += ["--grade", self.grade.value, "--seed", str(self._seed), "--rates", RATES, "--delay", str(LATEST)]
-        self._process = await asyncio.create_subprocess_exec(
-            *command, stdin=DEVNULL, stdout=PIPE, start_new_session=True, preexec_fn=end_with_parent
-        )
+        self._process = await asyncio.create_subprocess_exec(*command, stdin=DEVNULL, stdout=PIPE, start_new_session=True, cwd=ROOT)
         assert self._process.stdout is not None, "asked for above"
         line = await self._process.stdout.readline()
         if not line:

@@ -7,7 +7,6 @@ another one at each start. All of it ends with the process that made it.
 from __future__ import annotations
 
 import asyncio
-import ctypes
 import resource
 import signal
 import sys
@@ -24,19 +23,13 @@ from tests.chaos.line import Line
 
 from synchromesh.app.process import Ready
 
+ROOT: Final = Path(__file__).parents[2]
 PATIENCE: Final = 60.0
 AGAIN: Final = (0.2, 0.5, 1.0, 2.0, 5.0)
 """Seconds before a process is started again that has ended so often in a row."""
 
 GRACE: Final = 30.0
-PR_SET_PDEATHSIG: Final = 1
-_LIBC: Final = ctypes.CDLL(None, use_errno=True)
 UNLIMITED: Final = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
-
-
-def end_with_parent() -> None:
-    """Run in a new process: the system kills it when its parent dies, however that dies."""
-    _LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 class Member:
@@ -119,11 +112,18 @@ class Member:
             await asyncio.sleep(AGAIN[min(quick, len(AGAIN) - 1)])
 
     async def _live(self) -> int:
-        command = [sys.executable, "-m", "tests.chaos.child", str(self._clock), self._fleet.sabotage.get(self.role, "-")]
+        command = [
+            sys.executable,
+            "-m",
+            "tests.chaos.mortal",
+            "tests.chaos.child",
+            str(self._clock),
+            self._fleet.sabotage.get(self.role, "-"),
+        ]
         command += ["serve", "--role", self.role, "--config", str(self.config)]
         with self.log.open("ab") as lines:
             process = self._process = await asyncio.create_subprocess_exec(
-                *command, stdin=DEVNULL, stdout=PIPE, stderr=lines, cwd=self._fleet.root, start_new_session=True, preexec_fn=end_with_parent
+                *command, stdin=DEVNULL, stdout=PIPE, stderr=lines, cwd=ROOT, start_new_session=True
             )
         assert process.stdout is not None, "asked for above"
         try:
@@ -145,7 +145,6 @@ class Fleet:
 
     def __init__(self, folder: Path, counts: dict[str, int], sabotage: dict[str, str]) -> None:
         self.folder = folder
-        self.root = Path(__file__).parents[2]
         self.sabotage = sabotage
         self.members = [Member(self, role, number) for role, count in counts.items() for number in range(1, count + 1)]
 

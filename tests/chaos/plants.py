@@ -12,9 +12,9 @@ from typing import Final
 
 import msgspec
 
-from synchromesh.model.event import ItemChanged, StockLine
+from synchromesh.model.event import StockLine
 from synchromesh.model.message import Message
-from synchromesh.sim.catalogue import AWKWARD, Catalogue, opening, site
+from synchromesh.sim.catalogue import AWKWARD, opening, site
 from synchromesh.sim.plants import Habits, SimulatedPlant
 from synchromesh.sim.told import Known, Scene, Told
 
@@ -22,17 +22,7 @@ ZONES: Final = ("Europe/Oslo", "Europe/Paris", "America/New_York", "Asia/Tokyo",
 HABITS: Final = Habits(at_once=4, pause=600)
 
 AMPLE: Final = "1000000000"
-"""On stock of everything at the beginning."""
-
-
-def catalogue(erp: str) -> Catalogue:
-    """What the plants of a business system make and use: no two systems speak of the same item."""
-
-    def own(items: tuple[ItemChanged, ...]) -> tuple[ItemChanged, ...]:
-        return tuple(msgspec.structs.replace(item, item=f"{erp.upper()}-{item.item}") for item in items)
-
-    (unplanned, strange) = own((AWKWARD.unplanned, AWKWARD.strange))
-    return Catalogue(own(AWKWARD.products), own(AWKWARD.components), own(AWKWARD.backflushed), unplanned, strange)
+"""On stock of everything at the beginning. All business systems speak of the same items, and each has books of its own."""
 
 
 class Plant(msgspec.Struct, frozen=True):
@@ -48,12 +38,11 @@ class Plant(msgspec.Struct, frozen=True):
     def masters(self) -> list[Known]:
         """What its ERP knows before the first fact."""
         places = [Known(self.start, self.name, location) for location in site(self.name).locations]
-        known = catalogue(self.erp)
-        return places + [Known(self.start, "", item) for item in known.items.values() if item != known.strange]
+        return places + [Known(self.start, "", item) for item in AWKWARD.items.values() if item != AWKWARD.strange]
 
     def opening(self) -> tuple[StockLine, ...]:
         """Its ERP's stock at the beginning."""
-        return opening(self.name, catalogue(self.erp), AMPLE)
+        return opening(self.name, AWKWARD, AMPLE)
 
     def history(self) -> History:
         return History(self)
@@ -64,7 +53,7 @@ class History:
 
     def __init__(self, plant: Plant) -> None:
         self._plant = plant
-        self._maker = SimulatedPlant(plant.name, plant.seed, plant.start, HABITS, catalogue(plant.erp))
+        self._maker = SimulatedPlant(plant.name, plant.seed, plant.start, HABITS, AWKWARD)
         self._happenings = self._maker.happenings(None)
         self.told = 0
 
@@ -87,9 +76,7 @@ class History:
         """The plant's world, as far as its history was told."""
         plant, maker = self._plant, self._maker
         homes = {place.location: plant.name for place in site(plant.name).locations}
-        return Scene(
-            catalogue(plant.erp).items, maker.orders, plant.opening(), {plant.name: plant.zone}, frozenset(maker.never), homes=homes
-        )
+        return Scene(AWKWARD.items, maker.orders, plant.opening(), {plant.name: plant.zone}, frozenset(maker.never), homes=homes)
 
 
 class Heard(msgspec.Struct):

@@ -165,7 +165,8 @@ class Run:
             raging = asyncio.create_task(chaos.rage())
             working = asyncio.create_task(self._operator.work(session))
             telling = asyncio.gather(*(source.tell(session, until) for source in self._sources))
-            await asyncio.wait([raging, working, telling], return_when=asyncio.FIRST_COMPLETED)
+            # No longer than planned: on a slow machine faults could else come faster than anybody gets up again.
+            await asyncio.wait([raging, working, telling], timeout=self._plan.seconds, return_when=asyncio.FIRST_COMPLETED)
             await endless(raging)
             chaos.clocks()
             await telling

@@ -65,3 +65,19 @@ def test_handing_on_leaves_the_partition_as_its_log_makes_it() -> None:
     assert list(differences(ENTERPRISE, iter(kept), rebuilt.rows(ENTERPRISE))) == []
     (position,) = [value for table, _, value in kept if table == "position"]
     assert msgspec.msgpack.decode(position) == [2, micros(START)]
+
+
+def test_what_a_business_system_tells_is_for_the_plants_that_it_books_for() -> None:
+    log, store = MemoryLog(), MemoryStore()
+    plants = ev.Activated("plants", ENTERPRISE, "d", '{"bergen":"sap","graz":"dynamics","oslo":"sap"}')
+    gear, bar = (msgspec.json.encode(ev.ItemChanged(name, "EA")) for name in ("GEAR", "BAR"))
+    told = [
+        Message(ENTERPRISE, "erp/sap", "item:GEAR:1", NATIVE, START, gear, occurred=START),
+        Message(ENTERPRISE, "plm", "BAR", NATIVE, START, bar, occurred=START),
+    ]
+    log.append([own_message(ENTERPRISE, "plants", plants, START), *told])
+    worker = Worker(log, store.state(), [ENTERPRISE, "bergen", "graz", "oslo"], "w", now=lambda: START)
+    while worker.step():
+        pass
+    known = {plant: set(store.state().load(plant, "item", ["GEAR", "BAR"])) for plant in ("bergen", "graz", "oslo")}
+    assert known == {"bergen": {"GEAR", "BAR"}, "graz": {"BAR"}, "oslo": {"GEAR", "BAR"}}

@@ -69,8 +69,8 @@ def drops(settings: Settings) -> Iterator[Drop]:
 def deciding(settings: Settings, adapters: Adapters, differences: Mapping[str, bool], series: Mapping[str, str]) -> Iterator[Deciding]:
     """Everything that shall decide in this installation; `differences` says which business systems book them, `series` what the keys of
     each plant's postings carry."""
-    names = [plant.id for plant in settings.plants]
-    yield Deciding(ENTERPRISE, "plants", ENTERPRISE, msgspec.json.encode(names).decode())
+    systems = {plant.id: plant.erp for plant in settings.plants}
+    yield Deciding(ENTERPRISE, "plants", ENTERPRISE, msgspec.json.encode(systems).decode())
     for plant in settings.plants:
         policy: Policy = msgspec.structs.replace(plant.policy, differences=differences[plant.erp], series=series[plant.id])
         yield Deciding(plant.id, "policy", plant.id, msgspec.json.encode(policy).decode())

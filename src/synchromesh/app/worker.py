@@ -22,10 +22,13 @@ from synchromesh.engine.worker import Worker
 from synchromesh.log.agreement import Log
 from synchromesh.observe.lines import emit
 from synchromesh.observe.names import FENCED, SHARE
-from synchromesh.state.agreement import ATTEND_SECONDS, Fenced
+from synchromesh.state.agreement import ATTEND_SECONDS, LEASE_SECONDS, Fenced
 
 IDLE: Final = ATTEND_SECONDS
 """The longest wait for news, in seconds."""
+
+LONGEST_STEP: Final = LEASE_SECONDS / 3
+"""Seconds that a batch may take: a third of the time after which another one may have taken over."""
 
 PAUSE: Final = 1.0
 """Between two tries to store when there is no room."""
@@ -136,22 +139,49 @@ class _Attendance:
         self._attended = -ATTEND_SECONDS
 
 
-def _step(worker: Worker, attendance: _Attendance) -> tuple[int, float | None]:
+class _Stride:
+    """How much the worker folds at a time: no more than it commits while its lease lasts, however slow machine and store are just now. Who
+    takes longer has lost everything by then, and two such workers would take each other's work away for ever."""
+
+    def __init__(self, worker: Worker) -> None:
+        self._worker = worker
+        self._most = worker.batch
+        self._began = 0.0
+
+    def begin(self) -> None:
+        self._began = time.monotonic()
+
+    def end(self, folded: int) -> None:
+        """A step is over, with so many messages: what took too long is halved, and what was quick may grow again."""
+        seconds, batch = time.monotonic() - self._began, self._worker.batch
+        if seconds > LONGEST_STEP:
+            self._worker.batch = max(1, min(batch, folded or batch) // 2)
+        elif seconds < LONGEST_STEP / 4 and batch < self._most:
+            self._worker.batch = min(self._most, batch * 2)
+
+
+def _step(worker: Worker, attendance: _Attendance, stride: _Stride) -> tuple[int, float | None]:
+    folded = 0
+    stride.begin()
     try:
-        return worker.step(), worker.tick()
+        folded = worker.step()
+        return folded, worker.tick()
     except Fenced:
         attendance.lost()
         return 1, None
+    finally:
+        stride.end(folded)
 
 
 def _fold(log: Log, worker: Worker, name: str, stop: threading.Event) -> None:
     cycles = _Cycles()
     room = Room()
     attendance = _Attendance(worker, name)
+    stride = _Stride(worker)
     while not stop.is_set():
         try:
             attendance.keep()
-            folded, soonest = _step(worker, attendance)
+            folded, soonest = _step(worker, attendance, stride)
             if not folded:
                 log.wait(worker.positions, IDLE if soonest is None else max(0.0, min(IDLE, soonest)))
         except LATER as error:

@@ -43,7 +43,8 @@ class Worker:
         self._log = log
         self._state = state
         self._now = now
-        self._batch = batch
+        self.batch = batch
+        """How many messages are folded and committed together at the most; whoever drives the worker may change it between two steps."""
         self._owner = owner
         self._partitions = list(partitions)
         self._epochs: dict[str, int] = {}
@@ -88,7 +89,7 @@ class Worker:
             self._look()
         if self._to_forward:
             self._forward()  # an error ended it the last time
-        batch, self._ahead = self._ahead or self._log.read(self.positions, self._batch), {}
+        batch, self._ahead = self._ahead or self._log.read(self.positions, self.batch), {}
         if not batch:
             return 0
         changes = []
@@ -112,7 +113,7 @@ class Worker:
 
     def _commit(self, changes: Sequence[Changes], messages: int) -> None:
         """Commit, and use the time that the disk takes when there is a backlog, as a batch tells that is half full."""
-        if messages * 2 >= self._batch and isinstance(self._state, Overlapping):
+        if messages * 2 >= self.batch and isinstance(self._state, Overlapping):
             self._state.commit_meanwhile(self._epochs, changes, lambda: self._go_ahead(changes))
         else:
             self._state.commit(self._epochs, changes)
@@ -122,7 +123,7 @@ class Worker:
         """Make room in memory and read the next batch. When the commit fails, all of it is forgotten."""
         self._keep(changes)
         after = self.positions | {each.partition: each.position for each in changes}
-        self._ahead = self._log.read(after, self._batch)
+        self._ahead = self._log.read(after, self.batch)
         for partition, records in self._ahead.items():
             self._folding(partition).look_ahead(records)
 
@@ -174,7 +175,7 @@ class Worker:
 
     def _forward(self) -> None:
         """Append what partitions send to each other. A crash between append and commit repeats them, and their identity tells."""
-        while pending := self._state.forwards(self._epochs.keys(), self._batch):
+        while pending := self._state.forwards(self._epochs.keys(), self.batch):
             self._log.append([message for _, message in pending])
             counts: dict[str, int] = {}
             for partition, _ in pending:

@@ -186,7 +186,7 @@ def _work_off(view: View, name: str) -> None:
 def _enterprise(view: View, event: ev.CanonicalEvent, told: Told, ordinal: int) -> None:
     assert isinstance(event, ev.EnterpriseEvent), "one message speaks of one family"
     if view.partition == ENTERPRISE:
-        forwarding.hand_on(view, event, told.received, ordinal)
+        forwarding.hand_on(view, event, told.source, told.received, ordinal)
     else:
         masterdata.record(view, event)
 

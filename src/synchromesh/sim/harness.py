@@ -50,7 +50,7 @@ from synchromesh.sim.history import START, history
 from synchromesh.sim.minds import alone
 from synchromesh.sim.papers import content
 from synchromesh.sim.people import NAME, Colleagues, Operator, approvals
-from synchromesh.sim.processes import Processes, Store
+from synchromesh.sim.processes import TARGET, Processes, Store
 from synchromesh.sim.profile import PROFILES, Profile
 from synchromesh.sim.sandboxed import books_of
 from synchromesh.sim.slips import INTERFACE, in_own_words, slipped
@@ -187,7 +187,7 @@ class Night:
         """What there is before the first message: ERP's masters and stock, and the plants' policies."""
         while self._known and self._known[0].at <= START and not isinstance(self._known[0].event, OrderChanged):
             self._learn(self._known.popleft())
-        wanted = [Deciding(ENTERPRISE, "plants", ENTERPRISE, msgspec.json.encode(list(self.scene.zones)).decode())]
+        wanted = [Deciding(ENTERPRISE, "plants", ENTERPRISE, msgspec.json.encode(dict.fromkeys(self.scene.zones, TARGET)).decode())]
         for plant, zone in self.scene.zones.items():
             policy = self.profile.policy(zone, self.connector.abilities.differences)
             wanted.append(Deciding(plant, "policy", plant, msgspec.json.encode(policy).decode()))

@@ -11,6 +11,7 @@ import asyncio
 import base64
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import takewhile
 from typing import Final, NamedTuple
 
 import msgspec
@@ -160,11 +161,13 @@ class Reader:
         missing = [spot for each in spots.values() for spot in each if spot.sequence not in found]
         for frames in await asyncio.gather(*(self._run(run, deadline) for run in _runs(missing))):
             found.update((frame.spot.sequence, frame) for frame in frames)
-        for partition, each in spots.items():
-            for spot in each:
-                if spot.sequence not in found:
-                    found[spot.sequence] = await self._from_leader(partition, spot, deadline)
-        return {partition: [found[spot.sequence] for spot in each] for partition, each in spots.items()}
+        return {partition: await self._begun(partition, each, found, deadline) for partition, each in spots.items()}
+
+    async def _begun(self, partition: str, spots: Sequence[Spot], found: Mapping[int, Frame], deadline: float) -> list[Frame]:
+        """The frames as far as they were found. What a server that lags does not have yet is had by the next read; asking the one that
+        leads for frame after frame would take longer. It is asked for the first one, so that every read gets on."""
+        frames = [found[spot.sequence] for spot in takewhile(lambda spot: spot.sequence in found, spots)]
+        return frames or [await self._from_leader(partition, spots[0], deadline)]
 
     async def _run(self, run: Sequence[Spot], deadline: float) -> list[Frame]:
         """Frames that lie near one another, as far as a server has them."""

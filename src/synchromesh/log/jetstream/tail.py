@@ -198,6 +198,7 @@ class Tail:
 
     async def _look(self, deadline: float) -> Stream:
         """The stream now. Raises `LogError` when it is not the one that was opened."""
+        known = self.sequence  # what is told of while the answer is on its way may be newer than the answer
         try:
             stream = await look(self._connection, self._stream.name, self._access, deadline)
         except Refused as refused:
@@ -207,8 +208,8 @@ class Tail:
                 f"{self._access.name} was replaced by another since this process opened it; nothing was changed: stop all processes, and "
                 "make sure that the stream holds this installation's log before they start again"
             )
-        if stream.last < self.sequence:  # a new leader that has not caught up, or servers that lost what they acknowledged
-            raise Unanswered(f"the servers have {stream.last} messages of the stream and have told of {self.sequence}", sent=False)
+        if stream.last < known:  # a new leader that has not caught up, or servers that lost what they acknowledged
+            raise Unanswered(f"the servers have {stream.last} messages of the stream and have told of {known}", sent=False)
         return stream
 
     async def _start(self, deadline: float) -> None:

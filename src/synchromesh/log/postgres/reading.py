@@ -29,6 +29,12 @@ _REST: Final = 4
 """Whoever waits rests so many times as long as a look at the log takes, at most `LONGEST_REST`."""
 
 _KNOWN: Final = "SELECT p.name, p.number, p.trimmed, p.chain, {head} FROM {schema}.log_partition p".replace("{head}", HEAD)
+_NEW: Final = """
+SELECT * FROM (
+  SELECT p.name, p.number, p.trimmed, p.chain, {head} AS head, a.after
+  FROM unnest(%s, %s) AS a (name, after) JOIN {schema}.log_partition p ON p.name = a.name
+) AS known WHERE head <> after OR trimmed > after
+""".replace("{head}", HEAD)
 _SOME: Final = _KNOWN + " WHERE p.name = ANY (%s)"
 # The sum stops a read at its bytes without fetching what is behind them: the size of a long body is known without the body.
 _READ: Final = """
@@ -72,7 +78,7 @@ class Reader:
     def __init__(self, connections: Connections) -> None:
         self._connections = connections
         sql = connections.database.sql
-        self._all, self._some, self._read, self._news = sql(_KNOWN), sql(_SOME), sql(_READ), sql(_NEWS)
+        self._all, self._some, self._new, self._read, self._news = sql(_KNOWN), sql(_SOME), sql(_NEW), sql(_READ), sql(_NEWS)
 
     def known(self, partitions: Sequence[str] | None = None) -> dict[str, Known]:
         """All partitions, or those of these that there are."""
@@ -84,7 +90,7 @@ class Reader:
         return {name: Known(number, trimmed, chain, head) for name, number, trimmed, chain, head in asked}
 
     def read(self, after: Mapping[str, int], limit: int) -> dict[str, list[Record]]:
-        known = self.known(list(after))
+        known = self._connections.ask(DOING, lambda each: self._with_news(each, after))
         for name, each in known.items():
             check_kept(name, after[name], each.trimmed)
         shared = shares({name: each.head - after[name] for name, each in known.items()}, limit)
@@ -99,6 +105,11 @@ class Reader:
                 check_kept(name, after[name], each.trimmed)
             raise
         return {name: self._records(name, after[name], bodies) for name, bodies in found.items()}
+
+    def _with_news(self, connection: Connection, after: Mapping[str, int]) -> dict[str, Known]:
+        """Of very many partitions only those that are to be looked at more closely."""
+        asked = connection.execute(self._new, (texts(list(after)), bigints(list(after.values()))))
+        return {name: Known(number, trimmed, chain, head) for name, number, trimmed, chain, head, _ in asked}
 
     def bodies(self, connection: Connection, wanted: Sequence[Stretch], room: int) -> dict[str, list[bytes]]:
         """The stored messages of each stretch as far as there is room for their bytes, the first one always. Raises `LogCorrupt` for one

@@ -11,7 +11,7 @@ segment from the list, and the table goes as soon as nobody reads it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -31,11 +31,9 @@ _ENTRIES: Final = """
 SELECT r.source, r.id, r.position FROM unnest(%s) AS k (hash) CROSS JOIN LATERAL (
   SELECT source, id, position FROM {table} WHERE hash = k.hash OFFSET 0) AS r
 """
-_FALLEN: Final = """
-SELECT t.tablename FROM pg_tables t WHERE t.schemaname = %s AND t.tablename LIKE %s
-AND NOT EXISTS (
-  SELECT 1 FROM {schema}.identity_segment s
-  WHERE s.partition = %s AND t.tablename = concat_ws('_', 'identity', s.partition, s.segment, s.indexed))
+_FALLEN: Final = r"""
+SELECT tablename::text FROM pg_tables WHERE schemaname = %s AND tablename ~ '^identity_[0-9]+_'
+AND tablename::text NOT IN (SELECT concat_ws('_', 'identity', partition, segment, indexed) FROM {schema}.identity_segment)
 """
 Statement = tuple[bytes, Sequence[object]]
 """A statement with its values, to be run in the writer's transaction."""
@@ -135,6 +133,8 @@ class Identities:
         self._versions: dict[int, int] = {}
         self._unstored: set[tuple[int, int]] = set()
         """Segments whose filter is in memory only."""
+        self._fallen = True
+        """Whether there may be tables of segments that have left their lists."""
 
     def forget(self) -> None:
         """What is in memory may not be true any more; it is loaded anew when asked for."""
@@ -142,6 +142,7 @@ class Identities:
         self._absent.clear()
         self._versions.clear()
         self._unstored.clear()
+        self._fallen = True  # whoever had a partition before may have left some behind
 
     def written(self, partition: int, position: int) -> None:
         """The writer's transaction is committed, and the partition stands at this position."""
@@ -280,17 +281,21 @@ class Identities:
             made.append((self._sql("DELETE FROM {schema}.identity_filter WHERE partition = %s AND segment = %s"), key))
         if gone:
             self._absent.pop(partition, None)
+            self._fallen = True
 
-    def sweep(self, connection: Connection, partitions: Iterable[int]) -> None:
-        """Drop the tables of segments that are in no list any more and that nobody reads just now."""
-        for partition in partitions:
-            for (table,) in rows(connection, self._sql(_FALLEN), (self._schema, rf"identity\_{partition}\_%", Int4(partition))):
-                try:
-                    with connection.transaction():
-                        connection.execute("SET LOCAL lock_timeout = '20ms'")
-                        connection.execute(self._sql("SELECT {schema}.drop_identities(%s)"), (table,))
-                except psycopg.errors.LockNotAvailable:
-                    continue
+    def sweep(self, connection: Connection) -> None:
+        """Drop the tables of segments that are in no list any more and that nobody reads just now. Where there can be none, this costs
+        nothing; which ones there are is asked for all partitions at a time, since there may be thousands."""
+        if not self._fallen:
+            return
+        self._fallen = False
+        for (table,) in rows(connection, self._sql(_FALLEN), (self._schema,)):
+            try:
+                with connection.transaction():
+                    connection.execute("SET LOCAL lock_timeout = '20ms'")
+                    connection.execute(self._sql("SELECT {schema}.drop_identities(%s)"), (table,))
+            except psycopg.errors.LockNotAvailable:
+                self._fallen = True
 
     def _loaded(self, connection: Connection, partition: int) -> list[Segment]:
         segments = self._partitions.get(partition)
@@ -302,5 +307,5 @@ class Identities:
                 bits = stored.get(segment.number)
                 segment.bits = None if bits is None else bytearray(bits)
             self._partitions[partition] = segments
-            self.sweep(connection, [partition])
+            self.sweep(connection)
         return segments

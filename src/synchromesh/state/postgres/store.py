@@ -127,8 +127,7 @@ class PostgresState(PostgresLoads):
         for number, changes in numbered:
             self._stands[changes.partition] = changes.position
             self._identities.written(number, changes.position)
-        if over := [number for number, changes in numbered if changes.forget_identities_before]:
-            self._session.ask("dropping identities", lambda connection: self._identities.sweep(connection, over))
+        self._session.ask("dropping identities", self._identities.sweep)
 
     def _write(self, connection: Connection, epochs: Mapping[str, int], batch: Sequence[tuple[int, Changes]]) -> None:
         identities = [statement for number, changes in batch for statement in self._identities.statements(connection, number, changes)]
