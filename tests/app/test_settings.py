@@ -300,7 +300,7 @@ def test_a_plant_can_lie_in_a_further_database(config: Path) -> None:
         ),
         ("postgresql://west@127.0.0.1/west", "sqlite:", "[states.west] address: a further database is no file of the data folder"),
         ("postgresql:", "postgres0ql:", "[states.west] address: no state 'postgres0ql' is installed; did you mean 'postgresql'?"),
-        ("[states.west]", "[states.west]\n[states.east]", "[states.east] address: a further database is no file"),
+        ("[states.west]", "[states.west]\n[states.east]", "[states.west] address: a further database is no file"),
         (
             "[states.west]",
             '[state]\naddress = "postgresql://west@127.0.0.1/west"\nschema = "plants"\n[states.west]',
