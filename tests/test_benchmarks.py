@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
 import pytest
-from benchmarks import erp, folding, history, jetstream, postgres, run, system, working
+from benchmarks import cluster, erp, folding, history, jetstream, postgres, run, system, workers, working
 from benchmarks.figures import Figure, amount
-from benchmarks.plant import TINY
+from benchmarks.plant import TINY, Size
 
 from synchromesh.cli import bench
 from synchromesh.cli import run as cli
@@ -40,6 +41,14 @@ def test_the_log_on_jetstream_stands_beside_bare_publishing() -> None:
     figures = jetstream.measure(TINY)
     assert len(figures) == 4
     assert all(figure.value > 0 and figure.ratio for figure in figures)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("part", [cluster.measure, workers.measure, history.on_servers])
+def test_a_part_on_servers_books_everything(part: Callable[[Size], list[Figure]]) -> None:
+    figures = part(TINY)
+    assert len(figures) == 2
+    assert all(figure.value > 0 for figure in figures)
 
 
 def test_a_figure_meets_its_target_and_its_share() -> None:

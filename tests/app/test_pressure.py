@@ -1,4 +1,5 @@
-"""A business system that is gone while its plant tells at full speed: the log holds what is told, memory does not, and nobody else waits."""
+"""A business system that is gone while its plant tells at full speed: what is told is kept in the stores, memory does not grow with it,
+and nobody else waits."""
 
 from __future__ import annotations
 
@@ -35,7 +36,7 @@ rate_per_second = {rate}
 
 
 @pytest.mark.slow
-def test_what_waits_for_a_dead_system_is_in_the_log_alone_and_drains_in_order_at_its_rate(tmp_path: Path) -> None:
+def test_what_waits_for_a_dead_system_takes_no_memory_and_drains_in_order_at_its_rate(tmp_path: Path) -> None:
     books = tmp_path / "slow"
     with sandbox("--data", books) as slow, installation(tmp_path, _ROME.format(url=slow.url, rate=RATE)) as made:
         _release(slow)
@@ -73,7 +74,8 @@ def _release(erp: Running) -> None:
     erp.admin("items", [{"type": "master.item.changed", "item": "GEAR", "unit": "EA"}])
     erp.admin("locations", [{"type": "sandbox.location", "location": "FG"}])
     quantity = {"amount": "100000000", "unit": "EA"}
-    erp.admin("orders", [{"type": "sandbox.order", "order": each, "item": "GEAR", "quantity": quantity, "location": "FG"} for each in ORDERS])
+    order = {"type": "sandbox.order", "item": "GEAR", "quantity": quantity, "location": "FG"}
+    erp.admin("orders", [{**order, "order": each} for each in ORDERS])
 
 
 def _tell(serve: Serve, plant: str, first: int) -> None:

@@ -44,6 +44,8 @@ PLANT: Final = """
 id = "{name}"
 zone = "{zone}"
 erp = "{erp}"
+[plant.policy]
+stock_patience_minutes = 1     # what waits for stock in vain shall be a person's before a run is given up
 """
 
 _summary: Final = msgspec.json.Decoder(Summary).decode

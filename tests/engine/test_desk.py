@@ -403,6 +403,21 @@ def test_what_looks_like_a_document_of_others_is_sent_again_only_by_who_is_sure(
     assert desk_of(world).decide(PLANT, ev.PostingRetried(first.posting, "ann"), sure=True).came_of == "done"
 
 
+def test_only_a_lookalike_asks_whether_somebody_is_sure() -> None:
+    """Another warning says nothing about documents, and one may come between reading it and confirming."""
+    world = refusing(1, Policy(approvals=("retry", "release")))
+    decide = (
+        lambda: desk_of(world).decide(PLANT, ev.PostingRetried(only(world).posting, "ann"), dry_run=True),
+        lambda: desk_of(world).release(ev.CauseReleased(Category.UNKNOWN_ITEM, "item GEAR", "ann"), dry_run=True)[0],
+    )
+    for each in decide:
+        assert (len(each().warnings), each().lookalikes) == (1, ())
+    by_hand(world)
+    for each in decide:
+        assert len(each().warnings) == 2
+        assert "by-hand-1" in each().lookalikes[0]
+
+
 @pytest.mark.parametrize(
     ("amount", "order", "kind"), [(4, "4700", PostingKind.RECEIPT), (5, "4799", PostingKind.RECEIPT), (5, "4700", PostingKind.SCRAP)]
 )

@@ -10,11 +10,13 @@ from pathlib import Path
 import msgspec
 import pytest
 from tests.engine.stores import Readings
+from tests.engine.test_desk import desk_of
 from tests.engine.world import PLANT, START, World, ea
 from tests.mapping import world as mapping
 
 from synchromesh.connectors.sandbox.faults import Fault
 from synchromesh.engine import replay as module
+from synchromesh.engine.desk import NotFitting
 from synchromesh.engine.inquiry import Inquiry
 from synchromesh.engine.replay import Replay, ReplayRefused, Request, replay, review
 from synchromesh.engine.worker import own_message
@@ -417,6 +419,34 @@ def test_a_second_person_may_have_to_approve(tmp_path: Path, readings: Readings)
     line.step()
     assert line.booked() == {("received", "GEAR"): 4}
     assert "ann, approved by bob" not in str(line.exceptions())
+
+
+@pytest.mark.parametrize("approve", [True, False])
+def test_a_replay_of_many_is_one_proposal_that_is_judged_once(
+    tmp_path: Path, readings: Readings, monkeypatch: pytest.MonkeyPatch, approve: bool
+) -> None:
+    monkeypatch.setattr("synchromesh.engine.desk.PAGE", 3)
+    monkeypatch.setattr("synchromesh.engine.queue.PROPOSED", 3)
+    line = Line(tmp_path, policy=Policy(approvals=("replay",)))
+    positions = [line.machine(str(n)) for n in range(8)]
+    line.adapt(HALF)
+    line.replayed(readings, *positions[:7])
+    line.time += timedelta(seconds=1)
+    line.replayed(readings, *positions[7:])
+    queue = desk_of(line).queue
+    many, other = queue.proposals()
+    assert (many.facts, other.facts) == (7, 1), "another replay is another proposal"
+    with pytest.raises(NotFitting, match="a second person must approve"):
+        desk_of(line).decide(PLANT, ev.DecisionApproved(many.position, "ann"))
+    word = ev.DecisionApproved(many.position, "bob") if approve else ev.DecisionDenied(many.position, "bob", "no")
+    head = line.log.head()[PLANT]
+    foreseen = desk_of(line).decide(PLANT, word, dry_run=True)
+    assert line.log.head()[PLANT] == head
+    assert (foreseen.foreseen is not None and foreseen.foreseen.given_up.count + foreseen.foreseen.made.count > 0) is approve
+    assert desk_of(line).decide(PLANT, word).came_of == "done"
+    assert [each.position for each in queue.proposals()] == [other.position]
+    line.step()
+    assert line.booked() == {("received", "GEAR"): 7 * 4 + 8 if approve else 64}
 
 
 def test_many_are_replayed_in_steps(line: Line, readings: Readings, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -306,6 +306,21 @@ def test_when_not_all_lanes_were_looked_through_it_says_so(ask: Ask, monkeypatch
     monkeypatch.setattr(inflows, "LANES", 1)
     monkeypatch.setattr(inflows, "PAGE", 1)
     world = two_orders()
+    world.faults.arm(Fault.CLOSED_PERIOD)
+    world.tell(ev.MaterialConsumed("4711", "STEEL", ea(1), location="RM"))
+    world.tell(ev.ProductionReported("4713", good=ea(5)))
+    world.tell(ev.ProductionReported("4711", good=ea(5)))
     at = world.tell(ev.MaterialConsumed("4712", "GEAR", ea(5), location="FG"))
     world.step()
-    assert ask(world, f"{PLANT}:{at}").more
+    why = ask(world, f"{PLANT}:{at}")
+    assert why.more
+    assert "nothing" not in str([node.remedy for node in nodes(why) if node.kind == "stock"]).lower(), "what was not seen is not denied"
+
+
+def test_nobody_is_looked_for_where_nothing_is_on_the_way(ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Looking goes through the orders of a plant, of which there may be very many."""
+    world = two_orders()
+    at = world.tell(ev.MaterialConsumed("4712", "GEAR", ea(5), location="FG"))
+    world.step()
+    monkeypatch.setattr(inflows.Inflows, "to", None)
+    assert roots(ask(world, f"{PLANT}:{at}")) == [("stock", "item GEAR at FG")]

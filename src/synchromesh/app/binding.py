@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from synchromesh.log.agreement import LogError
+from synchromesh.log.agreement import Log, LogError, Trimmed
 
 UNFINISHED: Final = "unfinished "
 """What a state is bound to while it is filled: this, and what fills it."""
@@ -46,3 +46,17 @@ def same_history(heads: Mapping[str, int], positions: Mapping[str, int], data: P
                 "missing or an older copy; nothing was taken in: put back log and archive that belong to this state, or the data "
                 "folder as a whole from one backup"
             )
+
+
+def within_reach(log: Log, positions: Mapping[str, int]) -> None:
+    """Refuse a state that stands before what the log still has: what it lacks is in the archive, which no worker reads. Raises
+    `LogError`."""
+    for partition in log.head():
+        position = positions.get(partition, 0)
+        try:
+            log.read({partition: position}, 1)
+        except Trimmed as error:
+            raise LogError(
+                f"the state stands at position {position} of {partition}, and the log no longer has what comes next: it is in the archive; "
+                "nothing was taken in: make the state anew with `synchromesh rebuild`"
+            ) from error

@@ -8,15 +8,14 @@ both configurations name stays where it is.
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
 from functools import partial
 from itertools import islice
-from typing import Final
 
 import msgspec
 
+from synchromesh.app.alone import all_of, alone
 from synchromesh.app.backup import ALL, Progress
 from synchromesh.app.binding import MOVED, UNFINISHED, same_history, same_log
 from synchromesh.app.holding import Holding
@@ -29,8 +28,7 @@ from synchromesh.engine.claims import carry_claims
 from synchromesh.engine.rebuild import OWNER, Difference, differences, fingerprint, rebuild, restore_forwards
 from synchromesh.log.agreement import Log, LogError
 from synchromesh.log.carrying import History, carry, carry_archive, history_of
-from synchromesh.model.message import ENTERPRISE
-from synchromesh.state.agreement import ATTEND_SECONDS, LEASE_SECONDS, Outbox, State, StateError
+from synchromesh.state.agreement import Outbox, State, StateError
 
 
 class Moved(msgspec.Struct, frozen=True):
@@ -153,16 +151,11 @@ class _Moving:
         state.rebind(self._mark)
 
     def _alone(self, side: _Side, heads: Mapping[str, int]) -> None:
-        """Take everything over; raises `StateError` while somebody else is at work and keeps a share."""
-        partitions, systems = _all_of(side.settings, heads), list(side.settings.erps)
-        for _ in range(TRIES):
-            share = side.state.attend(self._name, partitions)
-            sends = side.outbox.attend(self._name, systems)
-            if len(share) == len(partitions) and len(sends) == len(systems):
-                return
-            threading.Event().wait(ATTEND_SECONDS)
-        self._leave()
-        raise StateError("workers or dispatchers still run on the installation that shall move; stop all of its processes first")
+        try:
+            alone(side.state, side.outbox, self._name, all_of(side.settings, heads), list(side.settings.erps))
+        except StateError:
+            self._leave()
+            raise
 
     def _leave(self) -> None:
         for side in (self._source, self._target):
@@ -219,12 +212,3 @@ class _Moving:
         if (now := self._source.log.head()) != heads:
             changed = sorted(name for name in now if now[name] != heads.get(name))
             raise LogError(f"the log that moves was told more meanwhile ({', '.join(changed)}); stop everything that appends, and repeat")
-
-
-TRIES: Final = round(4 * LEASE_SECONDS / ATTEND_SECONDS)
-"""How often a share is asked for before somebody else is known to be at work: a dead one's share is free before that."""
-
-
-def _all_of(settings: Settings, heads: Collection[str]) -> list[str]:
-    """Every partition there is or may be."""
-    return sorted({ENTERPRISE, *heads, *(plant.id for plant in settings.plants)})

@@ -13,7 +13,7 @@ import msgspec
 
 from synchromesh.app import process
 from synchromesh.app.adapters import Adapters, deciding, drops
-from synchromesh.app.binding import same_history, same_log
+from synchromesh.app.binding import same_history, same_log, within_reach
 from synchromesh.app.plugins import connector_of
 from synchromesh.app.room import LATER, Room
 from synchromesh.app.settings import Settings
@@ -60,11 +60,15 @@ def prepare(settings: Settings) -> None:
 def _known(stores: Stores, log: Log) -> set[str]:
     """The partitions of which it is known what was claimed. Each part of the state is made where there is none yet, and must belong to
     this log and have nothing that lies elsewhere."""
-    known: set[str] = set()
+    known, positions = set[str](), dict[str, int]()
+    for part in stores.placing.parts:
+        with closing(stores.state(part)) as state:
+            stores.placing.check(part, set(stands := state.positions()))
+            positions |= stands
+    within_reach(log, positions)
     for part in stores.placing.parts:
         with closing(stores.state(part)) as state, closing(stores.outbox(part)) as outbox:
             same_log(state.origin(log.id()), log.id())
-            stores.placing.check(part, set(state.positions()))
             known |= {name for name in outbox.known() if stores.placing.of_partition(name) == part}
     return known
 

@@ -40,6 +40,11 @@ class StateKind(Protocol):
 
     def open_reading(self, place: Place) -> Reading: ...
 
+    def set_aside(self, place: Place, mark: str) -> None:
+        """Empty the store, also one that can't be read, so that it can be made again; it is bound to `mark` then (`State.rebind`). What is
+        known of claims stays only where it is not part of the store; else nothing is known of them any more."""
+        ...
+
 
 class Stores:
     """The log and the state of one installation. Raises `LogError` and `StateError` with what to do when one can't be opened."""
@@ -107,6 +112,10 @@ class Stores:
 
     def _kind(self, part: str) -> StateKind:
         return cast(StateKind, plugins.load(plugins.STATES, _scheme(self._places[part].address)))
+
+    def set_aside(self, mark: str) -> None:
+        """Empty the state, which nobody has open; it is bound to `mark` then."""
+        self._kind(DEFAULT).set_aside(self._state_place, mark)
 
     def scratch(self, folder: Path) -> State:
         """An empty store of this machine in a folder that is made: what is folded into it has the same rows in every kind of store."""

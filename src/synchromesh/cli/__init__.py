@@ -24,6 +24,7 @@ VERBS: Final = {
     "replay": "Map messages again and put their facts right, or rehearse what other decisions would have made of them.",
     "reconcile": "Compare books, tell why they differ, and what stands before the close of a period.",
     "verify": "Rebuild every plant from its log and compare it with what is stored.",
+    "rebuild": "Make the state anew from archive and log, when it is lost or an earlier program began it.",
     "backup": "Back up everything that was told, and what it had come to, while everything runs.",
     "restore": "Put a backup into an empty installation.",
     "move": "Move an installation to another log and state, with its history.",

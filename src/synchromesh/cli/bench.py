@@ -16,7 +16,7 @@ app = typer.Typer(add_completion=False)
 CHECKOUT = Path(__file__).parents[3]
 
 Quick = Annotated[bool, typer.Option("--quick", help="Small sizes: a minute instead of a quarter of an hour or more.")]
-Part = Annotated[list[str] | None, typer.Option("--part", help="Only this part: fold, worker, system, queue, jetstream or history.")]
+Part = Annotated[list[str] | None, typer.Option("--part", help="Only this part: fold, worker, system, queue, cluster, history and others.")]
 
 
 @app.command()

@@ -66,7 +66,7 @@ async function tryIt() {
     if (turn !== questioned) return; /* something else was typed meanwhile */
     at("decide-foreseen").replaceChildren(...foreseenNodes(told));
     asking.tried = said;
-    asking.sure = told.some((decided) => (decided.warnings || []).length > 0); /* who confirms has read them here */
+    asking.sure = told.some((decided) => (decided.lookalikes || []).length > 0); /* who confirms has read them here; no other warning makes sure */
     at("decide-confirm").disabled = false;
   } catch (problem) {
     if (turn !== questioned) return;

@@ -67,7 +67,8 @@ class NotFitting(ValueError):
 
 class Decided(msgspec.Struct, frozen=True, omit_defaults=True):
     """What was decided in a plant. `position` is the decision's in the log, 0 for a dry run; `came_of` is done, stale, proposed, or ''
-    while it is not folded yet. `foreseen` is what it changes, told by a dry run; `warnings` are for a person to read first."""
+    while it is not folded yet. `foreseen` is what it changes, told by a dry run; `warnings` are for a person to read first; only
+    somebody who is sure goes on after those that are `lookalikes`."""
 
     plant: str
     verb: str
@@ -75,6 +76,7 @@ class Decided(msgspec.Struct, frozen=True, omit_defaults=True):
     came_of: str = ""
     foreseen: Preview | None = None
     warnings: tuple[str, ...] = ()
+    lookalikes: tuple[str, ...] = ()
 
 
 class Desk:
@@ -105,12 +107,15 @@ class Desk:
             check(_decode.decode(_encode(event)))
         except ValueError as error:
             raise NotFitting(f"the decision can't be meant: {error}") from error
-        warnings = (*self._check(plant, event), *self._alike(plant, event, dry_run or sure))
+        eyes, alike = self._check(plant, event), self._alike(plant, event, dry_run or sure)
+        warnings = (*eyes, *alike)
         verb = verb_of(event)
+        if isinstance(event, DecisionApproved | DecisionDenied) and len(positions := self.queue.together(plant, event.position)) > 1:
+            return self._judge_together(plant, event, positions, dry_run)
         if dry_run or isinstance(event, FactRepaired):
             foreseen = self._foresee(plant, event)
             if dry_run:
-                return Decided(plant, verb, foreseen=foreseen, warnings=warnings)
+                return Decided(plant, verb, foreseen=foreseen, warnings=warnings, lookalikes=alike)
         return self._take([(plant, event)], warnings)[0]
 
     def release(
@@ -125,9 +130,13 @@ class Desk:
             raise Unknown(
                 f"no exception “{event.category}: {event.subject}” is open{where}; `synchromesh exceptions list` shows the causes"
             )
-        warnings = {each: (*self._four_eyes(each, event), *self._alike(each, event, dry_run or sure)) for each in plants}
+        alike = {each: self._alike(each, event, dry_run or sure) for each in plants}
+        warnings = {each: (*self._four_eyes(each, event), *alike[each]) for each in plants}
         if dry_run:
-            return [Decided(each, verb_of(event), foreseen=self._foresee(each, event), warnings=warnings[each]) for each in plants]
+            return [
+                Decided(each, verb_of(event), foreseen=self._foresee(each, event), warnings=warnings[each], lookalikes=alike[each])
+                for each in plants
+            ]
         return self._take([(each, event) for each in plants], tuple(chain(*warnings.values())))
 
     def correct_payload(self, plant: str, position: int, payload: str, by: str, reason: str, *, dry_run: bool = False) -> Decided:
@@ -158,6 +167,21 @@ class Desk:
             came_of = self.queue.came_of(plant, position) if self._settled(plant, position) else ""
             told.append(Decided(plant, verb_of(event), position, came_of, warnings=warnings))
         return told
+
+    def _judge_together(self, plant: str, event: DecisionApproved | DecisionDenied, positions: Sequence[int], dry_run: bool) -> Decided:
+        """One word of the second person about all of a replay. It is said of each part, some at a time, so that the plant's own messages
+        come in between; a crash leaves the rest as a proposal."""
+        now, verb = self._now(), verb_of(event)
+        parts = [
+            own_message(plant, f"decision:{event.by}:{now.isoformat()}:{position}", msgspec.structs.replace(event, position=position), now)
+            for position in positions
+        ]
+        if dry_run:
+            return Decided(plant, verb, foreseen=preview(self._reading, plant, parts, now))
+        last = 0
+        for first in range(0, len(parts), PAGE):
+            last = self._log.append(parts[first : first + PAGE])[-1]
+        return Decided(plant, verb, last, self.queue.came_of(plant, last) if self._settled(plant, last) else "")
 
     def _foresee(self, plant: str, event: DecisionEvent) -> Preview:
         """What the decision would change; one that needs a second person is foreseen as approved, since that is what there is to know."""

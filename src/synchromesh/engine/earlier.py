@@ -12,7 +12,7 @@ from synchromesh.state.agreement import Reading
 
 WHAT_TO_DO: Final = (
     "its state was begun by an earlier program and lacks what that did not keep (such as opening balances and causes): stop serve, "
-    "set the state aside and start; it is made again from the log (docs/how-to/recover.md)"
+    "and make it anew with `synchromesh rebuild` (docs/how-to/recover.md)"
 )
 
 _clock: Final = msgspec.msgpack.Decoder(Clock).decode

@@ -5,7 +5,8 @@ The page, the HTTP API and the command line all ask here.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from datetime import datetime
 from typing import Final
 
@@ -16,19 +17,25 @@ from synchromesh.engine.duties import Duties
 from synchromesh.engine.trail import in_words
 from synchromesh.engine.views import AuditView, CauseView, ExceptionView, ProposalView, ReleaseView
 from synchromesh.log.agreement import Log, Trimmed
-from synchromesh.model.event import DecisionEvent
+from synchromesh.model.event import DecisionEvent, FactReplayed
 from synchromesh.model.instant import moment
 from synchromesh.plant import causes, decisions
 from synchromesh.plant.entities import KINDS, Cause, Entity, Expected, Names, Pages, Proposal
 from synchromesh.plant.paged import page_key
 from synchromesh.plant.policy import Policy
-from synchromesh.plant.rows import PostingId
+from synchromesh.plant.rows import ExceptionRow, PostingId
+from synchromesh.plant.view import Loads
 from synchromesh.state.agreement import CauseRow, Reading
 
 _decoders: Final = {kind: msgspec.msgpack.Decoder(type_) for kind, type_ in KINDS.items()}
 _event: Final = msgspec.json.Decoder(DecisionEvent)
 _plain: Final = msgspec.json.Decoder(dict[str, object]).decode
 
+
+_proposal_of: Final = msgspec.msgpack.Decoder(Proposal).decode
+
+PROPOSED: Final = 1_000
+"""Proposals that are asked for at once."""
 
 OLDEST: Final = 10
 """How many of a cause are asked in each plant for who works on it."""
@@ -58,7 +65,19 @@ class Queue:
             if row.partition in wanted and category in ("", row.category):
                 groups.setdefault((row.category, row.subject), []).append(row)
         found = sorted((self._cause(rows) for rows in groups.values()), key=lambda each: (not each.late, -each.facts, each.subject))
-        return [self._with_words(each) for each in found[:limit]]
+        with closing(self._reading.moment()) as kept:
+            return self._in_words(found[:limit], kept)
+
+    def _in_words(self, found: Sequence[CauseView], kept: Loads) -> list[CauseView]:
+        """The causes with what their oldest exceptions say. The store is asked about all of a plant's exceptions at once."""
+        oldest = [
+            {plant: self._reading.of_cause(plant, each.category, each.subject, (0, 0), OLDEST) for plant in each.plants} for each in found
+        ]
+        places = {
+            plant: centres.of_exceptions(kept, plant, [row for rows in oldest for row in rows.get(plant, ())])
+            for plant in sorted({plant for rows in oldest for plant in rows})
+        }
+        return [self._with_words(each, rows, places) for each, rows in zip(found, oldest, strict=True)]
 
     def _cause(self, rows: Sequence[CauseRow]) -> CauseView:
         first = min(rows, key=lambda row: row.oldest)
@@ -76,20 +95,20 @@ class Queue:
             late=self._now() > due,
         )
 
-    def _with_words(self, cause: CauseView) -> CauseView:
-        found = [
-            (plant, row) for plant in cause.plants for row in self._reading.of_cause(plant, cause.category, cause.subject, (0, 0), OLDEST)
-        ]
-        oldest = [row for _, row in found]
+    def _with_words(
+        self, cause: CauseView, of_plants: Mapping[str, Sequence[ExceptionRow]], places: Mapping[str, Mapping[PostingId, str]]
+    ) -> CauseView:
+        oldest = [row for rows in of_plants.values() for row in rows]
         if not oldest:
             return cause  # the last one was closed meanwhile
+        at = (places[plant][row.position, row.ordinal] for plant, rows in of_plants.items() for row in rows)
         return msgspec.structs.replace(
             cause,
             sentence=oldest[0].sentence,
             remedy=oldest[0].remedy,
             releasing=tuple(self.releasing(cause.category, cause.subject, cause.plants)),
             working=tuple(dict.fromkeys(row.assigned for row in oldest if row.assigned)),
-            work_centres=tuple(dict.fromkeys(filter(None, (centres.of_exception(self._reading, *each) for each in found)))),
+            work_centres=tuple(dict.fromkeys(filter(None, at))),
         )
 
     def releasing(self, category: str, subject: str, plants: Iterable[str] = ()) -> Iterator[ReleaseView]:
@@ -138,12 +157,37 @@ class Queue:
         """Decisions that wait for a second person, oldest first."""
         found = []
         for plant in self._plants:
-            listed = self._entity(plant, "expected", decisions.PROPOSALS)
-            for position in listed.names if isinstance(listed, Expected) else ():
-                proposal = self._entity(plant, "proposal", position)
-                if isinstance(proposal, Proposal):
-                    found.append(_proposal(plant, int(position), proposal))
-        return sorted(found, key=lambda each: each.at)
+            runs: dict[str, list[int]] = {}
+            for position, proposal in self._proposed(plant):
+                event = decisions.proposed(proposal)
+                run = event.run if isinstance(event, FactReplayed) else ""
+                together = runs.setdefault(run or f"{position}", [])
+                together.append(position)
+                if len(together) == 1:
+                    found.append((_proposal(plant, position, proposal), together))
+        views = [
+            msgspec.structs.replace(view, facts=len(together), words=f"{view.words}; {len(together):,} facts are replayed together")
+            if len(together) > 1
+            else view
+            for view, together in found
+        ]
+        return sorted(views, key=lambda each: each.at)
+
+    def _proposed(self, plant: str) -> Iterator[tuple[int, Proposal]]:
+        listed = self._entity(plant, "expected", decisions.PROPOSALS)
+        positions = list(listed.names) if isinstance(listed, Expected) else []
+        for first in range(0, len(positions), PROPOSED):
+            keys = [("proposal", position) for position in positions[first : first + PROPOSED]]
+            values = self._reading.entities(plant, keys)
+            yield from ((int(key[1]), _proposal_of(values[key])) for key in keys if key in values)
+
+    def together(self, plant: str, position: int) -> list[int]:
+        """The positions of what is approved or denied with the proposal at one: all that waits of its replay, or it alone."""
+        of = {at: decisions.proposed(proposal) for at, proposal in self._proposed(plant)}
+        one = of.get(position)
+        if not isinstance(one, FactReplayed) or not one.run:
+            return [position]
+        return [at for at, each in of.items() if isinstance(each, FactReplayed) and each.run == one.run]
 
     def audit(self, limit: int, plant: str = "") -> list[AuditView]:
         """The newest decisions of people and what came of each, newest first; those whose message the log no longer has are in the

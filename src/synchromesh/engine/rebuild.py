@@ -40,16 +40,21 @@ class Difference(msgspec.Struct, frozen=True):
 
 
 def rebuild(
-    partition: str, history: Iterable[Record], through: int, into: State, progress: Callable[[int], None] = lambda position: None
+    partition: str,
+    history: Iterable[Record],
+    through: int,
+    into: State,
+    progress: Callable[[int], None] = lambda position: None,
+    pending: Callable[[Message], bool] = lambda message: False,
 ) -> int:
     """Fold a partition's history through a position into a store that is empty, or where an earlier rebuilding was interrupted; the
-    position reached. Nothing leaves the store: what was forwarded or sent stays as it was."""
+    position reached. Nothing leaves the store: what was forwarded or sent stays as it was. The store has to forward what is `pending`."""
     position = into.positions().get(partition, 0)
     folding = Folding(partition, into, lambda record, error: None)
     records = dropwhile(partial(_through, position), history)
     while position < through and (batch := list(islice(records, min(BATCH, through - position)))):
         changes = folding.fold(batch)
-        changes.forwards.clear()
+        changes.forwards[:] = filter(pending, changes.forwards)
         into.commit(into.attend(OWNER, [partition]), [changes])
         folding.view.committed()
         position = changes.position

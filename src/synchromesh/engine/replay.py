@@ -109,7 +109,8 @@ def review(
                 message = record.message
                 listed[changes].append(Reviewed(record.position, message.source, message.id, verdict.course, verdict.why))
             if changes and decision is not None:
-                decisions.append(own_message(partition, f"replay:{record.position}:{micros(now)}", decision, now))
+                part = msgspec.structs.replace(decision, run=f"{request.by}:{micros(now)}"[-_LONGEST:])
+                decisions.append(own_message(partition, f"replay:{record.position}:{micros(now)}", part, now))
             if len(decisions) > DECISIONS:
                 raise ReplayRefused(f"more than {DECISIONS:,} facts would change; replay a smaller range")
         if not messages:

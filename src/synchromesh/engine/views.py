@@ -136,7 +136,7 @@ class CauseView(msgspec.Struct, frozen=True, omit_defaults=True):
 
 class ProposalView(msgspec.Struct, frozen=True):
     """A decision that waits for a second person. `decision` is what was decided, and `words` says it, `by` whom, `about` the exception's id
-    or the cause."""
+    or the cause. A replay of a selection is one proposal of so many `facts`: `position` and the others are of its first one."""
 
     plant: str
     position: int
@@ -146,6 +146,7 @@ class ProposalView(msgspec.Struct, frozen=True):
     about: str
     decision: dict[str, object]
     words: str = ""
+    facts: int = 1
 
 
 class AuditView(msgspec.Struct, frozen=True):

@@ -424,9 +424,12 @@ class _Tree:
             f"Stock of {stock.named(place)} does not cover it: {known.booked:f} {known.unit} booked, {known.claimed:f} claimed, "
             f"{known.pending:f} on the way."
         )
-        coming = [each for each in self._inflows.to(place) if (each.position, each.ordinal) != (row.position, row.ordinal)]
-        self.cut = self.cut or not self._inflows.complete
-        nothing = not coming and not known.feeders
+        # Where nothing is on the way in, nobody is looked for: no index leads from a place to the postings that bring something there.
+        found = self._inflows.to(place) if known.pending else []
+        coming = [each for each in found if (each.position, each.ordinal) != (row.position, row.ordinal)]
+        unseen = bool(known.pending) and not self._inflows.complete
+        self.cut = self.cut or unseen
+        nothing = not coming and not known.feeders and not unseen
         remedy = (
             "Nothing on its way brings it: report the receipt, or book the stock in ERP. After a while it is sent anyway."
             if nothing

@@ -451,6 +451,8 @@ class FactReplayed(Event, frozen=True, tag="decision.replayed"):
     dismissed: bool = False
     payload: Annotated[str, Meta(max_length=1_000_000)] = ""
     """What the message should have said, when it was not the mapping but the message that was wrong."""
+    run: Annotated[str, Meta(max_length=128)] = ""
+    """Which replay of a selection it is a part of: where a second person must approve, all of its parts are approved at once."""
 
 
 class CauseReleased(Event, frozen=True, tag="decision.cause.released"):

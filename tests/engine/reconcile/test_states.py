@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, timedelta
 
 from tests.engine.reconcile.desk import compared, states, world_of
 from tests.engine.world import World, ea
@@ -50,10 +50,20 @@ def test_an_order_that_erp_was_never_told_of_says_so() -> None:
     assert row.explained == "the plant's policy tells ERP nothing of completions"
 
 
-def test_a_completion_that_erp_booked_and_does_not_say_is_not_explained() -> None:
+def test_what_erp_says_of_an_order_that_it_just_completed_is_on_its_way() -> None:
     world = world_of()
     done(world)
     world.step()
+    (row,) = states(world)
+    assert row.explained == f"its completion is booked as {world.postings()[1].document}, and ERP's word of it is on its way"
+    assert compared(world, "states").beyond == 0
+
+
+def test_a_completion_that_erp_booked_long_ago_and_does_not_say_is_not_explained() -> None:
+    world = world_of()
+    done(world)
+    world.step()
+    world.time += timedelta(minutes=16)
     (row,) = states(world)
     assert (row.explained, compared(world, "states").beyond) == ("", 1)
 

@@ -33,7 +33,7 @@ from synchromesh.engine.reconcile.views import (
 )
 from synchromesh.log.agreement import Log
 from synchromesh.model.event import Proposal, Reconciled
-from synchromesh.model.instant import moment
+from synchromesh.model.instant import micros, moment
 from synchromesh.model.message import OWN, Message
 from synchromesh.model.quantity import exactly
 from synchromesh.plant import reconciling
@@ -128,7 +128,7 @@ class Reconciler:
 
     async def _states(self, books: OwnBooks, system: System, progress: Progress) -> Report:
         best: Best[StateRow] = Best(ROWS)
-        done = states.Comparison(books, system.name, best)
+        done = states.Comparison(books, system.name, best, micros(self._now()))
         told = in_reach(books, await system.stock()) if system.tells_stock else {}
         done.orders(progress)
         done.lots(told, Scopes(books.each(SnapshotScope, "snapshot.scope")), read_flow(books), progress)

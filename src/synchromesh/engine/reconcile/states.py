@@ -27,6 +27,11 @@ MES: Final = "MES"
 
 _ORDER: Final = "order "
 _RELEASE: Final = "release of order "
+HEARD: Final = 15 * 60 * 1_000_000
+"""So long after a document is booked, in microseconds, what ERP says of its order may still be on its way here: it is pulled from time to
+time."""
+LOOKED_BACK: Final = 16
+"""Postings of a lane that are looked through for its completion, the newest first: corrections may stand behind it."""
 USABLE: Final = "usable"
 """How the empty stock status is called."""
 
@@ -34,8 +39,10 @@ USABLE: Final = "usable"
 class Comparison:
     """Counts, and the most important rows: those that nothing explains first."""
 
-    def __init__(self, books: OwnBooks, erp: str, best: Best[StateRow]) -> None:
+    def __init__(self, books: OwnBooks, erp: str, best: Best[StateRow], now: int) -> None:
+        """`now` is in microseconds."""
         self._books = books
+        self._now = now
         self._erp = erp or "ERP"
         self._policy: Policy = books.policy()
         self.best = best
@@ -90,10 +97,23 @@ class Comparison:
                 row = self._books.posting(id_)
                 if row is not None and row.kind == PostingKind.COMPLETION:
                     return f"its completion {row.key} is {row.state}"
-            return ""
+            return self._just_booked(order)
         if not self._policy.completions or self._policy.booking == "record":
             return "the plant's policy tells ERP nothing of completions"
         return "its completion comes after what of it still waits" if order.waiting else ""
+
+    def _just_booked(self, order: Order) -> str:
+        """That ERP has booked the completion and what it says of the order since is not here yet; '' where it should be by now."""
+        id_ = order.lane.last
+        for _ in range(LOOKED_BACK):
+            row = self._books.posting(id_) if id_[0] else None
+            if row is None:
+                return ""
+            if row.kind == PostingKind.COMPLETION and row.state == "posted":
+                fresh = self._now - row.settled < HEARD
+                return f"its completion is booked as {row.document}, and ERP's word of it is on its way" if fresh else ""
+            id_ = row.previous
+        return ""
 
     def _open(self, order: Order) -> str:
         if on_the_way := open_in(order.lane, self._books.posting):

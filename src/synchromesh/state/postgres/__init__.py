@@ -35,6 +35,13 @@ def open_reading(place: Place) -> Reading:
     return PostgresReading(_database(place))
 
 
+def set_aside(place: Place, mark: str) -> None:
+    """Let the store be empty and bound to `mark`, in one transaction. Nothing is known of its claims then."""
+    from synchromesh.state.postgres.aside import set_aside  # noqa: PLC0415 - as above
+
+    set_aside(_database(place), place.installation, mark)
+
+
 def _database(place: Place) -> Database:
     from synchromesh.log.agreement import known_only  # noqa: PLC0415 - as above
     from synchromesh.postgres.database import database  # noqa: PLC0415 - as above

@@ -34,3 +34,10 @@ def open_reading(place: Place) -> Reading:
     from synchromesh.state.sqlite.reading import SqliteReading  # noqa: PLC0415 - as above
 
     return SqliteReading(place.folder / FILE)
+
+
+def set_aside(place: Place, mark: str) -> None:
+    """Let an empty store be bound to `mark`. The file that was there gets another name; the claims beside it stay."""
+    from synchromesh.state.sqlite.aside import set_aside  # noqa: PLC0415 - as above
+
+    set_aside(place.folder / FILE, mark)
