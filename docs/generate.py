@@ -62,7 +62,7 @@ def _configuration() -> Iterator[str]:
         ("[synchromesh]", settings.General),
         ("[http]", settings.Http),
         ("[log]", settings.Log),
-        ("[state]", settings.State),
+        ("[state] and [states.NAME]", settings.State),
         ("[limits]", settings.Limits),
         ("[[plant]]", settings.Plant),
         ("[plant.policy]", Policy),

@@ -260,3 +260,53 @@ def test_the_template_names_every_option_and_every_default_in_it_is_true(config:
         for field in msgspec.structs.fields(struct):
             if field.name not in (*DERIVED, "files", "policy", "reconcile"):
                 assert re.search(rf"^#? ?{field.encode_name} = ", template, re.MULTILINE), field.name
+
+
+PARTS = (
+    GOOD
+    + """
+[[plant]]
+id = "bergen"
+zone = "Europe/Oslo"
+erp = "other"
+state = "west"
+
+[erp.other]
+connector = "sandbox"
+url = "http://127.0.0.1:8091"
+
+[states.west]
+address = "postgresql://west@127.0.0.1/west"
+schema = "plants"
+"""
+)
+
+
+def test_a_plant_can_lie_in_a_further_database(config: Path) -> None:
+    settings = read(config, PARTS)
+    assert [plant.state for plant in settings.plants] == ["", "west"]
+    assert settings.states["west"].address == "postgresql://west@127.0.0.1/west"
+    assert settings.states["west"].settings == {"schema": "plants"}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "fault"),
+    [
+        ('state = "west"', 'state = "wets"', "[plant] state: there is no [states.wets]; did you mean 'west'?"),
+        (
+            'erp = "other"',
+            'erp = "main"',
+            "[plant] state: the plants of [erp.main] must lie in one database",
+        ),
+        ("postgresql://west@127.0.0.1/west", "sqlite:", "[states.west] address: a further database is no file of the data folder"),
+        ("postgresql:", "postgres0ql:", "[states.west] address: no state 'postgres0ql' is installed; did you mean 'postgresql'?"),
+        ("[states.west]", "[states.west]\n[states.east]", "[states.west] address: a further database is no file"),
+        (
+            "[states.west]",
+            '[state]\naddress = "postgresql://west@127.0.0.1/west"\nschema = "plants"\n[states.west]',
+            "[states] west: another table names the same database",
+        ),
+    ],
+)
+def test_a_further_database_that_can_not_be_is_refused(config: Path, old: str, new: str, fault: str) -> None:
+    assert any(fault in each for each in faults(config, PARTS.replace(old, new)))

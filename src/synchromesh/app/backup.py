@@ -11,7 +11,7 @@ import os
 import shutil
 import tarfile
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from datetime import UTC, datetime
 from functools import partial
@@ -44,9 +44,9 @@ Progress = Callable[[str, int, int], None]
 
 
 class _Moment(msgspec.Struct):
-    """What the state was at one moment."""
+    """What the state was at one moment; where it is in several databases, each of them at one of its own."""
 
-    positions: Mapping[str, int]
+    positions: dict[str, int]
     fingerprints: dict[str, str]
     forwards: list[tuple[str, Message]]
 
@@ -93,17 +93,19 @@ def _fill(settings: Settings, config: Path, folder: Path, progress: Progress) ->
 
 
 def _moment(stores: Stores, log: Log, folder: Path) -> _Moment:
-    with closing(stores.state()) as state:
-        same_log(state.origin(log.id()), log.id())
-    with tempfile.TemporaryDirectory(prefix="state-", dir=folder) as copy, closing(stores.frozen(Path(copy))) as kept:
-        return _look(kept)
-
-
-def _look(kept: State) -> _Moment:
-    moment = _Moment(kept.positions(), {}, [])
-    for partition in moment.positions:
-        moment.fingerprints[partition] = fingerprint(_noting_forwards(partition, kept.rows(partition), moment.forwards))
+    moment = _Moment({}, {}, [])
+    for part in stores.placing.parts:
+        with closing(stores.state(part)) as state:
+            same_log(state.origin(log.id()), log.id())
+        with tempfile.TemporaryDirectory(prefix="state-", dir=folder) as copy, closing(stores.frozen(Path(copy), part)) as kept:
+            _look(kept, moment)
     return moment
+
+
+def _look(kept: State, moment: _Moment) -> None:
+    moment.positions.update(positions := kept.positions())
+    for partition in positions:
+        moment.fingerprints[partition] = fingerprint(_noting_forwards(partition, kept.rows(partition), moment.forwards))
 
 
 def _noting_forwards(partition: str, rows: Iterator[encoding.Row], forwards: list[tuple[str, Message]]) -> Iterator[encoding.Row]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Final
 
@@ -58,14 +59,12 @@ def _state(settings: Settings) -> Iterator[Looked]:
     if not stores.made:
         return
     try:
-        reading = stores.reading()
+        with closing(stores.reading()) as reading:
+            earlier = list(begun_earlier(reading))
     except StateError as error:
         yield Looked("state", str(error), unreached=True)
         return
-    try:
-        yield from (Looked(f"state of {partition}", WHAT_TO_DO) for partition in begun_earlier(reading))
-    finally:
-        reading.close()
+    yield from (Looked(f"state of {partition}", WHAT_TO_DO) for partition in earlier)
 
 
 def _adapter(plant: Plant, folder: Path) -> tuple[str, Looked]:

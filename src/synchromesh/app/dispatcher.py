@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import random
+import threading
 import time
-from collections.abc import Collection
+from collections.abc import Callable, Collection
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import cache, partial
 from typing import Final
 
 from synchromesh.app.owners import owner
+from synchromesh.app.placing import DEFAULT
 from synchromesh.app.plugins import connector_of
-from synchromesh.app.process import Ready, announce, on_signals
+from synchromesh.app.process import Ready, announcing, on_signals, run_loop
 from synchromesh.app.reconciling import keep_reconciling, reconciler_of
 from synchromesh.app.room import LATER, Room
 from synchromesh.app.settings import Erp, Settings
@@ -41,10 +44,66 @@ async def run_dispatcher(settings: Settings) -> None:
     """Send, ask and pull for its share of the business systems until told to stop, and give it back."""
     stop = asyncio.Event()
     on_signals(stop)
-    outbox = Stores(settings).outbox()
-    share = _Share(settings, outbox, owner("dispatcher"))
+    stores, claimant = Stores(settings), owner("dispatcher")
+    ready = announcing(Ready("dispatcher"))
+    if stores.placing.whole:
+        await _keep_part(settings, stores, DEFAULT, claimant, stop, ready)
+        return
+    loop, ended = asyncio.get_running_loop(), threading.Event()
+    with ThreadPoolExecutor(len(stores.placing.parts)) as threads:
+        parts = [
+            loop.run_in_executor(threads, run_loop, _keep_apart(settings, stores, part, claimant, ended, ready))
+            for part in stores.placing.parts
+        ]
+        stopping = asyncio.create_task(_tell(stop, ended))
+        found = await asyncio.gather(*parts, return_exceptions=True)
+        stopping.cancel()
+    for error in found:
+        if isinstance(error, BaseException):
+            raise error
+
+
+async def _tell(stop: asyncio.Event, ended: threading.Event) -> None:
+    await stop.wait()
+    ended.set()
+
+
+async def _keep_apart(
+    settings: Settings, stores: Stores, part: str, claimant: str, ended: threading.Event, ready: Callable[[], None]
+) -> None:
+    """Send what lies in one of several databases from when it can be opened, on a loop of its own: one which does not answer holds up none
+    of the others."""
+    stop = asyncio.Event()
+    ending = asyncio.create_task(_pass_on(ended, stop))
+    room = Room()
+
+    def there() -> None:
+        room.there()
+        ready()
+
     try:
-        await share.keep(stop)
+        while not stop.is_set():
+            try:
+                await _keep_part(settings, stores, part, claimant, stop, there)
+            except LATER as error:
+                room.gone(error)
+                await _until(stop, PAUSE)
+            else:
+                return
+    finally:
+        ended.set()
+        await ending
+
+
+async def _pass_on(ended: threading.Event, stop: asyncio.Event) -> None:
+    await asyncio.to_thread(ended.wait)
+    stop.set()
+
+
+async def _keep_part(settings: Settings, stores: Stores, part: str, claimant: str, stop: asyncio.Event, ready: Callable[[], None]) -> None:
+    outbox = await asyncio.to_thread(stores.outbox, part)
+    try:
+        await _Share(settings, stores.placing.systems(part), outbox, claimant).keep(stop, ready)
     finally:
         outbox.close()
 
@@ -52,8 +111,9 @@ async def run_dispatcher(settings: Settings) -> None:
 class _Share:
     """The business systems that this process sends to: they come and go with the processes beside it."""
 
-    def __init__(self, settings: Settings, outbox: Outbox, claimant: str) -> None:
+    def __init__(self, settings: Settings, systems: Collection[str], outbox: Outbox, claimant: str) -> None:
         self._settings = settings
+        self._systems = sorted(systems)
         self._outbox = outbox
         self._claimant = claimant
         self._running: dict[str, _Running] = {}
@@ -62,10 +122,10 @@ class _Share:
         self._known = False
         """Whether it has attended before: what it has first is no change."""
 
-    async def keep(self, stop: asyncio.Event) -> None:
-        """Attend until `stop`. Raises what ends one of the systems by a defect, when all of them have ended."""
+    async def keep(self, stop: asyncio.Event, ready: Callable[[], None]) -> None:
+        """Attend until `stop`; `ready` is called from the first time on. Raises what ends one of the systems by a defect, when all of them
+        have ended."""
         room = Room()
-        ready = False
         try:
             while not stop.is_set():
                 try:
@@ -78,9 +138,7 @@ class _Share:
                     room.gone(error)
                 else:
                     room.there()
-                    if not ready:
-                        announce(Ready("dispatcher"))
-                        ready = True
+                    ready()
                 await _until(stop, ATTEND_SECONDS)
         finally:
             await self._end_all()
@@ -89,7 +147,7 @@ class _Share:
 
     async def _attend(self) -> None:
         """Begin with what is gained, and let end what is lost or has ended, while attending goes on. Raises what ended one by a defect."""
-        mine = await asyncio.to_thread(self._outbox.attend, self._claimant, sorted(self._settings.erps))
+        mine = await asyncio.to_thread(self._outbox.attend, self._claimant, self._systems)
         ended = [name for name, running in self._running.items() if running.ended]
         lost = [name for name in self._running if name not in mine]
         self._end({*ended, *lost})
@@ -142,7 +200,7 @@ class _System:
         self._name = name
         stores = Stores(settings)
         self._log = stores.log()
-        self._outbox = stores.outbox()
+        self._outbox = stores.outbox(stores.placing.of_system(name))
         self._reading = stores.reading()
         self._connector = connector_of(erp)
         loop = asyncio.get_running_loop()

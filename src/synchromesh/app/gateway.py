@@ -19,6 +19,7 @@ from synchromesh.app.jobs import LongWorks
 from synchromesh.app.plugins import connector_of
 from synchromesh.app.process import Ready, announce, on_signals
 from synchromesh.app.reconciling import reconciler_of
+from synchromesh.app.room import LATER
 from synchromesh.app.settings import Settings
 from synchromesh.app.stores import Stores
 from synchromesh.console.exceptions import exception_routes
@@ -114,8 +115,9 @@ class Gateway:
                 await edge.start(intake)
                 started.append(edge)
             announce(Ready("gateway", self.address))
-            for partition in begun_earlier(self._reading):
-                emit(STATE_EARLIER, partition=partition, action=WHAT_TO_DO)
+            with suppress(*LATER):  # a database that is away hinders no taking in
+                for partition in begun_earlier(self._reading):
+                    emit(STATE_EARLIER, partition=partition, action=WHAT_TO_DO)
             await stop.wait()
         finally:
             for edge in reversed(started):

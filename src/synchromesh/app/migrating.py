@@ -8,6 +8,7 @@ from contextlib import contextmanager
 import msgspec
 
 from synchromesh.app.holding import Holding
+from synchromesh.app.placing import whole_only
 from synchromesh.app.settings import Settings
 from synchromesh.app.stores import Stores
 from synchromesh.log.agreement import Version
@@ -32,6 +33,7 @@ def migrate(settings: Settings, *, dry_run: bool) -> Migration:
     Both are looked at before either is changed, so one that a newer program made leaves both as they are. Raises `LogError`, `StateError`
     and `ValueError` for what can't be used, `RuntimeError` where somebody works on the folder that holds them.
     """
+    whole_only(settings, "migrating")
     stores = Stores(settings)
     if dry_run:
         log, state = stores.versions()

@@ -20,6 +20,7 @@ from synchromesh.app.backup import ALL, Progress
 from synchromesh.app.binding import MOVED, UNFINISHED, same_history, same_log
 from synchromesh.app.holding import Holding
 from synchromesh.app.owners import owner
+from synchromesh.app.placing import whole_only
 from synchromesh.app.settings import Settings
 from synchromesh.app.stores import Stores
 from synchromesh.app.verifying import SHOWN
@@ -66,6 +67,8 @@ class _Side:
 def move(source: Settings, target: Settings, progress: Progress) -> Move:
     """Move everything that the source has to what the target names. Raises `RuntimeError` where somebody runs on one of the data folders,
     `LogError` and `StateError` where somebody works elsewhere or the target has something in it; before that nothing is written there."""
+    for settings in (source, target):
+        whole_only(settings, "moving")
     with _held(source, target), ExitStack() as opened:
         one, other = _Side(source, opened), _Side(target, opened)
         return _Moving(one, other, progress).move()

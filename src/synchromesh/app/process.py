@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 
 import msgspec
@@ -25,6 +25,19 @@ def announce(ready: Ready) -> None:
     """Tell the supervisor, or the person at the terminal."""
     sys.stdout.write(msgspec.json.encode(ready).decode() + "\n")
     sys.stdout.flush()
+
+
+def announcing(ready: Ready) -> Callable[[], None]:
+    """Announces when it is first called, by whichever thread."""
+    lock, told = threading.Lock(), threading.Event()
+
+    def once() -> None:
+        with lock:
+            if not told.is_set():
+                told.set()
+                announce(ready)
+
+    return once
 
 
 def end_with_parent() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import codecs
 import os
 import tomllib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Final, Literal, cast, get_args, get_origin
@@ -87,6 +87,7 @@ def _environment(raw: Table) -> Found:
     """`{ env = "NAME" }` is the variable's value, in the tables that may hold a password: of business systems, log and state."""
     tables: list[tuple[Place, Table]] = [(("erp", name), table) for name, table in _named(raw, "erp")]
     tables += [((section,), table) for section in ("log", "state") if isinstance(table := raw.get(section), dict)]
+    tables += [(("states", name), table) for name, table in _named(raw, "states")]
     for place, table in tables:
         for key, value in table.items():
             if isinstance(value, dict) and set(value) == {"env"}:
@@ -114,18 +115,27 @@ def _systems(raw: Table) -> Found:
 def _stores(raw: Table) -> Found:
     """What the keys of `[log]` and `[state]` that are not ours say, goes to the plug-in that the address names as it is."""
     for section, group, ours in _STORES:
-        table = raw.get(section)
-        if not isinstance(table, dict):
-            continue
-        known = plugins.names(group)
-        address = table.get("address", "sqlite:")
-        scheme = address.partition(":")[0] if isinstance(address, str) else ""
-        if ":" in str(address) and scheme not in known:
-            yield (section, "address"), f"no {section} {scheme!r} is installed; {nearest(scheme, known)}"
-        rest = {key: value for key, value in table.items() if key not in ours}
-        if scheme == "sqlite":  # it has no settings of its own: a wrong key is told as one of ours
-            continue
-        raw[section] = {**{key: value for key, value in table.items() if key in ours}, _REST: rest}
+        if isinstance(table := raw.get(section), dict):
+            raw[section] = yield from _store((section,), table, section, group, ours)
+    _, group, ours = _STORES[-1]
+    for name, table in list(_named(raw, "states")):
+        if not name or len(name) > 64:
+            yield ("states", name), "a name has 1 to 64 characters"
+        if str(table.get("address", "sqlite:")).startswith("sqlite:"):
+            yield ("states", name, "address"), "a further database is no file of the data folder: name one such as `postgresql://…`"
+        cast(Table, raw["states"])[name] = yield from _store(("states", name), table, "state", group, ours)
+
+
+def _store(place: Place, table: Table, section: str, group: str, ours: frozenset[str]) -> Generator[tuple[Place, str], None, Table]:
+    known = plugins.names(group)
+    address = table.get("address", "sqlite:")
+    scheme = address.partition(":")[0] if isinstance(address, str) else ""
+    if ":" in str(address) and scheme not in known:
+        yield (*place, "address"), f"no {section} {scheme!r} is installed; {nearest(scheme, known)}"
+    rest = {key: value for key, value in table.items() if key not in ours}
+    if scheme == "sqlite":  # it has no settings of its own: a wrong key is told as one of ours
+        return table
+    return {**{key: value for key, value in table.items() if key in ours}, _REST: rest}
 
 
 _REST: Final = "settings"
@@ -276,6 +286,23 @@ def _references(raw: Table) -> Found:
             seen.add(plant["id"])
         if isinstance(erp := plant.get("erp"), str) and erp not in systems:
             yield (*place, "erp"), f"there is no [erp.{erp}]; {nearest(erp, systems)}"
+    yield from _placed(raw)
+
+
+def _placed(raw: Table) -> Found:
+    """Each plant lies in a database that there is, those of one business system in the same one, and no two tables name one database."""
+    names = [name for name, _ in _named(raw, "states")]
+    seen: dict[str, object] = {}
+    for place, plant in _tables(raw, "plant"):
+        erp, state = plant.get("erp"), plant.get("state", "")
+        if state and isinstance(state, str) and state not in names:
+            yield (*place, "state"), f"there is no [states.{state}]; {nearest(state, names)}"
+        if isinstance(erp, str) and seen.setdefault(erp, state) != state:
+            yield (*place, "state"), f"the plants of [erp.{erp}] must lie in one database; name another [erp.NAME] table for this one"
+    tables = [table for table in [raw.get("state"), *(table for _, table in _named(raw, "states"))] if isinstance(table, dict)]
+    for name, table in _named(raw, "states"):
+        if tables.count(table) > 1:
+            yield ("states", name), "another table names the same database: give each its own, or another schema"
 
 
 def _paths(raw: Table, base: Path) -> Found:

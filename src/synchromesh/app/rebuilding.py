@@ -17,6 +17,7 @@ from synchromesh.app.backup import Progress
 from synchromesh.app.binding import UNFINISHED, same_history, same_log
 from synchromesh.app.holding import Holding
 from synchromesh.app.owners import owner
+from synchromesh.app.placing import whole_only
 from synchromesh.app.settings import Settings
 from synchromesh.app.stores import Stores
 from synchromesh.engine.handed_on import HandedOn
@@ -56,6 +57,7 @@ def rebuild_state(settings: Settings, progress: Progress, *, dry_run: bool = Fal
     """Make the state anew. Raises `RuntimeError` where somebody runs on the data folder, `StateError` where somebody works elsewhere or the
     store can't be reached, `LogError` and `LogCorrupt` where the history is not whole or not of this state; before that nothing is changed.
     A dry run reads everything through and changes nothing."""
+    whole_only(settings, "rebuilding")
     holding = Holding(settings.synchromesh.data, "")
     try:
         stores = Stores(settings)

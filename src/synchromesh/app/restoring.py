@@ -25,6 +25,7 @@ from synchromesh.app.binding import UNFINISHED, same_history, same_log
 from synchromesh.app.holding import Holding
 from synchromesh.app.manifest import Manifest, check_files, copied_history, forwards_of, read_manifest
 from synchromesh.app.owners import owner
+from synchromesh.app.placing import whole_only
 from synchromesh.app.settings import Settings
 from synchromesh.app.stores import Stores
 from synchromesh.engine.activation import is_copy
@@ -79,6 +80,7 @@ def as_found(settings: Settings) -> Restoration:
 
     Raises `RuntimeError` where somebody runs on the data folder, `LogError`, `LogCorrupt` and `StateError`.
     """
+    whole_only(settings, "telling that it may be an older copy")
     holding = Holding(settings.synchromesh.data, "")
     try:
         stores = Stores(settings)
@@ -119,6 +121,7 @@ def _unpacked(backup: Path, beside: Path) -> Iterator[Path]:
 
 
 def _restore(settings: Settings, folder: Path, manifest: Manifest, progress: Progress, differing: bool) -> Restoration:
+    whole_only(settings, "restoring")
     stores = Stores(settings)
     with ExitStack() as opened:
         log, state = opened.enter_context(closing(stores.log())), opened.enter_context(closing(stores.state()))

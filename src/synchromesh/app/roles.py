@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import threading
 from collections.abc import Callable, Collection
+from contextlib import closing
 from datetime import UTC, datetime
 from typing import Final
 
@@ -19,6 +20,7 @@ from synchromesh.app.settings import Settings
 from synchromesh.app.stores import Stores
 from synchromesh.edges.files.folder import check
 from synchromesh.engine.activation import activations, in_force
+from synchromesh.log.agreement import Log
 from synchromesh.plant.policy import Policy
 from synchromesh.state.agreement import Reading
 
@@ -32,28 +34,43 @@ def prepare(settings: Settings) -> None:
     Raises `LogError`, `StateError`, `ManifestError` or `ValueError` saying what is wrong, before anything is taken in.
     """
     stores = Stores(settings)
-    log, state = stores.log(), stores.state()
-    reading, outbox = stores.reading(), stores.outbox()
+    log = stores.log()
     try:
-        positions = reading.positions()
-        within_reach(log, positions)
-        same_log(state.origin(log.id()), log.id())
-        same_history(log.head(), positions, settings.synchromesh.data)
+        known = _known(stores, log)
+    except BaseException:
+        log.close()
+        raise
+    reading = stores.reading()
+    try:
+        same_history(log.head(), reading.positions(), settings.synchromesh.data)
         differences = {name: connector_of(erp).abilities.differences for name, erp in settings.erps.items()}
         adapters = Adapters(settings)
         for drop in drops(settings):
             check(drop, adapters)
-        known = outbox.known()
         series = {plant.id: _series(reading, plant.id, known) for plant in settings.plants}
         messages = activations(reading, deciding(settings, adapters, differences, series), datetime.now(UTC))
         if messages:
             log.append(messages)
         stores.worked()
     finally:
-        outbox.close()
         reading.close()
-        state.close()
         log.close()
+
+
+def _known(stores: Stores, log: Log) -> set[str]:
+    """The partitions of which it is known what was claimed. Each part of the state is made where there is none yet, and must belong to
+    this log and have nothing that lies elsewhere."""
+    known, positions = set[str](), dict[str, int]()
+    for part in stores.placing.parts:
+        with closing(stores.state(part)) as state:
+            stores.placing.check(part, set(stands := state.positions()))
+            positions |= stands
+    within_reach(log, positions)
+    for part in stores.placing.parts:
+        with closing(stores.state(part)) as state, closing(stores.outbox(part)) as outbox:
+            same_log(state.origin(log.id()), log.id())
+            known |= {name for name in outbox.known() if stores.placing.of_partition(name) == part}
+    return known
 
 
 def _series(reading: Reading, plant: str, known: Collection[str]) -> str:

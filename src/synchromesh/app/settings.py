@@ -161,6 +161,10 @@ class Plant(Section, frozen=True):
     erp: Name
     """The business system that books this plant's postings: the name of an `[erp.NAME]` table."""
 
+    state: Annotated[str, Meta(max_length=64, description="the name of a `[states.NAME]` table")] = ""
+    """In which further database the plant's state is: the name of a `[states.NAME]` table, or nothing for `[state]`. All plants of one
+    business system are in the same one. It is chosen before the plant's first start and stays."""
+
     adapters: tuple[Path, ...] = ()
     """Folders of the adapters that read this plant's payloads. Canonical events need none."""
 
@@ -201,6 +205,7 @@ class Settings(Section, frozen=True):
     http: Http = Http()
     log: Log = Log()
     state: State = State()
+    states: dict[str, State] = {}
     limits: Limits = Limits()
     plants: tuple[Plant, ...] = field(name="plant", default=())
     erps: dict[str, Erp] = field(name="erp", default_factory=dict)

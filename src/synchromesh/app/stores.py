@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Final, Protocol, cast
 
 from synchromesh.app import plugins
+from synchromesh.app.placing import DEFAULT, Placing
 from synchromesh.app.settings import Settings
 from synchromesh.log.agreement import Log, Place, Trimmed, Version
 from synchromesh.log.archive import read_archive
 from synchromesh.model.message import Record
 from synchromesh.state.agreement import Outbox, Reading, Snapshots, State
+from synchromesh.state.parts import PartedReading, Parts
 
 LOCAL: Final = "sqlite"
 """The kind of store that is a file of this machine."""
@@ -54,11 +57,17 @@ class Stores:
         general = settings.synchromesh
         self._folder = general.data
         self._archive = general.data / settings.log.archive
-        self._log_place, self._state_place = (
-            Place(table.address, self._folder, self._archive, general.name, table.settings) for table in (settings.log, settings.state)
+        self._log_place, self._state_place, *others = (
+            Place(address, self._folder, self._archive, general.name, more)
+            for address, more in [
+                (settings.log.address, settings.log.settings),
+                *((table.address, table.settings) for table in (settings.state, *settings.states.values())),
+            ]
         )
+        self.placing = Placing(settings)
+        """Which part of the state has what."""
+        self._places = dict(zip(self.placing.parts, (self._state_place, *others), strict=True))
         self._log = cast(LogKind, plugins.load(plugins.LOGS, _scheme(settings.log.address)))
-        self._state = cast(StateKind, plugins.load(plugins.STATES, _scheme(settings.state.address)))
         self._folder.mkdir(parents=True, exist_ok=True)
 
     @property
@@ -89,22 +98,33 @@ class Stores:
     def log(self) -> Log:
         return self._log.open_log(self._log_place)
 
-    def state(self) -> State:
-        return self._state.open_state(self._state_place)
+    def state(self, part: str = DEFAULT) -> State:
+        return self._kind(part).open_state(self._places[part])
 
     def versions(self) -> tuple[Version, Version]:
-        """Of which version log and state are; nothing is changed. Raises what opening them would, for what can't be used or migrated."""
-        return self._log.version_of(self._log_place), self._state.version_of(self._state_place)
+        """Of which version the log and the default state are; nothing is changed. Raises what opening them would, for what can't be used or
+        migrated."""
+        return self._log.version_of(self._log_place), self._kind(DEFAULT).version_of(self._places[DEFAULT])
 
-    def outbox(self) -> Outbox:
-        return self._state.open_outbox(self._state_place)
+    def outbox(self, part: str = DEFAULT) -> Outbox:
+        return self._kind(part).open_outbox(self._places[part])
 
     def reading(self) -> Reading:
-        return self._state.open_reading(self._state_place)
+        """All parts, to be asked as one."""
+        if self.placing.whole:
+            return self.reading_of(DEFAULT)
+        openings = {part: partial(self.reading_of, part) for part in self.placing.parts}
+        return PartedReading(Parts(self.placing.of_partition, self.placing.of_system, openings))
+
+    def reading_of(self, part: str) -> Reading:
+        return self._kind(part).open_reading(self._places[part])
+
+    def _kind(self, part: str) -> StateKind:
+        return cast(StateKind, plugins.load(plugins.STATES, _scheme(self._places[part].address)))
 
     def set_aside(self, mark: str) -> None:
         """Empty the state, which nobody has open; it is bound to `mark` then."""
-        self._state.set_aside(self._state_place, mark)
+        self._kind(DEFAULT).set_aside(self._state_place, mark)
 
     def scratch(self, folder: Path) -> State:
         """An empty store of this machine in a folder that is made: what is folded into it has the same rows in every kind of store."""
@@ -112,9 +132,9 @@ class Stores:
         kind = cast(StateKind, plugins.load(plugins.STATES, LOCAL))
         return kind.open_state(Place(f"{LOCAL}:", folder, folder))
 
-    def frozen(self, folder: Path) -> State:
-        """The state as it is now, to be asked at length. Raises `StateError` where it can't be had."""
-        state = self.state()
+    def frozen(self, folder: Path, part: str = DEFAULT) -> State:
+        """A part of the state as it is now, to be asked at length. Raises `StateError` where it can't be had."""
+        state = self.state(part)
         try:
             return cast(Snapshots, state).frozen(folder)
         finally:

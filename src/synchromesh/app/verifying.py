@@ -14,6 +14,7 @@ import msgspec
 from synchromesh.app.settings import Settings
 from synchromesh.app.stores import Stores
 from synchromesh.engine.rebuild import Difference, differences, rebuild
+from synchromesh.state.agreement import State
 
 SHOWN: Final = 20
 """Differences that are told of one partition; the first is the one to look at."""
@@ -39,14 +40,22 @@ def verify(settings: Settings, progress: Callable[[str, int, int], None]) -> lis
     Raises `LogError`, `LogCorrupt` (a broken chain of the archive, too) and `StateError`.
     """
     stores = Stores(settings)
-    found = []
+    found: list[Verified] = []
     with tempfile.TemporaryDirectory(prefix="synchromesh-verify-", dir=settings.synchromesh.data) as folder:
-        kept = stores.frozen(Path(folder))
-        for partition, position in sorted(kept.positions().items()):
-            scratch = stores.scratch(Path(folder) / partition)
-            reached = rebuild(partition, stores.history(partition), position, scratch, partial(progress, partition, position))
-            first = tuple(islice(differences(partition, kept.rows(partition), scratch.rows(partition)), SHOWN))
-            found.append(Verified(partition, position, reached, first))
-            scratch.close()
-        kept.close()
+        for number, part in enumerate(stores.placing.parts):
+            copy = Path(folder) / f"part {number}"
+            copy.mkdir()
+            kept = stores.frozen(copy, part)
+            found += [_verified(stores, kept, *each, copy, progress) for each in sorted(kept.positions().items())]
+            kept.close()
     return found
+
+
+def _verified(
+    stores: Stores, kept: State, partition: str, position: int, folder: Path, progress: Callable[[str, int, int], None]
+) -> Verified:
+    scratch = stores.scratch(folder / partition)
+    reached = rebuild(partition, stores.history(partition), position, scratch, partial(progress, partition, position))
+    first = tuple(islice(differences(partition, kept.rows(partition), scratch.rows(partition)), SHOWN))
+    scratch.close()
+    return Verified(partition, position, reached, first)

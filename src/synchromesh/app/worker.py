@@ -5,18 +5,21 @@ from __future__ import annotations
 import gc
 import threading
 import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from datetime import UTC, datetime
 from typing import Final
 
 from synchromesh.app.owners import owner
 from synchromesh.app.pages import keep_large
-from synchromesh.app.process import Ready, announce
+from synchromesh.app.placing import DEFAULT
+from synchromesh.app.process import Ready, announcing
 from synchromesh.app.room import LATER, Room
 from synchromesh.app.settings import Settings
 from synchromesh.app.stores import Stores
 from synchromesh.engine.worker import Worker
 from synchromesh.log.agreement import Log
-from synchromesh.model.message import ENTERPRISE
 from synchromesh.observe.lines import emit
 from synchromesh.observe.names import FENCED, SHARE
 from synchromesh.state.agreement import ATTEND_SECONDS, LEASE_SECONDS, Fenced
@@ -41,28 +44,59 @@ TRIM_PAUSE: Final = 10.0
 
 
 def run_worker(settings: Settings, stop: threading.Event) -> None:
-    """Fold its share until `stop`, and give it back. Returns as well where another worker has taken everything over."""
+    """Fold its share until `stop`, and give it back. Returns as well where another worker has taken everything over. Where the state is
+    in several databases each has a thread of its own, so that one which is away stops only the plants that lie there."""
     gc.freeze()
     gc.disable()
     stores = Stores(settings)
-    log, state = stores.log(), stores.state()
-    plants = [ENTERPRISE, *(plant.id for plant in settings.plants)]
     name = owner("worker")
-    worker = Worker(log, state, plants, name, now=lambda: datetime.now(UTC), batch=settings.limits.batch)
-    trimmer = threading.Thread(target=_trim, args=(log, worker, settings.log.keep, stop), name="trim", daemon=True)
-    trimmer.start()
     threading.Thread(target=keep_large, args=(stop,), name="pages", daemon=True).start()
-    announce(Ready("worker"))
+    ready = announcing(Ready("worker"))
+    if stores.placing.whole:
+        _run_part(settings, stores, DEFAULT, name, stop, ready)
+        return
+    with ThreadPoolExecutor(len(stores.placing.parts)) as threads:
+        running = [threads.submit(_run_when_there, settings, stores, part, name, stop, ready) for part in stores.placing.parts]
+        for each in running:
+            each.result()
+
+
+def _run_when_there(settings: Settings, stores: Stores, part: str, name: str, stop: threading.Event, ready: Callable[[], None]) -> None:
+    """Run a part from when it can be opened, whatever the others do; when one ends, all do."""
+    room = Room()
+
+    def there() -> None:
+        room.there()
+        ready()
+
     try:
-        _fold(log, worker, name, stop)
-    except Fenced:
-        emit(FENCED, owner=name)
-    else:
-        worker.leave()
-    stop.set()
-    trimmer.join()
-    state.close()
-    log.close()
+        while not stop.is_set():
+            try:
+                _run_part(settings, stores, part, name, stop, there)
+            except LATER as error:
+                room.gone(error)
+                stop.wait(PAUSE)
+    finally:
+        stop.set()
+
+
+def _run_part(settings: Settings, stores: Stores, part: str, name: str, stop: threading.Event, ready: Callable[[], None]) -> None:
+    """Fold what lies in one part of the state. Raises what may work later only while it is opened and when it is given back."""
+    with closing(stores.log()) as log, closing(stores.state(part)) as state:
+        plants = stores.placing.partitions(part)
+        worker = Worker(log, state, plants, name, now=lambda: datetime.now(UTC), batch=settings.limits.batch)
+        trimmer = threading.Thread(target=_trim, args=(log, worker, settings.log.keep, stop), name="trim", daemon=True)
+        trimmer.start()
+        ready()
+        try:
+            _fold(log, worker, name, stop)
+        except Fenced:
+            emit(FENCED, owner=name)
+        else:
+            worker.leave()
+        finally:
+            stop.set()
+            trimmer.join()
 
 
 class _Cycles:
