@@ -379,9 +379,9 @@ def test_what_the_policy_does_not_name_needs_nobody_else() -> None:
 # --- what others booked --------------------------------------------------------------------------------------------------------
 
 
-def by_hand(world: World, amount: int = 5, order: str = "4700", kind: PostingKind = PostingKind.RECEIPT) -> None:
+def by_hand(world: World, amount: int = 5, order: str = "4700", kind: PostingKind = PostingKind.RECEIPT, days: int = 0) -> None:
     line = Line("GEAR", ea(amount), "FG")
-    world.tell(ev.DocumentBooked("by-hand-1", kind, (line,), order, world.time.date()), source="erp")
+    world.tell(ev.DocumentBooked("by-hand-1", kind, (line,), order, world.time.date() + timedelta(days=days)), source="erp")
     world.step()
 
 
@@ -425,6 +425,14 @@ def test_another_quantity_order_or_kind_is_no_lookalike(amount: int, order: str,
     world = refusing(1)
     by_hand(world, amount, order, kind)
     assert desk_of(world).decide(PLANT, ev.PostingRetried(only(world).posting, "ann")).came_of == "done"
+
+
+@pytest.mark.parametrize(("days", "alike"), [(-1, False), (0, True), (1, True), (9, True)])
+def test_people_book_what_was_refused_on_its_day_or_later(days: int, alike: bool) -> None:
+    world = refusing(1)
+    by_hand(world, days=days)
+    foreseen = desk_of(world).decide(PLANT, ev.PostingRetried(only(world).posting, "ann"), dry_run=True)
+    assert bool(foreseen.lookalikes) == alike
 
 
 def test_a_lookalike_does_not_go_on_by_itself_when_its_cause_is_put_right() -> None:

@@ -68,15 +68,16 @@ def count_for_order(view: View, number: str, document: Outside, lines: tuple[Lin
 
 
 def lookalikes(view: View, content: Posting) -> list[str]:
-    """Documents of others that look like this posting: of the same order and kind, with the same items and quantities, and on its day where
-    ERP tells days. Whoever sends it again may book it twice."""
+    """Documents of others that look like this posting: of the same order and kind, with the same items and quantities, and on its day or
+    later where ERP tells days: people book by hand what was refused when they see it, and a posting whose period was closed meanwhile had
+    a later day for a while. Whoever sends it again may book it twice."""
     totals = view.of(OutsideTotals, "outside.order", content.order) if content.order else None
-    days = {day.isoformat() for day in (content.effective, content.original) if day is not None}
+    since = min(day.isoformat() for day in (content.effective, content.original) if day is not None)
     wanted = _amounts(view, content.lines)
     found = []
     for number in totals.documents if totals is not None and wanted else ():
         document = view.of(Outside, "outside", number)
-        same_kind = document is not None and document.kind == content.kind and (not document.day or document.day in days)
+        same_kind = document is not None and document.kind == content.kind and (not document.day or document.day >= since)
         if document is not None and same_kind and _amounts(view, _lines(document.lines)) == wanted:
             found.append(number)
     return found
