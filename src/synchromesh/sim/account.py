@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from synchromesh.model.event import OrderCompleted, OrderStarted
+from synchromesh.model.message import NATIVE
 from synchromesh.sim.case import Case, Nature, named
 from synchromesh.sim.days import closed
 from synchromesh.sim.evidence import Decided, Fated, Opened, Received
@@ -148,6 +149,8 @@ def traces_are_whole(case: Case) -> Iterator[Finding]:
         known = case.evidence.chains.get((received.plant, order))
         if isinstance(getattr(case.told.get(received.fact), "event", None), OrderStarted):
             continue  # one that is told before ERP knows the order is kept without it
+        if received.interface != NATIVE and place in case.fates and case.fates[place].fate in ("exception", "dismissed"):
+            continue  # one in a source's own words that nobody could read names no order
         if known is not None and case.natures[place] is Nature.FACT and received.position not in known and place in case.fates:
             yield Finding(Fault.FATE, f"the trace of order {order} does not walk to {_at(received)}")
 
