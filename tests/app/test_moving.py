@@ -19,7 +19,7 @@ from tests.app.told import Told, ea, empty
 from tests.nats.server import Server as Nats
 from tests.postgres.server import Server
 
-from synchromesh.app import moving
+from synchromesh.app import alone
 from synchromesh.app.moving import move
 from synchromesh.app.stores import Stores
 from synchromesh.log import carrying
@@ -175,7 +175,7 @@ def test_nothing_moves_to_itself_or_beside_somebody_who_runs(tmp_path: Path) -> 
 
 
 def test_somebody_at_work_on_another_host_is_noticed(tmp_path: Path, engines: Engines, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(moving, "TRIES", 3)
+    monkeypatch.setattr(alone, "TRIES", 3)
     source = Told(tmp_path / "source", facts=9, engines=engines["postgresql+postgresql"])
     with closing(Stores(source.settings).state()) as state:
         assert state.attend("worker elsewhere", ["oslo", "enterprise"])

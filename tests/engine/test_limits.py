@@ -48,7 +48,7 @@ class Shelf:
     def take_over(self, target: str, claimant: str, heads: Mapping[str, int], limit: int) -> TakenOver:
         return TakenOver([], list(heads))
 
-    def begin(self, target: str, claimant: str) -> None:
+    def disown(self, target: str, claimant: str) -> None:
         """There is only this one."""
 
     def sends(self, target: str, claimant: str) -> bool:

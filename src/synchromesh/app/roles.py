@@ -63,6 +63,8 @@ def _known(stores: Stores, log: Log) -> set[str]:
     known, positions = set[str](), dict[str, int]()
     for part in stores.placing.parts:
         with closing(stores.state(part)) as state:
+            if bound := state.origin(""):  # first of all: what is not finished yet has no history to look at
+                same_log(bound, log.id())
             stores.placing.check(part, set(stands := state.positions()))
             positions |= stands
     within_reach(log, positions)

@@ -335,9 +335,9 @@ class MemoryOutbox:
             if self._store.senders.get(target, claimant) != claimant:
                 raise Fenced(f"another dispatcher has begun to send to {target}; end this one")
             self._seen = self._store.version
-            self._turn += 1
             names = sorted(self._store.partitions.keys() - full)
-            entries = fairly([self._unclaimed(name, target) for name in names], limit, self._turn)
+            entries = fairly([self._unclaimed(name, target) for name in names], limit, self._turn + 1)
+            self._turn += bool(entries)
             for entry in entries:
                 self._store.claims[entry] = _Claim(claimant, now)
             return [self._ready(entry) for entry in entries]

@@ -243,8 +243,9 @@ class PostgresOutbox:
         found: dict[int, list[_Choice]] = {}
         for number, position, ordinal, lane, added in rows(connection, self._session.sql(_UNCLAIMED), values):
             found.setdefault(number, []).append(_Choice(number, position, ordinal, plants[number], told(lane), added))
-        self._turn += 1
-        return fairly([iter(found.get(number, ())) for number in plants], limit, self._turn)
+        chosen = fairly([iter(found.get(number, ())) for number in plants], limit, self._turn + 1)
+        self._turn += bool(chosen)
+        return chosen
 
     def _claim(self, connection: Connection, target: str, claimant: str, chosen: Sequence[_Choice], now: int) -> list[Ready]:
         """Claim of these what stands there unclaimed, in one order for all dispatchers, so that none waits in a circle."""

@@ -200,10 +200,10 @@ class SqliteOutbox:
             raise Fenced(f"another dispatcher has begun to send to {target}; end this one")
         self._notice_others()
         numbers = [number for number, name in query(self._connection, _READY) if name not in full]
-        self._turn += 1
-        rows = fairly([self._unclaimed(number, target) for number in numbers], limit, self._turn)
+        rows = fairly([self._unclaimed(number, target) for number in numbers], limit, self._turn + 1)
         if not rows:
             return []
+        self._turn += 1
         claims = [(name, position, ordinal, target, claimant, now) for name, position, ordinal, *_ in rows]
         self._connection.executemany("INSERT INTO claim VALUES (?, ?, ?, ?, ?, ?)", claims)
         self._claimed_through |= {(target, number): added for *_, number, added in rows}
