@@ -7,7 +7,6 @@ before the state. What was sent (claims) is no part of it: an older copy of that
 
 from __future__ import annotations
 
-import os
 import shutil
 import tarfile
 import tempfile
@@ -29,7 +28,7 @@ from synchromesh.engine.rebuild import fingerprint
 from synchromesh.log.agreement import Log, LogCorrupt, LogError, LogFull
 from synchromesh.log.carrying import history_of, write
 from synchromesh.model.message import Message
-from synchromesh.sqlite.database import Kinds, in_words, sync_directory
+from synchromesh.sqlite.database import Kinds, in_words, sync
 from synchromesh.state import encoding
 from synchromesh.state.agreement import State
 
@@ -128,22 +127,14 @@ def _publish(unfinished: Path, to: Path) -> None:
     """Give the finished backup its name."""
     if to.suffix != PACKED:
         for path in unfinished.rglob("*"):
-            _sync(path)
-        sync_directory(unfinished)
+            sync(path)
+        sync(unfinished)
         unfinished.rename(to)
     else:
         packed = to.with_name(f".{to.name}.packing")
         with tarfile.open(packed, "w") as tar:
             tar.add(unfinished, arcname=".")
         packed.chmod(0o600)
-        _sync(packed)
+        sync(packed)
         packed.rename(to)
-    sync_directory(to.parent)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    sync(to.parent)

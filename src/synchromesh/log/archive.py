@@ -21,7 +21,7 @@ import msgspec
 from synchromesh.log.agreement import LogCorrupt
 from synchromesh.log.encoding import decode
 from synchromesh.model.message import Record
-from synchromesh.sqlite.database import publish, sync_directory
+from synchromesh.sqlite.database import publish, sync
 
 ARCHIVE: Final = "archive"
 """The folder's name beside the log's file."""
@@ -149,7 +149,7 @@ def _made(archive: Path, folder: Path) -> None:
     for directory in (archive, folder):
         if not directory.exists():
             directory.mkdir()
-            sync_directory(directory.parent)
+            sync(directory.parent)
 
 
 def _records(path: Path, segment: Segment) -> Iterator[Record]:

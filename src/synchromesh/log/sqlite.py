@@ -8,7 +8,6 @@ become visible in order.
 from __future__ import annotations
 
 import threading
-import time
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -22,6 +21,7 @@ from synchromesh.log.agreement import LogCorrupt, LogError, LogFull, Place, Trim
 from synchromesh.log.archive import ARCHIVE, Segment, discard_unfinished, write_segment
 from synchromesh.log.encoding import decode, encode
 from synchromesh.log.fairness import shares
+from synchromesh.log.polling import look_until
 from synchromesh.model.message import Message, Record
 from synchromesh.sqlite.database import Kinds, connect, create, damaged, data_version, in_words, query, transaction
 from synchromesh.sqlite.lock import WriterLock
@@ -188,16 +188,8 @@ class SqliteLog:
 
     def wait(self, after: Mapping[str, int], timeout: float) -> bool:
         """As agreed. Commits of any process are noticed within `LONGEST_PAUSE`."""
-        deadline = time.monotonic() + timeout
-        pause = SHORTEST_PAUSE
         with in_words(self._path, KINDS, "reading the log"), self._view() as view:
-            while not self._has_news(view, after):
-                left = deadline - time.monotonic()
-                if left <= 0:
-                    return False
-                time.sleep(min(pause, left))
-                pause = min(pause * 1.1, LONGEST_PAUSE)
-        return True
+            return look_until(lambda: self._has_news(view, after), timeout, SHORTEST_PAUSE, LONGEST_PAUSE)
 
     @staticmethod
     def _has_news(view: _View, after: Mapping[str, int]) -> bool:

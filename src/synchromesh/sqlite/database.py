@@ -110,14 +110,13 @@ def create(path: Path, build: Callable[[Path], None], *, page_size: int = 4096) 
 
 def publish(provisional: Path, path: Path) -> None:
     """Give a complete file its name, so that after a power cut either it or what was there before is there."""
-    with provisional.open("rb") as file:
-        os.fsync(file.fileno())
+    sync(provisional)
     provisional.replace(path)
-    sync_directory(path.parent)
+    sync(path.parent)
 
 
-def sync_directory(path: Path) -> None:
-    """Make names in a directory durable."""
+def sync(path: Path) -> None:
+    """Make a file's content durable, or the names in a directory."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -12,12 +12,12 @@ the outbox as doubt, once the state has reached the log's head.
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Collection, Mapping, Sequence, Set
 from typing import Any, Final, NamedTuple
 
 from psycopg.types.numeric import Int8
 
+from synchromesh.log.polling import look_until
 from synchromesh.observe.lines import emit
 from synchromesh.observe.names import CLAIMS_UNKNOWN
 from synchromesh.postgres.arrays import Bigints, Ints, bigints, ints
@@ -314,15 +314,7 @@ class PostgresOutbox:
 
     def wait(self, timeout: float) -> bool:
         """As agreed, by looking again and again, as it works behind every pooler. A commit is noticed within `LONGEST_PAUSE`."""
-        deadline = time.monotonic() + timeout
-        pause = SHORTEST_PAUSE
-        while not self._changed():
-            left = deadline - time.monotonic()
-            if left <= 0:
-                return False
-            time.sleep(min(pause, left))
-            pause = min(pause * 1.1, LONGEST_PAUSE)
-        return True
+        return look_until(self._changed, timeout, SHORTEST_PAUSE, LONGEST_PAUSE)
 
     def _changed(self) -> bool:
         sql = self._session.sql("SELECT coalesce(sum(position), 0)::bigint FROM {schema}.partition")

@@ -8,7 +8,7 @@ from typing import Final
 
 import apsw
 
-from synchromesh.sqlite.database import connect, sync_directory
+from synchromesh.sqlite.database import connect, sync
 from synchromesh.sqlite.lock import WriterLock
 from synchromesh.state.sqlite.schema import in_state_words
 from synchromesh.state.sqlite.store import SqliteState, lock_of
@@ -27,7 +27,7 @@ def set_aside(path: Path, mark: str) -> None:
             part = path.with_name(path.name + suffix)
             if part.exists():
                 part.replace(part.with_name(path.name + ASIDE + suffix))
-        sync_directory(path.parent)
+        sync(path.parent)
     state = SqliteState(path)
     try:
         state.rebind(mark)

@@ -12,7 +12,6 @@ or where the business system cannot be asked, a person settles it.
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Collection, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +19,7 @@ from typing import Final
 
 import apsw
 
+from synchromesh.log.polling import look_until
 from synchromesh.observe.lines import emit
 from synchromesh.observe.names import CLAIMS_UNKNOWN
 from synchromesh.sqlite.database import connect, create, damaged, data_version, query, transaction
@@ -270,15 +270,7 @@ class SqliteOutbox:
 
     def wait(self, timeout: float) -> bool:
         """As agreed. A commit of the worker is noticed within `LONGEST_PAUSE`."""
-        deadline = time.monotonic() + timeout
-        pause = SHORTEST_PAUSE
-        while not self._changed():
-            left = deadline - time.monotonic()
-            if left <= 0:
-                return False
-            time.sleep(min(pause, left))
-            pause = min(pause * 1.1, LONGEST_PAUSE)
-        return True
+        return look_until(self._changed, timeout, SHORTEST_PAUSE, LONGEST_PAUSE)
 
     def _changed(self) -> bool:
         with in_state_words(self._path, "reading the outbox"), self._thread:
