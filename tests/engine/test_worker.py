@@ -36,6 +36,19 @@ def report(good: int = 1) -> ev.ProductionReported:
     return ev.ProductionReported("4711", good=ea(good))
 
 
+def fail_once(world: World, moment: str, error: Exception) -> None:
+    """The next commit raises: before anything is stored, or after all of it is."""
+
+    def fail(_: Sequence[Changes]) -> None:
+        world.store.before_commit = world.store.after_commit = None
+        raise error
+
+    if moment == "before":
+        world.store.before_commit = fail
+    else:
+        world.store.after_commit = fail
+
+
 # --- crashes ------------------------------------------------------------------------------------------------------------------
 
 
@@ -45,14 +58,7 @@ def test_a_crash_around_the_commit_loses_and_repeats_nothing(moment: str) -> Non
     world.order()
     world.tell(report())
 
-    def die(_: Sequence[Changes]) -> None:
-        world.store.before_commit = world.store.after_commit = None
-        raise Died
-
-    if moment == "before":
-        world.store.before_commit = die
-    else:
-        world.store.after_commit = die
+    fail_once(world, moment, Died())
     with pytest.raises(Died):
         world.worker.step()
     world.start()
@@ -67,14 +73,7 @@ def test_a_commit_that_failed_is_tried_again_by_the_same_worker(moment: str) -> 
     world.order()
     world.tell(report())
 
-    def fail(_: Sequence[Changes]) -> None:
-        world.store.before_commit = world.store.after_commit = None
-        raise StateFull("no room")
-
-    if moment == "before":
-        world.store.before_commit = fail
-    else:
-        world.store.after_commit = fail
+    fail_once(world, moment, StateFull("no room"))
     with pytest.raises(StateFull):
         world.worker.step()
     world.step()
@@ -89,18 +88,29 @@ def test_what_was_read_ahead_of_a_commit_that_failed_comes_in_its_turn(moment: s
     world.worker.step()
     assert world.worker._ahead, "with a backlog the next batch is read while the one before it is committed"
 
-    def fail(_: Sequence[Changes]) -> None:
-        world.store.before_commit = world.store.after_commit = None
-        raise StateFull("no room")
-
-    if moment == "before":
-        world.store.before_commit = fail
-    else:
-        world.store.after_commit = fail
+    fail_once(world, moment, StateFull("no room"))
     with pytest.raises(StateFull):
         world.worker.step()
     world.step()
     assert world.fates() == {"booked": len(told)}
+    laws.check(world)
+
+
+def test_who_gets_a_partition_back_knows_nothing_of_before() -> None:
+    """Another one has written it meanwhile: what was kept in memory is old."""
+    world = World()
+    world.order()
+    world.tell(report())
+    world.step()
+    mine, theirs = world.worker, Worker(world.log, world.store.state(), [PLANT], "another", now=lambda: world.time)
+    world.tell(report())
+    while theirs.step():
+        pass
+    theirs.leave()
+    mine.attend()
+    world.tell(report())
+    world.step()
+    assert world.fates() == {"booked": 3}
     laws.check(world)
 
 
