@@ -184,6 +184,20 @@ def test_somebody_at_work_on_another_host_is_noticed(tmp_path: Path, engines: En
     source.start()
 
 
+def test_somebody_who_begins_to_work_meanwhile_is_noticed(tmp_path: Path, engines: Engines, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = Told(tmp_path / "source", facts=9, engines=engines["postgresql+postgresql"])
+    with closing(Stores(source.settings).state()) as state:
+
+        def meanwhile(name: str, end: int, position: int) -> None:
+            if name == "oslo: state" and position == end:
+                monkeypatch.setattr(alone, "TRIES", 3)
+                state.attend("worker elsewhere", ["oslo", "enterprise"])
+
+        with pytest.raises(StateError, match="still run"):
+            move(source.settings, empty(tmp_path / "target").settings, meanwhile)
+    source.start()
+
+
 def test_a_source_that_is_told_something_meanwhile_does_not_move(tmp_path: Path) -> None:
     source, target = Told(tmp_path / "source", facts=9), empty(tmp_path / "target")
 
